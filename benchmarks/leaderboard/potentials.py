@@ -1,6 +1,5 @@
 """Formation energies that potentials give by relaxing the initial crystals; each is kept as it comes."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from campaign.scorers.force_field import ForceField
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.files.atomic import sha256_of_json
+from esnet.files.sealed import read_sealed_line, sealed_line
 
 POTENTIALS = {
     "CHGNet": {"calculator": "CHGNet", "model": "0.3.0"},
@@ -37,7 +37,7 @@ def relaxed_energies(
     file = folder / f"{name}.jsonl"
     found = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        row = _row(line)
+        row = read_sealed_line(line)
         key = _key(row["material"], crystals, identity, dataset) if row and row["material"] in crystals else None
         if row and row["key"] == key:
             found[row["material"]] = row
@@ -56,7 +56,7 @@ def relaxed_energies(
                 "reason": score.reason,
                 "cpu_s": time.process_time() - started,
             }
-            stream.write(json.dumps(row | {"sha256": sha256_of_json(row)}) + "\n")
+            stream.write(sealed_line(row))
             stream.flush()
             found[score.id] = row
             tell(f"{name}: {len(found)} of {len(crystals)} crystals relaxed")
@@ -69,17 +69,6 @@ def _initial_crystals(dataset: Dataset) -> dict[str, Any]:
     places = [place for place, name in enumerate(dataset.chemsys) if "-" in name]
     found = zip(places, dataset.structures(places, "initial"), strict=True)
     return {dataset.materials[place]: crystal for place, crystal in found if crystal is not None}
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """A line that was written as a whole; None otherwise."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(row, dict) or row.pop("sha256", None) != sha256_of_json(row):
-        return None
-    return row
 
 
 def _key(material: str, crystals: dict[str, Any], identity: dict[str, Any], dataset: Dataset) -> str:

@@ -88,7 +88,7 @@ def read_splits(dataset: Dataset, file: Path) -> dict[str, str]:
 
 
 def split_of(dataset: Dataset, name: str, letters: str, *, n_train: int | None = None) -> Split:
-    """A split as the trainings take it; with ``n_train`` only so many compounds are trained on, chosen by the seed."""
+    """A split as the trainings take it; with ``n_train`` that number of compounds is trained on, chosen by the seed."""
     part_of = dict(zip(sorted(set(dataset.materials)), letters, strict=True))
     by, _, number = name.partition("-")
     seed = int(number) if number.isdigit() else 1

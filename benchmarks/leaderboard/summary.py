@@ -51,6 +51,7 @@ class Summary:
         dataset = self.dataset
         chemsys = dict(zip(dataset.materials, dataset.chemsys, strict=True))
         compounds = [name for name, system in chemsys.items() if "-" in system]
+        how_far = moved(dataset)
         stable = {name for name, energy in zip(dataset.materials, dataset.energies, strict=True) if energy <= 0}
         return {
             "format": "esnet-leaderboard",
@@ -72,9 +73,9 @@ class Summary:
             "residual": self._residual(),
             "elements_left_out": self._elements(),
             "similarity": similarity(dataset),
-            "moved": sorted(moved(dataset).values()),
+            "moved": sorted(how_far.values()),
             "by_movement": {
-                kinds: by_movement(dataset, self._predictions("esnet", kinds, "random"))
+                kinds: by_movement(dataset, how_far, self._predictions("esnet", kinds, "random"))
                 for kinds in ("rs_dos", "is_dos")
                 if "esnet" in self.models
             },

@@ -1,6 +1,5 @@
 """Which trainings the leaderboard is made of, and how one is done; each result is kept in a file of its own."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,8 @@ from esnet.baselines.models import fit_and_predict
 from esnet.baselines.settings import GRAPH_MODELS, NETWORKS, TITLES, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
 from esnet.dataset.dataset import Dataset
-from esnet.files.atomic import sha256_of_json, write_whole
+from esnet.files.atomic import sha256_of_json
+from esnet.files.sealed import read_sealed, write_sealed
 from esnet.training.network import TrainingError
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class Results:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self.about = folder, {"version": VERSION, **about}
+        self._known: dict[Training, dict[str, Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, training: Training) -> Path:
@@ -121,19 +122,17 @@ class Results:
 
     def read(self, training: Training) -> dict[str, Any] | None:
         """Return a result; None where it is not there, or the file is damaged."""
-        try:
-            said = json.loads(self._file(training).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if not isinstance(said, dict) or said.get("sha256") != sha256_of_json(said.get("result")):
-            return None
-        result: dict[str, Any] = said["result"]
-        return result if result["training"] == asdict(training) else None
+        if training not in self._known:
+            result = read_sealed(self._file(training))
+            if result is None or result["training"] != asdict(training):
+                return None
+            self._known[training] = result
+        return self._known[training]
 
     def keep(self, training: Training, result: Mapping[str, Any]) -> None:
         """Write down a result."""
-        content = {"training": asdict(training), **result}
-        write_whole(self._file(training), json.dumps({"result": content, "sha256": sha256_of_json(content)}))
+        self._known[training] = {"training": asdict(training), **result}
+        write_sealed(self._file(training), self._known[training])
 
 
 def train_one(
@@ -165,16 +164,7 @@ def train_one(
         offset = np.array([np.nan if (said := base[name]) is None else said for name in dataset.materials])
         split = split.without(dataset, np.isnan(offset), why=f"{training.residual_of} gives no energy")
     seen = AlteredDataset(dataset, inputs=training.inputs, energies=dataset.energies - offset)
-    of_kind = np.array([kind == training.kinds for kind in dataset.kinds])
-    data = BenchmarkData(
-        dataset=seen,
-        split=split,
-        training=split.train[of_kind[split.train]],
-        validation=split.validation[of_kind[split.validation]],
-        test=split.test,
-        n_without_fermi_level=0,
-        notes=(),
-    )
+    data = BenchmarkData.divided(seen, split, train_kinds=training.kinds)
     chosen = BenchmarkSettings(models=(training.model,), train_kinds=training.kinds, seed=training.seed, **settings)
     try:
         row = fit_and_predict(training.model, data, chosen, work=BenchmarkWork(None, {}), tell=tell)

@@ -87,11 +87,9 @@ def _ranks_correlation(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     # loaded when it is needed: it takes a second
     from scipy.stats import rankdata
 
-    ranks = rankdata(errors, axis=0)
-    ranks = ranks - ranks.mean(axis=0)
-    lengths = np.sqrt((ranks**2).sum(axis=0))
-    # errors that are all the same go together with nothing
-    lengths[lengths == 0.0] = 1.0
-    found: NDArray[np.float64] = (ranks.T @ ranks) / np.outer(lengths, lengths)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.corrcoef(rankdata(errors, axis=0), rowvar=False)
+    # equal errors of a scorer are correlated with nothing
+    found = np.asarray(np.nan_to_num(found, nan=0.0), dtype=np.float64)
     np.fill_diagonal(found, 1.0)
     return found

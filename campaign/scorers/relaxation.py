@@ -9,7 +9,7 @@ from pymatgen.core import Lattice, Structure
 from campaign.candidates.elements import volume_per_atom
 from campaign.config.strict_model import StrictModel
 from esnet.potentials.potentials import EMT, EMT_ELEMENTS
-from esnet.potentials.relaxation import NoEnergyError, PotentialRelaxer, energy_of_elements
+from esnet.potentials.relaxation import LARGEST_FORMATION_ENERGY, NoEnergyError, PotentialRelaxer, energy_of_elements
 
 
 class Guards(StrictModel):
@@ -29,7 +29,7 @@ class Guards(StrictModel):
         description="largest factor, up or down, by which a relaxation may change the volume; null: no limit",
     )
     formation_energy: float = Field(
-        default=20.0, gt=0.0, le=100.0, description="largest absolute formation energy in eV/atom"
+        default=LARGEST_FORMATION_ENERGY, gt=0.0, le=100.0, description="largest absolute formation energy in eV/atom"
     )
 
 

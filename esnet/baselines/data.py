@@ -14,7 +14,7 @@ from esnet.baselines.settings import BenchmarkError, BenchmarkSettings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split, split_dataset
 from esnet.representation.moments import Moments
-from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
+from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +65,37 @@ class BenchmarkData:
         )
         unknown = np.isnan(dataset.efermi)
         split = whole.without(dataset, unknown, why="they have no Fermi level, so their moments are not defined")
-        chosen = np.asarray(dataset.kinds) == settings.train_kinds
-        if settings.train_kinds == "both":
-            chosen = np.ones(len(dataset), dtype=bool)
-        data = cls(
-            dataset=dataset,
-            split=split,
-            training=split.train[chosen[split.train]],
-            validation=split.validation[chosen[split.validation]],
-            test=split.test,
+        data = cls.divided(
+            dataset,
+            split,
+            train_kinds=settings.train_kinds,
             n_without_fermi_level=int(unknown.sum()),
             notes=_notes(dataset, split),
         )
         data._check(settings)
         return data
+
+    @classmethod
+    def divided(
+        cls,
+        dataset: Dataset,
+        split: Split,
+        *,
+        train_kinds: Kinds,
+        n_without_fermi_level: int = 0,
+        notes: tuple[str, ...] = (),
+    ) -> BenchmarkData:
+        """Take the parts of a split as they are; training and validation have the kinds that are trained on alone."""
+        chosen = np.array([train_kinds in ("both", kind) for kind in dataset.kinds], dtype=bool)
+        return cls(
+            dataset=dataset,
+            split=split,
+            training=split.train[chosen[split.train]],
+            validation=split.validation[chosen[split.validation]],
+            test=split.test,
+            n_without_fermi_level=n_without_fermi_level,
+            notes=notes,
+        )
 
     def _check(self, settings: BenchmarkSettings) -> None:
         without = (

@@ -9,7 +9,8 @@ from typing import Any
 
 from esnet.baselines.result import ModelResult
 from esnet.baselines.settings import BenchmarkError
-from esnet.files.atomic import part_of, sha256_of_json, write_whole
+from esnet.files.atomic import part_of, write_whole
+from esnet.files.sealed import read_sealed, write_sealed
 
 _ABOUT = "comparison.json"
 
@@ -55,16 +56,13 @@ class BenchmarkWork:
         """Return the result of a model that is done."""
         if self.folder is None:
             return None
-        found = _read(self.folder / f"{name}.json")
-        if found is None or found.get("sha256") != sha256_of_json(found.get("result")):
-            return None
-        return ModelResult(**found["result"])
+        found = read_sealed(self.folder / f"{name}.json")
+        return None if found is None else ModelResult(**found)
 
     def keep(self, result: ModelResult) -> None:
         """Write down the result of a model."""
         if self.folder is not None:
-            content = json.loads(json.dumps(asdict(result)))
-            _write(self.folder / f"{result.name}.json", {"result": content, "sha256": sha256_of_json(content)})
+            write_sealed(self.folder / f"{result.name}.json", asdict(result))
 
     def model_folder(self, name: str) -> Path | None:
         """Folder for a model as it was trained, a place that is empty; None where nothing is kept."""

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.dataset.dataset import Dataset
-from esnet.residual.comparison import verdict
 from esnet.residual.potential import ResidualPotential
 from esnet.residual.residuals import residual_dataset
+from esnet.training.residual_comparison import verdict
 
 _REASONS = 3
 

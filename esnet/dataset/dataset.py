@@ -403,6 +403,11 @@ class Dataset:
         )
 
 
+def with_energies(dataset: Dataset, energies: NDArray[np.float64], manifest: DatasetManifest) -> Dataset:
+    """Return the same samples with other targets, (n,) in eV/atom, and the manifest that says what they are."""
+    return Dataset(dataset.path, manifest, dataset._columns._replace(energies=energies))
+
+
 def _reopen(path: str, checksum: str) -> Dataset:
     dataset = Dataset.open(path, verify=False)
     if dataset.checksum != checksum:

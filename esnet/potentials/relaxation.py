@@ -16,6 +16,9 @@ from esnet.potentials.potentials import load_calculator
 
 logger = logging.getLogger(__name__)
 
+LARGEST_FORMATION_ENERGY = 20.0
+"""Of either sign, eV/atom, unless a campaign file sets another."""
+
 #: What potentials and optimisers raise on crystals that they cannot treat; a machine's failures are none of these.
 _BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
 #: What their messages say where memory is out or a GPU has failed: no fault of the crystal, and after a failure of the
@@ -59,7 +62,7 @@ class PotentialRelaxer:
         steps: int = 500,
         force_tolerance: float = 0.03,
         volume_change: float | None = 10.0,
-        largest_formation_energy: float = 20.0,
+        largest_formation_energy: float = LARGEST_FORMATION_ENERGY,
     ) -> None:
         self._calculator = load_calculator(calculator, model)
         self._steps = steps
@@ -86,10 +89,7 @@ class PotentialRelaxer:
         NoEnergyError
             As `energy`, or if that is beyond ``largest_formation_energy``.
         """
-        energy = self._relax(structure, zero=zero) - zero
-        if abs(energy) > self._largest:
-            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms have collapsed")
-        return energy
+        return plausible_formation_energy(self._relax(structure, zero=zero), zero, largest=self._largest)
 
     def _relax(self, structure: Structure, *, zero: float | None) -> float:
         from ase.filters import FrechetCellFilter
@@ -135,6 +135,20 @@ class PotentialRelaxer:
         except _BROKEN_OFF as error:
             logger.info("the potential gives %s no energy: %s", structure.composition.reduced_formula, error)
             return False
+
+
+def plausible_formation_energy(energy: float, zero: float, *, largest: float = LARGEST_FORMATION_ENERGY) -> float:
+    """Energy of a relaxed crystal above that of its elements, eV/atom.
+
+    Raises
+    ------
+    NoEnergyError
+        If it is beyond ``largest``, of either sign: no crystal has such an energy.
+    """
+    formed = energy - zero
+    if abs(formed) > largest:
+        raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms have collapsed")
+    return formed
 
 
 def energy_of_elements(structure: Structure, elements: Mapping[str, float | str]) -> float:

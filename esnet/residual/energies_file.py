@@ -4,15 +4,14 @@ A file of JSON lines: the first says which potential, each further one has the e
 and a checksum of the line.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnet.dataset.crystals import Crystal
-from esnet.files.atomic import sha256_of_json
 from esnet.files.folder_lock import exclusive
+from esnet.files.sealed import read_sealed_line, sealed_line
 from esnet.potentials.relaxation import NoEnergyError
 from esnet.residual.potential import PotentialError, ResidualPotential
 
@@ -36,16 +35,15 @@ class EnergiesFile:
                 self._known[name] = self._potential.energy(structure)
             except NoEnergyError as error:
                 self._known[name] = str(error)
-            write_line(self._file, {"crystal": name, "energy": self._known[name]})
+            _write_line(self._file, {"crystal": name, "energy": self._known[name]})
         found = self._known[name]
         if isinstance(found, str):
             raise NoEnergyError(found)
         return found
 
 
-def write_line(file: Any, content: dict[str, Any]) -> None:
-    """Write a line with its checksum."""
-    file.write(json.dumps(content | {"sha256": sha256_of_json(content)}) + "\n")
+def _write_line(file: Any, content: dict[str, Any]) -> None:
+    file.write(sealed_line(content))
     file.flush()
 
 
@@ -63,7 +61,7 @@ def opened(path: Path, potential: ResidualPotential) -> Iterator[EnergiesFile]:
         known = _read(path, potential)
         with path.open("a", encoding="utf-8") as file:
             if not path.stat().st_size:
-                write_line(file, {**_FORMAT, "potential": potential.description()})
+                _write_line(file, {**_FORMAT, "potential": potential.description()})
             yield EnergiesFile(potential, file, known)
 
 
@@ -78,13 +76,11 @@ def _read(path: Path, potential: ResidualPotential) -> dict[str, float | str]:
     known: dict[str, float | str] = {}
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            content = json.loads(line)
-            if content.pop("sha256") != sha256_of_json(content):
-                raise ValueError
+            content = read_sealed_line(line) or {}
             said = content["potential"] if number == 1 else None
             if number > 1:
                 known[content["crystal"]] = content["energy"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError) as error:
             raise PotentialError(f"{path}, line {number}: was altered; remove the file to relax anew") from error
         if said is not None and (differing := potential.differences(said)):
             raise PotentialError(

@@ -9,7 +9,7 @@ from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
 from esnet.files.errors import UserError
 from esnet.potentials.energies import energies_of
 from esnet.potentials.potentials import EMT, EMT_ELEMENTS, ML_POTENTIALS, MODELS, calculator_versions, model_of
-from esnet.potentials.relaxation import NoEnergyError, PotentialRelaxer, energy_of_elements
+from esnet.potentials.relaxation import NoEnergyError, PotentialRelaxer, energy_of_elements, plausible_formation_energy
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -122,9 +122,7 @@ class ResidualPotential:
         NoEnergyError
             If an element has no energy, the atoms fell into each other, or there is no way into the scheme.
         """
-        formed = energy - energy_of_elements(structure, elements)
-        if abs(formed) > 20.0:
-            raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms have collapsed")
+        formed = plausible_formation_energy(energy, energy_of_elements(structure, elements))
         symbols = [element.symbol for element in structure.composition.elements]
         if self.corrections == wanted or not is_corrected(symbols):
             return formed

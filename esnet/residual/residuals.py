@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.dataset.columns import read_columns
 from esnet.dataset.corrections import stated_corrections
-from esnet.dataset.dataset import Dataset
-from esnet.dataset.format import COLUMNS
+from esnet.dataset.dataset import Dataset, with_energies
 from esnet.files.atomic import sha256_of_json
 from esnet.potentials.relaxation import NoEnergyError
 from esnet.residual.energies_file import EnergiesFile, opened
@@ -108,8 +106,7 @@ def residual_dataset(
     residuals = dataset.energies - energies
     checksum = sha256_of_json({"dataset": dataset.checksum, "of": about, "residuals": [f"{x:.6f}" for x in residuals]})
     manifest = replace(dataset.manifest, checksum=checksum, source={**dataset.manifest.source, RESIDUAL_OF: about})
-    columns = read_columns(dataset.path / COLUMNS, len(dataset))._replace(energies=residuals)
-    return Residuals(dataset=Dataset(dataset.path, manifest, columns), potential=energies, reasons=reasons)
+    return Residuals(dataset=with_energies(dataset, residuals, manifest), potential=energies, reasons=reasons)
 
 
 def _crystals(dataset: Dataset, places: NDArray[np.intp]) -> "list[Structure | None]":

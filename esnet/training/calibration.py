@@ -41,7 +41,7 @@ def fit_reference(
         If the networks give no finite energies.
     """
     indices = reference_places(training, materials, seed=seed)
-    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, source, indices)], axis=1)
+    hidden = np.concatenate([outputs.hidden for outputs in outputs_by_block(networks, source, indices)], axis=1)
     reference = NoveltyReference.fit(hidden, [materials[place] for place in indices])
     if reference is None:
         logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
@@ -75,7 +75,7 @@ def calibrate(
     if not len(validation):
         logger.warning("no uncertainties: there is no validation part to calibrate them on")
         return None, about
-    parts = list(_outputs(networks, source, validation))
+    parts = list(outputs_by_block(networks, source, validation))
     energies = np.concatenate([outputs.energies for outputs in parts], axis=1)
     residuals = energies.mean(axis=0) - source.energies[validation]
     novelty = None
@@ -96,7 +96,7 @@ def calibrate(
     return calibration, about
 
 
-def _outputs(networks: Networks, source: Dataset | Samples, indices: NDArray[np.intp]) -> Iterator[Outputs]:
+def outputs_by_block(networks: Networks, source: Dataset | Samples, indices: NDArray[np.intp]) -> Iterator[Outputs]:
     """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
     start = 0
     for block in source.blocks(indices, size=_BLOCK):

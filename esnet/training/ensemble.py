@@ -18,15 +18,13 @@ from esnet.bundle.record import TrainingRecord
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.representation.composition import composition_vector
-from esnet.residual.comparison import compare
-from esnet.training.calibration import EnsembleError, calibrate, fit_reference
+from esnet.training.calibration import EnsembleError, calibrate, fit_reference, outputs_by_block
 from esnet.training.metrics import TASKS
+from esnet.training.residual_comparison import compare
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import Kinds, choose_parts
 
 __all__ = ["EnsembleError", "assemble_bundle"]
-
-_BLOCK = 256
 
 
 def assemble_bundle(
@@ -122,10 +120,7 @@ def _comparison(
     for kind, task in TASKS.items():
         places = parts.metrics[part][found[parts.metrics[part]] == kind]
         if len(places):
-            said = [
-                networks.run(dataset.read(some), dataset.compositions[some]).energies.mean(axis=0)
-                for some in np.split(places, range(_BLOCK, len(places), _BLOCK))
-            ]
+            said = [outputs.energies.mean(axis=0) for outputs in outputs_by_block(networks, dataset, places)]
             tasks[task] = compare(
                 residuals=dataset.energies,
                 fractions=amounts,

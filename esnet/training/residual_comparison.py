@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.training.metrics import errors
+
 RAW, SHIFTED, BY_ELEMENT, WITH_ESNET = "alone", "with a mean offset", "with element offsets", "with ESNet"
 
 
@@ -48,7 +50,10 @@ def compare(
         BY_ELEMENT: offset + fractions[held_out] @ _element_offsets(fractions[training], residuals[training] - offset),
         WITH_ESNET: predicted,
     }
-    errors = {name: _errors(correction - true) for name, correction in corrections.items()}
+    found = {
+        name: errors(correction, true) | {"bias": float((correction - true).mean())}
+        for name, correction in corrections.items()
+    }
     # the strictest of the three to compare with: the one that happens to be best on these very samples
     best = min((RAW, SHIFTED, BY_ELEMENT), key=lambda name: float(np.abs(corrections[name] - true).mean()))
     gains = np.abs(corrections[best] - true) - np.abs(predicted - true)
@@ -57,16 +62,7 @@ def compare(
     n_groups = int(groups.max()) + 1
     sums = np.bincount(groups, weights=gains - gain)
     error = float(np.sqrt((sums**2).sum() * n_groups / (n_groups - 1)) / len(gains)) if n_groups > 1 else None
-    return {"errors": errors, "compared_with": best, "gain": gain, "standard_error": error, "n_materials": n_groups}
-
-
-def _errors(differences: NDArray[np.float64]) -> dict[str, float | int]:
-    return {
-        "n": len(differences),
-        "mae": float(np.abs(differences).mean()),
-        "rmse": float(np.sqrt((differences**2).mean())),
-        "bias": float(differences.mean()),
-    }
+    return {"errors": found, "compared_with": best, "gain": gain, "standard_error": error, "n_materials": n_groups}
 
 
 def _element_offsets(fractions: NDArray[np.floating], targets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,11 +75,11 @@ def _element_offsets(fractions: NDArray[np.floating], targets: NDArray[np.float6
 
 def verdict(potential: str, task: str, compared: Mapping[str, Any]) -> str:
     """Say in a sentence whether ESNet improved the potential's predictions; beyond two standard errors it did."""
-    errors, gain, error = compared["errors"], compared["gain"], compared["standard_error"]
-    before, after = errors[compared["compared_with"]]["mae"], errors[WITH_ESNET]["mae"]
+    found, gain, error = compared["errors"], compared["gain"], compared["standard_error"]
+    before, after = found[compared["compared_with"]]["mae"], found[WITH_ESNET]["mae"]
     figures = (
         f"MAE {before:.3f} eV/atom by {potential} {compared['compared_with']}, {after:.3f} with ESNet, on "
-        f"{errors[WITH_ESNET]['n']} held-out samples"
+        f"{found[WITH_ESNET]['n']} held-out samples"
     )
     if error is None:
         return f"{task}: one material cannot say whether the DOS improves on {potential} ({figures})"

@@ -1,1 +1,1 @@
-"""A scorer and a policy of one's own; docs/how-to/plugin.md explains them."""
+"""A scorer and a policy of your own; docs/how-to/plugin.md explains them."""
