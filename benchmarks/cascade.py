@@ -37,6 +37,9 @@ from campaign.spec.sections.budget import BudgetSection
 
 TABLE = Path(__file__).parent / "data" / "cascade.csv"
 SHARE, BATCH = 0.8, 8
+POTENTIALS = ("CHGNet", "SevenNet-0", "SevenNet-l3i5")
+#: The potential of both cascades.
+FIRST = "SevenNet-l3i5"
 #: Aims: the best strategy against the oracle, and a cascade against ESNet alone.
 BEST, LEAST_FOUND, MOST_HOURS = 1.10, 0.95, 0.5
 
@@ -111,7 +114,7 @@ STRATEGIES = {
         f"{scorer}, {policy.__name__}{', recalibrated' if learner else ''}": Strategy(
             scorer=scorer, policy=policy, learner=learner
         )
-        for scorer in ("ESNet", "CHGNet", "cascade", "cascade combined")
+        for scorer in ("ESNet", *POTENTIALS, "cascade", "cascade combined")
         for policy, learner in ((probability, None), (probability, recalibration), (expected_yield, recalibration))
     },
 }
@@ -150,11 +153,11 @@ def priced(data: ReplayData, *, dos_cpu_s: float, relax_cpu_s: float) -> ReplayD
 
 def run(data: ReplayData, seeds: Sequence[int], strategies: Mapping[str, Strategy]) -> dict[str, list[Replay]]:
     """Replay strategies and both limits; each seed draws its own candidates."""
-    chgnet, esnet = data.scorers["CHGNet"], data.scorers["ESNet"]
+    first, esnet = data.scorers[FIRST], data.scorers["ESNet"]
     scorers = {
         **data.scorers,
-        "cascade": cascade(chgnet, esnet),
-        "cascade combined": cascade(chgnet, esnet, combine=True),
+        "cascade": cascade(first, esnet),
+        "cascade combined": cascade(first, esnet, combine=True),
     }
     found: dict[str, list[Replay]] = {}
     budget = BudgetSection(relax_cpu_s=mean(scorers["ESNet"], "relax_cpu_s"))
@@ -261,7 +264,7 @@ def main() -> int:
     """Print tables and aims at both prices."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--table", type=Path, default=TABLE, help="with the scorers ESNet and CHGNet")
+    parser.add_argument("--table", type=Path, default=TABLE, help=f"with the scorers ESNet, {', '.join(POTENTIALS)}")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--without-recalibration", action="store_true", help="leave those strategies out")
     options = parser.parse_args()

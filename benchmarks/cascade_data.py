@@ -1,16 +1,17 @@
-"""Makes data/cascade.csv: crystals that the shipped ESNet was not fitted to, with DFT, ESNet and CHGNet side by side.
+"""Makes data/cascade.csv: crystals that the shipped ESNet was not fitted to, with DFT, ESNet and potentials.
 
 Candidates are those of examples/training_set.yaml (15 elements, B1, B2 and B3) whose materials the bundle
 gpaw-fast-binary has neither trained nor stopped on: 210 of 315, in an order that a seed decides, so that the first n
 are a fair sample. Each gets an IS-DOS and a relaxation by vasp-gpaw through the product's own input files (GPAW, PBE,
 520 eV, quality fast), CPU-s of the processes as they were measured. Elements: the references in
-data/training_structures.jsonl.gz, computed alike. ESNet predicts from the IS-DOS; CHGNet relaxes the same cells and the
-same elements as the scorer ``force_field`` does; the Materials Project's corrections, which its energies contain, are
-taken out (of compounds of silicon, the only anion here), since the DFT has none. E_hull is against the elements: the
-data have no other phases.
+data/training_structures.jsonl.gz, computed alike. ESNet predicts from the IS-DOS; CHGNet and SevenNet relax the same
+cells and the same elements as the scorer ``force_field`` does; the Materials Project's corrections, if a potential's
+energies contain them, are taken out (of compounds of silicon, the only anion here), since the DFT has none. E_hull is
+against the elements: the data have no other phases.
 
-    python benchmarks/cascade_data.py FOLDER --compute 100     DFT, as far as it comes; again: it continues
-    python benchmarks/cascade_data.py FOLDER --table           what is computed, into data/cascade.csv
+    python benchmarks/cascade_data.py --compute 100 --folder FOLDER    DFT, as far as it comes; again: it continues
+    python benchmarks/cascade_data.py --table --folder FOLDER          what is computed, into data/cascade.csv
+    python benchmarks/cascade_data.py --potential SevenNet-l3i5        a potential's columns in that table, made anew
 
 Several `--compute` may work in one folder. A relaxation takes 12 to 60 CPU-s, an IS-DOS 8 to 20.
 """
@@ -53,9 +54,15 @@ DATA = Path(__file__).parent / "data"
 TABLE = DATA / "cascade.csv"
 BUNDLE = "gpaw-fast-binary"
 SETTINGS = DftSettings(engine="gpaw", quality="fast")
-#: Of CHGNet, which gives none, eV/atom: MAE 0.052 on other intermetallics, so 0.07, and a margin.
-CHGNET_DEVIATION = 0.1
+#: Potentials give no standard deviation. eV/atom: CHGNet's MAE is 0.052 on other intermetallics, so 0.07, and a margin.
+DEVIATION = 0.1
+POTENTIALS = {
+    "CHGNet": ForceField(calculator="CHGNet"),
+    "SevenNet-0": ForceField(calculator="SevenNet", model="SevenNet-0"),
+    "SevenNet-l3i5": ForceField(calculator="SevenNet", model="l3i5"),
+}
 SEED = 1
+HEADING = "# Made by benchmarks/cascade_data.py, which says how: GPAW (PBE, quality fast), eV/atom, CPU-s.\n"
 
 
 def unseen() -> dict[str, Structure]:
@@ -119,7 +126,6 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
         for name, structure in unseen().items()
         if (folder / name / "relaxation" / "cost.json").is_file()
     }
-    chgnet = potential_energies(ForceField(calculator="CHGNet"), structures)
     said = {each.id: each for each in predict(BUNDLE, [folder / name / "dos" for name in structures], strict=False)}
     for name, structure in structures.items():
         costs = {kind: json.loads((folder / name / kind / "cost.json").read_text()) for kind in ("dos", "relaxation")}
@@ -131,7 +137,6 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
         converged = run is not None and run.converged
         e_form = None if run is None or not converged else _formation_energy(run, energies)
         esnet = next(each for key, each in said.items() if Path(key).parts[-2:] == (name, "dos"))
-        energy, cpu_s = chgnet[name]
         yield {
             "id": name,
             "formula": structure.composition.formula.replace(" ", ""),
@@ -142,10 +147,38 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
             "e_form_ml:ESNet": _text(esnet.e_form),
             "uncertainty:ESNet": _text(esnet.uncertainty),
             "scorer_cpu_s:ESNet": costs["dos"]["cpu_s"],
-            "e_form_ml:CHGNet": _text(energy),
-            "uncertainty:CHGNet": CHGNET_DEVIATION,
-            "scorer_cpu_s:CHGNet": round(cpu_s, 2),
         }
+
+
+def with_potential(table: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Add a potential's columns, or replace them."""
+    candidates = unseen()
+    found = potential_energies(POTENTIALS[name], {row["id"]: candidates[row["id"]] for row in table})
+    return [
+        {
+            **row,
+            f"e_form_ml:{name}": _text(found[row["id"]][0]),
+            f"uncertainty:{name}": DEVIATION,
+            f"scorer_cpu_s:{name}": round(found[row["id"]][1], 2),
+        }
+        for row in table
+    ]
+
+
+def read_table() -> list[dict[str, Any]]:
+    """Rows of the table that is there."""
+    with TABLE.open(newline="") as stream:
+        return list(csv.DictReader(line for line in stream if not line.startswith("#")))
+
+
+def write_table(table: list[dict[str, Any]]) -> None:
+    """Write the table, and say how long it is."""
+    with TABLE.open("w", newline="") as stream:
+        stream.write(HEADING)
+        writer = csv.DictWriter(stream, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    print(f"{len(table)} candidates in {TABLE}")
 
 
 def _formation_energy(run: Vasprun, energies: dict[str, float]) -> float:
@@ -199,22 +232,19 @@ def potential_energies(scorer: ForceField, structures: dict[str, Structure]) -> 
 def main() -> None:
     """Compute, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("--folder", type=Path, help="folder of the DFT")
     parser.add_argument("--compute", type=int, metavar="NUMBER", help="of the first candidates")
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--table", action="store_true", help="write the table, with all potentials")
+    parser.add_argument("--potential", choices=POTENTIALS, action="append", default=[])
     options = parser.parse_args()
+    if options.folder is None and (options.compute or options.table):
+        parser.error("--compute and --table need --folder")
     if options.compute:
         compute(options.folder, options.compute)
-    if options.table:
-        found = list(rows(options.folder))
-        with TABLE.open("w", newline="") as stream:
-            stream.write(
-                "# Made by benchmarks/cascade_data.py, which says how: GPAW (PBE, quality fast), eV/atom, CPU-s.\n"
-            )
-            writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(found)
-        print(f"{len(found)} candidates in {TABLE}")
+    table = list(rows(options.folder)) if options.table else read_table()
+    for name in POTENTIALS if options.table else options.potential:
+        table = with_potential(table, name)
+        write_table(table)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from pymatgen.core import Lattice, Structure
 from scipy.optimize import minimize_scalar
 
 from campaign.candidates.elements import reference_structure
+from campaign.combination.correlation import ASSUMED_CORRELATION
+from campaign.combination.weights import combine
 from campaign.config.yaml_file import CampaignFileError
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scheduling.advance import advance
@@ -394,25 +396,14 @@ def untrained_bundle(path):
     )
 
 
-@pytest.mark.mongo
-@pytest.mark.ray
-@pytest.mark.keras
-def test_esnet_scores_through_the_same_protocol(store, database, launchpad, small_spec, tmp_path, monkeypatch):
+def give_dos(store, ids):
+    """Store a density of states of each candidate, as if it had been computed."""
     import numpy as np
 
-    from campaign.store.models import model_summary, register_bundle
-    from esnet.ray.session import ray_session
     from workflows.dos import DosFeatures
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    untrained_bundle(tmp_path / "bundle")
     rng = np.random.default_rng(1)
-    start_campaign(store, launchpad, small_spec(**ALLOYS))
-    checksum = register_bundle(store, tmp_path / "bundle")
-    model = model_summary(store, checksum, source="bundle")
-    store.campaigns.update_one({"_id": "small"}, {"$set": {"model": model}})
-    ids = [found["_id"] for found in store.candidates.find({"role": "screened"}).sort("_id")]
-    for name in ids[1:]:  # the first one has no features
+    for name in ids:
         dos = DosFeatures.encode(
             rng.random((2, 1500, 9), dtype=np.float32),
             spacing=0.02,
@@ -424,19 +415,71 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
         features = {"_id": f"{name}:dos", "document": name, "composition": composition}
         store.features.insert_one({**dos.to_document(), **features})
     store.candidates.update_many({"role": "screened"}, {"$set": {"state": "dos_done"}})
-    relax_references(store)
     store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
-    advance(OpenCampaign.open(store, launchpad, "small"))
-    with ray_session(num_cpus=1):
-        run_screens(store, database, launchpad, "small")
-    said = {found["_id"]: found.get("prediction") for found in store.candidates.find({"role": "screened"})}
-    assert all(said[name]["scorer"] == {"kind": "esnet", "model": checksum} for name in ids[1:])
-    assert said[ids[0]] is None  # it is not judged without its DOS, which is computed again
-    assert store.candidates.find_one({"_id": ids[0]})["state"] == "dos_running"
-    assert all(math.isfinite(said[name]["e_form_per_atom"]) for name in ids[1:])
+
+
+@pytest.fixture
+def with_dos(store, database, launchpad, small_spec, tmp_path, monkeypatch):
+    """Start a campaign with a model, give all candidates but the first their DOS, and run its Screens."""
+    from esnet.ray.session import ray_session
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(**changes):
+        start_campaign(store, launchpad, small_spec(**ALLOYS, **changes))
+        if "model" not in changes:
+            from campaign.store.models import model_summary, register_bundle
+
+            untrained_bundle(tmp_path / "bundle")
+            model = model_summary(store, register_bundle(store, tmp_path / "bundle"), source="bundle")
+            store.campaigns.update_one({"_id": "small"}, {"$set": {"model": model}})
+        first, *others = [found["_id"] for found in store.candidates.find({"role": "screened"}).sort("_id")]
+        give_dos(store, others)
+        relax_references(store)
+        advance(OpenCampaign.open(store, launchpad, "small"))
+        with ray_session(num_cpus=1):
+            run_screens(store, database, launchpad, "small")
+        # the first is not judged without its DOS, which is computed again
+        assert store.candidates.find_one({"_id": first})["state"] == "dos_running"
+        said = {found["_id"]: found.get("prediction") for found in store.candidates.find({"role": "screened"})}
+        assert said.pop(first) is None
+        return said
+
+    return run
+
+
+@pytest.mark.mongo
+@pytest.mark.ray
+@pytest.mark.keras
+def test_esnet_scores_through_the_same_protocol(store, with_dos):
+    said = with_dos()
+    checksum = store.campaigns.find_one()["model"]["checksum"]
+    assert all(found["scorer"] == {"kind": "esnet", "model": checksum} for found in said.values())
+    assert all(math.isfinite(found["e_form_per_atom"]) for found in said.values())
     # the actor's own seconds are in it: loading TensorFlow alone takes more than the Screen's process
     (entry,) = store.attempts.find({"stage": "screen"})
     assert entry["cpu_s"] > 1.0
+
+
+@pytest.mark.mongo
+@pytest.mark.ray
+@pytest.mark.keras
+def test_esnet_and_a_potential_say_one_thing_together(store, with_dos, emt, elements):
+    potential = {"kind": "force_field", "calculator": "EMT", "uncertainty": 0.1}
+    said = with_dos(model={"bundle": "gpaw-fast-binary"}, scorer={"combine": [{"kind": "esnet"}, potential]})
+    for name, found in said.items():
+        dos, relaxed = found["parts"]
+        crystal = Structure.from_dict(store.candidates.find_one({"_id": name})["structure"])
+        assert relaxed["e_form_per_atom"] == pytest.approx(formation_energy(crystal, emt, elements), abs=2e-3)
+        assert (dos["scorer"], relaxed["scorer"]) == ("ESNet", "EMT")
+        assert dos["uncertainty"] > 0
+        assert relaxed["uncertainty"] == 0.1
+        energies, deviations = ([part[key] for part in found["parts"]] for key in ("e_form_per_atom", "uncertainty"))
+        both = combine(energies, deviations, ASSUMED_CORRELATION)
+        assert (dos["weight"], relaxed["weight"]) == pytest.approx(both.weights)
+        assert found["e_form_per_atom"] == pytest.approx(both.mean)
+        assert found["uncertainty"] == pytest.approx(both.deviation)
+    assert len({found["parts"][0]["e_form_per_atom"] for found in said.values()}) == len(said)
 
 
 def test_the_example_names_only_elements_that_its_potential_knows():
