@@ -50,11 +50,16 @@ def test_there_are_five_and_each_is_run_or_looked_at():
 @pytest.mark.mongo
 @pytest.mark.keras
 def test_train_and_compare(launchpad_file, tmp_path):
-    shutil.copy(ROOT / "docs" / "notebooks" / "quickstart.campaign", tmp_path)
+    for pattern in ("quickstart.campaign", "*.gz"):
+        for file in (ROOT / "docs" / "notebooks").glob(pattern):
+            shutil.copy(file, tmp_path)
     shown = {line: typed(line, tmp_path) for line in console(TUTORIALS / "train.md")}
     said = {" ".join(line.split()[:2]): text for line, text in shown.items()}
     assert "10 samples (10 is_dos" in said["campaign dataset"]
     assert "MAE" in said["esnet evaluate"]
+    assert (tmp_path / "evaluation" / "predictions.csv").is_file()
+    assert "2 samples (2 is_dos" in shown["esnet dataset from-vasp runs mine --energies energies.csv --corrections none"]
+    assert "AlPd-B2" in said["esnet predict"]
     assert "bundle: models/alloys" in said["esnet train"]
     assert "MAE" in said["esnet describe"]
     assert (tmp_path / "comparison").is_dir()
