@@ -179,6 +179,14 @@ def command_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_fenced_block_is_closed_and_a_page_has_one_title(page):
+    """A page that is split in the middle of a block leaves its end on the other page, as headings and prose."""
+    lines = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert "```" not in lines
+    assert len(re.findall(r"^# ", lines, flags=re.MULTILINE)) <= 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_line_of_a_page_can_be_typed(page):
     lines = [line for block in fenced(page, "console", "sh", "bash", "") for line in command_lines(block)]
     wrong = [found for line in lines if (found := problem_of(line, COMMANDS))]
