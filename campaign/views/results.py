@@ -1,4 +1,4 @@
-"""The ranked table of a campaign's candidates."""
+"""Ranked table of a campaign's candidates."""
 
 import json
 import math
@@ -20,12 +20,12 @@ from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and their meaning.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
-#: Of these the place in the ranking is made.
+#: #: Fields that determine the ranking.
 STABILITY_FIELDS = tuple(
     f"{part}.{key}" for part in ("result", "prediction") for key in ("e_above_hull", "e_form_per_atom")
 )
 _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
-#: What a row is made of. Of 100,000 candidates all these are in memory for the ranking, so nothing else is.
+#: #: Fields of a row; nothing else is read, since 100,000 candidates are in memory for the ranking.
 _FIELDS = (
     *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
@@ -88,7 +88,7 @@ class Row:
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
-    """Candidates of a campaign, the most stable first.
+    """Return the candidates of a campaign, the most stable first.
 
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
@@ -101,7 +101,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
 
 
 def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
-    """Make the row of one candidate.
+    """Return the row of one candidate.
 
     Parameters
     ----------
