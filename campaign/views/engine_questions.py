@@ -25,7 +25,7 @@ def unfinished_specs(store: CampaignStore, *, except_of: Collection[str]) -> lis
     """
     specs = []
     for name in unfinished_campaigns(store):
-        # # problems of a stored campaign are reported by `campaign status`
+        # problems of a stored campaign are reported by `campaign status`
         with contextlib.suppress(UserError):
             specs += [] if name in except_of else [Campaign.read(store, name).spec]
     return specs

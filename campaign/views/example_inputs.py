@@ -31,7 +31,7 @@ def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
         If the path is not a folder, or holds anything but the output of an earlier call.
     """
     try:
-        # # the output of an earlier call is overwritten
+        # the output of an earlier call is overwritten
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _KINDS.keys()):
             what = "is not empty" if folder.is_dir() else "is a file"
             raise InputFolderError(f"--write-inputs {folder}: {what}; right: a new or an empty folder")

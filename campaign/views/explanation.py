@@ -41,7 +41,7 @@ def _policy_changed(campaign: Campaign, decision: Mapping[str, Any] | None) -> s
     if not decision or is_persons(decision):
         return None
     now, then = campaign.spec.policy.to_dict(), decision["policy"]
-    # # settings added by a later version are missing in old decisions
+    # settings added by a later version are missing in old decisions
     changed = {key: value for key, value in now.items() if key in then and then[key] != value}
     return ", ".join(f"{key} {value}" for key, value in changed.items()) or None
 

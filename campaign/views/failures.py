@@ -152,7 +152,7 @@ def _kind(
 ) -> FailureKind:
     failure = (final[0].get("final_failure") or {}) if final else {}
     entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)
-    # # the latest, since files of older ones may have been removed
+    # the latest, since files of older ones may have been removed
     entry = entry or (max(entries, key=lambda found: str(found.get("ended"))) if entries and not final else {})
     directory = failure.get("directory") or entry.get("directory")
     host = failure.get("host") or entry.get("host")

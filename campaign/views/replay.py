@@ -141,7 +141,7 @@ def _write_csv(
 
 def _plot_curves(comparison: Comparison, stem: Path) -> None:
     """Draw stable materials over CPU-hours, IS-DOS included; several seeds as mean and range."""
-    # # a separate figure leaves the window system and the state of pyplot untouched
+    # a separate figure leaves the window system and the state of pyplot untouched
     figure = require("matplotlib.figure", extra="esnet").Figure(figsize=(7.2, 4.6), layout="constrained")
     axis = figure.subplots()
     for place, (label, replays) in enumerate(comparison.policies.items()):

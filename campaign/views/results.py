@@ -20,12 +20,12 @@ from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and their meaning.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
-#: #: Fields that determine the ranking.
+#: Fields that determine the ranking.
 STABILITY_FIELDS = tuple(
     f"{part}.{key}" for part in ("result", "prediction") for key in ("e_above_hull", "e_form_per_atom")
 )
 _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
-#: #: Fields of a row; nothing else is read, since 100,000 candidates are in memory for the ranking.
+#: Fields of a row; nothing else is read, since 100,000 candidates are in memory for the ranking.
 _FIELDS = (
     *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),

@@ -125,7 +125,7 @@ class CandidateData:
             return make(*given)
         except PyMongoError:
             raise  # the database, not the document
-        except Exception as error:  # # noqa: BLE001 damaged documents raise errors of any type
+        except Exception as error:  # noqa: BLE001 damaged documents raise errors of any type
             said = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
             self.problems.append(f"{what} cannot be read: {type(error).__name__}: {said[:_LONGEST]}")
             return None

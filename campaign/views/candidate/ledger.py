@@ -126,7 +126,7 @@ def folders(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -
     """Return calculation, host (empty if unknown) and folder, each folder once."""
     found: dict[str, tuple[str, str]] = {}
     for title, place, host in _places(document, entries):
-        # # emmet writes host:path, but the host in the ledger, which comes first, is more reliable
+        # emmet writes host:path, but the host in the ledger, which comes first, is more reliable
         before, colon, path = place.partition(":")
         here, name = (path, before) if colon and path.startswith("/") else (place, host)
         found.setdefault(here, (title, name))

@@ -63,7 +63,7 @@ def _energy(value: float | None) -> str:
     """Format an energy in eV/atom, with the exact value as machine-readable data."""
     if value is None or not math.isfinite(value):
         return ""
-    # # only a number, so nothing needs escaping
+    # only a number, so nothing needs escaping
     text: str = _markup(f'<data value="{float(value)!r}">{float(value):+.3f}</data>')
     return text
 

@@ -110,7 +110,7 @@ def decompositions(documents: Sequence[Mapping[str, Any]], hull: HullSet | None)
     compositions = [Composition(documents[place]["composition"]) for place in covered]
     try:
         shares = hull.decompositions(compositions)
-    except HullGapError:  # # only one of them has no hull; the others are decomposed
+    except HullGapError:  # only one of them has no hull; the others are decomposed
         shares = [_decomposition(composition, hull) for composition in compositions]
     for place, phases in zip(covered, shares, strict=True):
         found[place] = format_decomposition(phases) or None

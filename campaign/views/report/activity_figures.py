@@ -90,7 +90,7 @@ def _bars(bars: Sequence[Bar], outcome: str) -> Any:
     said = [", ".join(part for part in (bar.label, bar.cause, bar.host) if part) for bar in bars]
     return graph_objects().Bar(
         base=[bar.start.isoformat() for bar in bars],
-        # # a bar of zero length would be invisible
+        # a bar of zero length would be invisible
         x=[max((bar.end - bar.start).total_seconds() * 1000.0, 1.0) for bar in bars],
         y=as_text([bar.row for bar in bars]),
         text=as_text(said),

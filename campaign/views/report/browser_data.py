@@ -50,7 +50,7 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
         "table": elements_json(data),
         "pairs": _pairs(data),
     }
-    # # the figures are JSON already and are inserted unchanged
+    # the figures are JSON already and are inserted unchanged
     drawn = ",".join(f"{json.dumps(figure.id)}:{figure.json}" for figure in figures if figure.json is not None)
     whole = json.dumps(rest, allow_nan=False, separators=(",", ":"))
     return _escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')

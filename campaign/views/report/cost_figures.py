@@ -100,7 +100,7 @@ def _over_thresholds(
         traces.append(
             go.Scatter(
                 x=compact(x),
-                # # infinite if nothing is found, drawn as a gap
+                # infinite if nothing is found, drawn as a gap
                 y=compact(np.where(np.isfinite(y), y, np.nan)),
                 name=label,
                 line={"color": colour},
@@ -112,7 +112,7 @@ def _over_thresholds(
         options = {"xaxis": f"x{axis}", "yaxis": "y4" if number else "y3", "showlegend": False}
         traces.append(guide_line([found.chosen[number]] * 2, [0, 1], dash="dash", **options))
     hidden = {"visible": False, "range": [0, 1]}
-    # # as many digits as the ticks need, since rounded labels repeat on a narrow axis
+    # as many digits as the ticks need, since rounded labels repeat on a narrow axis
     tick = {"tickformat": "~%"} if "%" in digits else {}
     json = figure_json(
         traces,

@@ -165,7 +165,7 @@ def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionR
     by_id = dict(zip(columns.ids, columns.documents, strict=True))
     made = []
     for row in rows:
-        # # candidates added while the campaign was being read are left to the next report
+        # candidates added while the campaign was being read are left to the next report
         document = by_id.get(row.id) or {}
         if not (decision := document.get("decision")):
             continue

@@ -133,7 +133,7 @@ def _cards(report: StatusReport) -> Iterator[Card]:
 
 
 def _found(report: StatusReport) -> Card:
-    # # includes the training sample, whose stable materials count as discoveries
+    # includes the training sample, whose stable materials count as discoveries
     states = report.status.candidates
     candidates, relaxed = sum(states.values()), states.get(CandidateState.RELAXED, 0)
     if report.status.purpose != "screening":

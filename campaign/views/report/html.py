@@ -75,7 +75,7 @@ def _with_code(words: str) -> Any:
     """Return the escaped text, with the parts in backticks formatted as code."""
     markup = require("markupsafe", extra="report").Markup
     parts = words.split("`")
-    if len(parts) % 2 == 0:  # # an unpaired backtick
+    if len(parts) % 2 == 0:  # an unpaired backtick
         return markup("{}").format(words)
     written = (markup("<code>{}</code>" if place % 2 else "{}").format(part) for place, part in enumerate(parts))
     return markup("").join(written)

@@ -41,7 +41,7 @@ def parity_figure(data: ReportData) -> PageFigure:
     if found is None:
         return replace(blank, missing=missing)
     limits = found.limits
-    # # single points are always shown, but not a mean over a few of them
+    # single points are always shown, but not a mean over a few of them
     notes = [_format_parity(found) if missing is None else f"Mean errors: {missing[0].lower()}{missing[1:]}"]
     traces = [guide_line(limits, limits, showlegend=False)]
     if len(found.labels) > MOST_POINTS:

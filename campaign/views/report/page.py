@@ -146,7 +146,7 @@ def content_security_policy(scripts: list[str], *, connect: str, blobs: bool = T
     )
     blob = " blob:" if blobs else ""
     return (
-        # # DataTables is a module, which a single-file page can import only from a blob
+        # DataTables is a module, which a single-file page can import only from a blob
         f"default-src 'none'; script-src {hashes}{blob}; style-src 'unsafe-inline'; img-src data:{blob}; "
         f"font-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )

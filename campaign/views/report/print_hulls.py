@@ -120,7 +120,7 @@ def _ternary_candidates(figure: Any, axis: Any, hull: SystemHull) -> None:
         if not chosen:
             continue
         colours = scale.to_rgba([point.e_above_hull for point in chosen])
-        # # predicted energies: an open mark with the colour on its edge
+        # predicted energies: an open mark with the colour on its edge
         style: dict[str, Any] = {"facecolors": colours, "edgecolors": "black", "lw": 0.4}
         if kind == "predicted":
             style = {"facecolors": "none", "edgecolors": colours, "lw": 1.2}

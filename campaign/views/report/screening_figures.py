@@ -231,7 +231,7 @@ def funnel_figure(data: ReportData) -> PageFigure:
         x=list(data.funnel.values()),
         marker={"color": BLUE},
         connector={"fillcolor": "rgba(138,138,138,0.25)"},
-        # # an empty bar has no room for its number
+        # an empty bar has no room for its number
         textposition="auto",
         texttemplate="%{value:,}",
         hovertemplate="%{y}: %{x:,} (%{percentInitial:.1%} of all)<extra></extra>",

@@ -72,7 +72,7 @@ class ReadOnlyAccess:
         await self.app(scope, receive, send_with_headers)
 
     def _is_token(self, given: str) -> bool:
-        # # in constant time, so that the response time does not reveal the matching part of the token
+        # in constant time, so that the response time does not reveal the matching part of the token
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
 
 

@@ -102,7 +102,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         return PlainTextResponse(printable(str(error)), status_code=404)
 
     def refused(request: Request, error: Exception) -> Response:
-        # # the campaign exists but cannot be shown: another schema, just imported, or damaged
+        # the campaign exists but cannot be shown: another schema, just imported, or damaged
         return PlainTextResponse(printable(str(error)), status_code=409)
 
     def no_database(request: Request, error: Exception) -> Response:

@@ -57,7 +57,7 @@ class KeptByCampaign(Generic[T]):
             if future is None or self._failed_until.get(name, math.inf) < time.monotonic():
                 self._failed_until.pop(name, None)
                 future = self._asked[name] = Future()
-                # # a daemon thread, so that stopping the server does not wait for a page
+                # a daemon thread, so that stopping the server does not wait for a page
                 threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
         try:
             return future.result(timeout=wait_s)
@@ -87,7 +87,7 @@ class KeptByCampaign(Generic[T]):
             If there is no campaign of that name.
         """
         if not campaign_exists(self._store, name):
-            # # nothing is locked or kept for arbitrary names; `make` raises the error
+            # nothing is locked or kept for arbitrary names; `make` raises the error
             return self._make(name, None)
         with self._making[name]:
             kept = self._kept.get(name)

@@ -53,7 +53,7 @@ def stage_shares(
     if status.needs_dos:
         found.append(_share("dos", "IS-DOS", status.dos))
     if status.purpose == "screening":
-        # # a candidate without its IS-DOS is never decided on
+        # a candidate without its IS-DOS is never decided on
         screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
         to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
         if predicted:

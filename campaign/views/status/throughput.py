@@ -15,7 +15,7 @@ _WINDOWS_H = (1.0, 6.0, 24.0)
 _ENOUGH = 10
 #: Calculations; steps are left out, since a Screen says nothing about how fast structures are computed.
 CALCULATIONS = ("dos", "relax", "rs_dos")
-#: #: Outcomes after which a calculation is not repeated.
+#: Outcomes after which a calculation is not repeated.
 _FINAL = ("completed", "science")
 _HOUR_S = 3600.0
 

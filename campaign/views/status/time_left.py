@@ -140,7 +140,7 @@ def format_since(since: str | None, at: datetime) -> str:
 
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: PrefilterCounts) -> _Work:
     spec = campaign.spec
-    # # the budget holds back the other waiting candidates
+    # the budget holds back the other waiting candidates
     waiting = min(seen.waiting, counts.get((SCREENED, CandidateState.NEW), 0))
 
     def number(role: str, *states: str) -> int:
@@ -150,7 +150,7 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
     bootstrap = number(BOOTSTRAP, CandidateState.NEW, *_TO_RELAX)
     training = number(TRAINING, *BEFORE_SCREEN, CandidateState.DOS_DONE, *_TO_RELAX)
     screened = number(SCREENED, *_TO_RELAX)
-    # # each structure that a model learns from gets an RS-DOS after its relaxation
+    # each structure that a model learns from gets an RS-DOS after its relaxation
     with_rs_dos = bootstrap + training
     with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
