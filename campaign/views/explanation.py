@@ -70,7 +70,7 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
-    """Format it as text, line by line."""
+    """Yield the explanation as lines of text."""
     yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
     parent = told.get("parent") or {}
     if parent.get("source") == AS_GIVEN:
@@ -151,7 +151,7 @@ def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_parts(prediction: Mapping[str, Any]) -> Iterator[str]:
-    """What each of several scorers says, with its share of the prediction."""
+    """Yield the predictions of several combined scorers with their weights."""
     if not (parts := prediction.get("parts")):
         return
     for part in parts:
