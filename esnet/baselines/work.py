@@ -65,7 +65,7 @@ class BenchmarkWork:
             write_sealed(self.folder / f"{result.name}.json", asdict(result))
 
     def model_folder(self, name: str) -> Path | None:
-        """Return an empty folder for a trained model, or None if models are not kept."""
+        """Return the path for a trained model, removing an earlier one; None if models are not kept."""
         if self.folder is None:
             return None
         folder = self._model(name)
@@ -74,7 +74,7 @@ class BenchmarkWork:
         return folder
 
     def kept_models(self, names: Iterable[str]) -> dict[str, Path]:
-        """Folders of the trained models that are kept, by name."""
+        """Return the folders of the trained models that are kept, by name."""
         return {name: self._model(name) for name in names if self.folder is not None and self._model(name).is_dir()}
 
     def _model(self, name: str) -> Path:

@@ -73,7 +73,7 @@ class GraphBundleInfo:
         return stated_corrections(self.data_source)
 
     def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
-        """Return the elements that no training sample has."""
+        """Return the given elements that no training sample has."""
         return sorted(set(symbols) - set(self.elements))
 
     @classmethod

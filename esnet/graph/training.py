@@ -146,7 +146,7 @@ def in_parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _batches(order: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
-    """Return samples in batches; a last single sample joins the previous batch, since batch normalisation needs two."""
+    """Yield batches of samples; a last single sample joins the previous batch, since batch normalisation needs two."""
     ends = [*range(size, len(order), size), len(order)]
     if len(ends) > 1 and ends[-1] - ends[-2] == 1:
         del ends[-2]
