@@ -89,7 +89,7 @@ class Clock:
         self.began, self.cpu = time.perf_counter(), used_cpu()
 
     def say(self, what: str) -> None:
-        """Print wall time, CPU time and the largest memory so far; start again."""
+        """Print wall time, CPU time and the peak memory so far, and restart the timers."""
         wall, cpu = time.perf_counter() - self.began, used_cpu() - self.cpu
         own, children = (
             resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

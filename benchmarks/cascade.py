@@ -86,7 +86,7 @@ def fractions(found: KnownCandidate) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """What predicts, what decides, and whether predictions learn from the campaign."""
+    """Scorer and policy of a strategy, and whether predictions learn from the campaign."""
 
     scorer: str
     policy: Callable[[Known], Policy]
@@ -126,7 +126,7 @@ def mean(known: Known, cost: str) -> float:
 
 
 def bias(known: Known) -> float:
-    """Mean of predicted minus true formation energies, eV/atom, where both are known."""
+    """Mean of predicted minus true formation energies, eV/atom, of the materials with both."""
     errors = [each.e_form_ml - each.e_form for each in known if not each.relaxation_failed]
     return float(np.nanmean(errors))
 
@@ -197,7 +197,7 @@ FIGURES = {"total_stable": ".1f", "counted_cpu_hours": ".3g", "recall": ".2f", "
 
 
 def text(value: Spread | None, form: str) -> str:
-    """Mean, least to largest; a dash where a seed found nothing."""
+    """Format mean and range, or a dash if a seed found nothing."""
     if value is None:
         return "-"
     middle, least, most = (format(number, form) for number in value)
@@ -205,7 +205,7 @@ def text(value: Spread | None, form: str) -> str:
 
 
 def aims(found: Mapping[str, Sequence[Replay]]) -> list[str]:
-    """What was aimed at, and whether it was reached."""
+    """Return the targets, and whether they were reached."""
     strategies = [name for name in found if name in STRATEGIES]
     ratios = {name: over_oracle(found, name) for name in strategies}
     enough = {name: each for name, each in ratios.items() if each is not None and recall(found[name]) >= LEAST_RECALL}

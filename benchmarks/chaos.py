@@ -135,7 +135,7 @@ def place_of(
 
 @contextmanager
 def slurm(folder: Path, *, wanted: bool) -> Iterator[SlurmCluster | None]:
-    """The test SLURM where it is wanted."""
+    """Start the test SLURM if requested."""
     if not wanted:
         yield None
         return
@@ -151,7 +151,7 @@ def slurm(folder: Path, *, wanted: bool) -> Iterator[SlurmCluster | None]:
 
 
 def report(outcome: Outcome, folder: Path | None) -> None:
-    """Print what became of a campaign, and append it to the outcomes that are kept."""
+    """Print the outcome of a campaign and append it to the saved outcomes."""
     print(outcome_line(outcome), flush=True)
     if outcome.is_wrong:
         print("\n".join(outcome_details(outcome)), flush=True)

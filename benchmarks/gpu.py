@@ -94,7 +94,7 @@ QUICK = Sizes(scoring=(32, 128), training=(16, 32), structures=64, matrix=1024, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the device can do: operations a second by precision, bytes a second from host memory."""
+    """Limits of the device: operations per second by precision, bytes per second from host memory."""
 
     flops: dict[Precision, float]
     upload: float

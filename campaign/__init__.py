@@ -1,10 +1,10 @@
-"""What to screen, and every decision about it: the campaign file, candidates, states, decisions and views.
+"""Campaign files, candidates, decisions and views of a screening campaign.
 
-For use from Python: `open_campaign`, `HullSet`, `screening_metrics`, and for replays `read_replay_data` and `compare`,
-with what they return (docs/reference/python.md).
+The public Python interface is `open_campaign`, `HullSet`, `screening_metrics`, `read_replay_data` and `compare`, with
+the classes that they return (docs/reference/python.md).
 """
 
-TYPE_CHECKING = False  # typing's own, without the time that importing it takes
+TYPE_CHECKING = False  # the constant of typing, without the time that importing typing takes
 
 if TYPE_CHECKING:
     from campaign.api import CampaignResults as CampaignResults
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     from esnet import lazy_names
 
-    # looked up when they are asked for: importing a submodule loads nothing of the others
+    # resolved lazily: importing a submodule does not import the others
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""What Python gets of a campaign: its results as a frame, its crystals, its energies, its hull. Nothing here writes."""
+"""Read-only access to a campaign from Python: results as a data frame, crystals, energies, DOS and hull."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 
 def open_campaign(name: str, launchpad: str | os.PathLike[str] | None = None) -> CampaignResults:
-    """Open a campaign to look at it; nothing is written, and it may be running.
+    """Open a campaign for reading; it may be running meanwhile.
 
     Parameters
     ----------
     name
         Name of the campaign, as in its file.
     launchpad
-        Path of my_launchpad.yaml; None: the file that ``lpad`` would take, e.g. the one in this folder.
+        Path of my_launchpad.yaml. If None, the file that ``lpad`` would use, e.g. the one in the current folder.
 
     Returns
     -------
     CampaignResults
-        The campaign as it is now; open it again to see what came later.
+        The campaign in its present state; open it again to see later changes.
 
     Raises
     ------
     DatabaseError
-        There is no such file, or its database does not answer.
+        If the file does not exist or its database does not respond.
     UnknownCampaignError
-        There is no campaign of that name; the message names those that there are.
+        If there is no campaign of that name; the message lists the existing ones.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def open_campaign(name: str, launchpad: str | os.PathLike[str] | None = None) ->
 
 @dataclass(frozen=True)
 class CampaignResults:
-    """A campaign to look at, made by `open_campaign`; nothing of it is written.
+    """A campaign opened for reading by `open_campaign`.
 
     Examples
     --------
@@ -84,28 +84,28 @@ class CampaignResults:
 
     @property
     def name(self) -> str:
-        """The campaign's name, as in its file."""
+        """Name of the campaign, as in its file."""
         return self._campaign.name
 
     @property
     def state(self) -> str:
-        """Where it stands: ``starting``, ``running`` or ``finished``."""
+        """State of the campaign: ``starting``, ``running`` or ``finished``."""
         return str(self._campaign.document["state"])
 
     def results(self, *, structures: bool = False) -> pd.DataFrame:
-        """Every candidate with everything that is known of it, the most stable first.
+        """Return a data frame of all candidates and their results, most stable first.
 
         Parameters
         ----------
         structures
-            Also the columns ``structure`` and ``relaxed_structure``: pymatgen's dictionaries, lengths in A.
+            Add the columns ``structure`` and ``relaxed_structure``: pymatgen dictionaries, lengths in A.
 
         Returns
         -------
         pandas.DataFrame
-            A row for each candidate, with the columns and the numbers of ``campaign results NAME --format json``:
-            energies in eV/atom, cost in CPU-s. What is not known is missing (`pandas.isna`); ``stable`` and ``novel``
-            are True, False or None.
+            One row per candidate, with the columns and values of ``campaign results NAME --format json``: energies in
+            eV/atom, cost in CPU-s. Unknown values are missing (`pandas.isna`); ``stable`` and ``novel`` are True, False
+            or None.
 
         Examples
         --------
@@ -128,13 +128,13 @@ class CampaignResults:
         return frame
 
     def metrics(self) -> dict[str, Any]:
-        """How good the campaign's decisions were, as ``campaign metrics NAME --json`` prints it.
+        """Return the quality of the campaign's decisions, as printed by ``campaign metrics NAME --json``.
 
         Returns
         -------
         dict
-            Counts, ``metrics`` (shares from 0 to 1, costs in CPU-s), ``audit``, ``costs``; None where a number is not
-            known.
+            Counts, ``metrics`` (fractions from 0 to 1, costs in CPU-s), ``audit`` and ``costs``; unknown numbers are
+            None.
 
         Examples
         --------
@@ -145,14 +145,14 @@ class CampaignResults:
         return campaign_metrics(self._campaign).to_dict()
 
     def structures(self, which: Which = "stable", *, unrelaxed: bool = False) -> dict[str, Structure]:
-        """The crystals, by the candidates' ids, the most stable first.
+        """Return crystals by candidate id, most stable first.
 
         Parameters
         ----------
         which
-            ``stable``, ``relaxed`` or ``all`` candidates.
+            Which candidates: ``stable``, ``relaxed`` or ``all``.
         unrelaxed
-            The unrelaxed crystals; else the relaxed one where there is one.
+            Return unrelaxed crystals; by default the relaxed one of each candidate that has been relaxed.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class CampaignResults:
         Raises
         ------
         NothingToExportError
-            There is no such candidate.
+            If there is no such candidate.
 
         Examples
         --------
@@ -175,28 +175,28 @@ class CampaignResults:
         return {row.id: structure for row, structure, _ in found}
 
     def dos(self, candidate: str, *, relaxed: bool = False) -> GridDos:
-        """The density of states of one candidate, as it was computed.
+        """Return the density of states of one candidate.
 
         Parameters
         ----------
         candidate
-            Its id or the beginning of it, its formula (``AlPd``), formula and prototype (``AlPd:B2``), or the name that
-            it had in its source.
+            Id or beginning of the id, formula (``AlPd``), formula and prototype (``AlPd:B2``), or name in the source.
         relaxed
-            That of the relaxed crystal (RS-DOS), which is computed for crystals that train a model; else that of the
-            unrelaxed one (IS-DOS).
+            Return the DOS of the relaxed crystal (RS-DOS), which is computed only for crystals that train a model,
+            instead of that of the unrelaxed one (IS-DOS).
 
         Returns
         -------
         GridDos
-            Energies in eV, channels of shape (2, 1500, 9) in states/(eV atom) or as the campaign normalises them.
+            Energies in eV, channels of shape (2, 1500, 9) in states/(eV atom) unless the campaign normalises them
+            otherwise.
 
         Raises
         ------
         UnknownCandidateError
-            There is no such candidate, or there are several.
+            If no candidate or more than one matches.
         NoDosOfCandidateError
-            It is not computed (yet), or what is stored is damaged.
+            If the DOS has not been computed (yet) or the stored one is damaged.
 
         Examples
         --------
@@ -210,29 +210,29 @@ class CampaignResults:
     def predict(
         self, bundle: Bundle | str | os.PathLike[str] | None = None, candidates: Sequence[str] | None = None
     ) -> list[Prediction]:
-        """Predict from the IS-DOS that the campaign has stored, in this process; nothing is written.
+        """Predict formation energies from the campaign's stored IS-DOS, in this process; nothing is written.
 
         Parameters
         ----------
         bundle
-            A bundle of `esnet.open_bundle`, its folder, or the name of a shipped one; None: the campaign's own.
+            A bundle from `esnet.open_bundle`, its folder, or the name of a shipped bundle. If None, the campaign's own.
         candidates
-            Ids, as in the column ``id`` of `results`; None: all that have an IS-DOS.
+            Ids as in the column ``id`` of `results`. If None, all candidates with an IS-DOS.
 
         Returns
         -------
         list of Prediction
-            In the order of the ids: ``e_form`` and ``uncertainty`` in eV/atom. One without an IS-DOS has no energy, and
+            One per id, in order: ``e_form`` and ``uncertainty`` in eV/atom. Without an IS-DOS there is no energy, and
             ``reason`` says why.
 
         Raises
         ------
         NoModelError
-            No bundle is given, and the campaign has none yet.
+            If no bundle is given and the campaign has none yet.
         RepresentationError
-            The bundle was made for features of another kind than the campaign's.
+            If the bundle expects another kind of features than the campaign's.
         UnknownModelError, BundleError
-            As `esnet.open_bundle`.
+            As raised by `esnet.open_bundle`.
 
         Examples
         --------
@@ -244,17 +244,17 @@ class CampaignResults:
         return predict_stored(self._campaign, bundle, candidates)
 
     def replay_data(self) -> ReplayData:
-        """The candidates whose predictions and relaxations are known, to replay other policies with `compare`.
+        """Return the candidates with known predictions and relaxations, to replay other policies with `compare`.
 
         Returns
         -------
         ReplayData
-            Energies in eV/atom, costs in CPU-s; ``notes`` say what was left out.
+            Energies in eV/atom, costs in CPU-s; ``notes`` list the candidates left out.
 
         Raises
         ------
         ReplayDataError
-            Nothing that was predicted is relaxed.
+            If no candidate with a prediction has been relaxed.
 
         Examples
         --------
@@ -266,25 +266,25 @@ class CampaignResults:
         return read_replay_campaign(self._campaign)
 
     def entries(self, which: Which = "relaxed") -> list[ComputedEntry]:
-        """The relaxed crystals and the phases of the reference set as pymatgen entries, for a hull of your own.
+        """Return the relaxed crystals and the reference phases as pymatgen entries, e.g. for a `PhaseDiagram`.
 
         Parameters
         ----------
         which
-            ``stable`` or ``relaxed`` candidates.
+            Which candidates: ``stable`` or ``relaxed``.
 
         Returns
         -------
         list of ComputedEntry or ComputedStructureEntry
             Total energies in eV, with the corrections of the campaign's scheme as energy adjustments. ``data["role"]``
-            says ``reference`` or ``candidate``.
+            is ``reference`` or ``candidate``.
 
         Raises
         ------
         NoReferenceSetError
-            The references are still computed.
+            If the references are still being computed.
         NothingToExportError
-            There is no such candidate.
+            If there is no such candidate.
 
         Examples
         --------
@@ -298,22 +298,22 @@ class CampaignResults:
         return [kinds[found["@class"]].from_dict(found) for found in campaign_entries(self._campaign, which=which)]
 
     def hull(self, chemsys: str | None = None) -> HullSet:
-        """The convex hulls of the campaign's reference set.
+        """Return the convex hulls of the campaign's reference set.
 
         Parameters
         ----------
         chemsys
-            Only phases of these elements, e.g. ``Al-Pd``; None: all.
+            Restrict the phases to these elements, e.g. ``Al-Pd``. If None, all phases.
 
         Returns
         -------
         HullSet
-            With ``formation_energies``, ``distances`` (eV/atom) and ``decompositions`` of compositions.
+            Provides ``formation_energies``, ``distances`` (eV/atom) and ``decompositions`` of compositions.
 
         Raises
         ------
         LookupError
-            The reference set is not frozen yet.
+            If the reference set is not frozen yet.
 
         Examples
         --------

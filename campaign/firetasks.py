@@ -1,4 +1,4 @@
-"""The only place where FireWorks calls the campaign. Each task finds its database through its LaunchPad."""
+"""The firetasks, one per step; each finds its database through its LaunchPad."""
 
 import logging
 import os
@@ -26,33 +26,33 @@ logger = logging.getLogger(__name__)
 
 
 class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
-    """A task that is handed its LaunchPad (``_add_launchpad_and_fw_id`` in the firework's spec)."""
+    """Base of the tasks; FireWorks hands them their LaunchPad (``_add_launchpad_and_fw_id`` in the firework spec)."""
 
     fw_id: int
     launchpad: Any
 
     @property
     def store(self) -> CampaignStore:
-        """The campaign collections beside this task's LaunchPad."""
+        """Campaign collections in the database of this task's LaunchPad."""
         return CampaignStore(self.launchpad.db)
 
     @property
     def database(self) -> DatabaseSettings:
-        """How to reach that database, from my_launchpad.yaml and never from a document."""
+        """Connection settings of that database, from my_launchpad.yaml and never from a document."""
         return DatabaseSettings.from_launchpad(self.launchpad)
 
     def campaign(self, fw_spec: dict[str, Any]) -> RunningCampaign:
-        """The campaign that this firework belongs to."""
+        """Open the campaign that this firework belongs to."""
         return patiently(partial(RunningCampaign.open, self.store, self.launchpad, fw_spec["campaign_name"]))
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
-        """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
+        """Record the running process in the firework, for `reconcile` if it is killed, then do the work."""
         end_with_main_thread()
         make_patient(self.launchpad)
         try:
             patiently(partial(announce_process, self.launchpad, self.fw_id))
         except LaunchIsTakenError as error:
-            # whatever FireWorks is told now, it would write into the launch of the other process
+            # this process must report nothing: FireWorks would write it into the launch of the other process
             logger.warning("%s: this process ends", error)
             os._exit(1)
         return self.work(fw_spec)
@@ -64,7 +64,9 @@ class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
 
 @explicit_serialize
 class StartCampaign(_CampaignTask):
-    """What `lpad add campaign.yaml` submits: check the file, make the candidates, submit what may start."""
+    """Task of the firework made by ``lpad add campaign.yaml``: check the file, create the candidates, submit ready
+    work.
+    """
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
@@ -88,12 +90,12 @@ class StartCampaign(_CampaignTask):
 
 @explicit_serialize
 class RunCalculation(_CampaignTask):
-    """One stage of one candidate, computed in this launch directory, and recorded by the same process."""
+    """Compute one stage of one candidate in this launch directory and record its outcome."""
 
     required_params = ("document", "stage")
 
     def work(self, fw_spec: dict[str, Any]) -> None:
-        """Run the stage's jobflow flow; write its outcome, and submit all work that is due."""
+        """Run the stage's jobflow flow, record its outcome and submit all work that is due."""
         self.campaign(fw_spec).calculate(
             self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
         )
@@ -101,25 +103,25 @@ class RunCalculation(_CampaignTask):
 
 @explicit_serialize
 class RecordCalculation(_CampaignTask):
-    """The same for a calculation whose process was killed before it could record."""
+    """Record a calculation whose process was killed before it could record it."""
 
     required_params = ("document", "stage")
 
     def work(self, fw_spec: dict[str, Any]) -> None:
-        """Record, then advance the campaign."""
+        """Record the calculation, then advance the campaign."""
         campaign, stage = self.campaign(fw_spec), STAGES[self["stage"]]
         record = partial(campaign.record, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
-        # recording twice records once
+        # safe to repeat: recording is idempotent
         patiently(record, wait_s=campaign.spec.retries.database_wait_s)
 
 
 class _Step(_CampaignTask):
-    """When run again, in a new process or, after an outage, in this one, a step does its remaining work."""
+    """Base of the steps. A step that is run again, in a new process or after an outage, does its remaining work."""
 
     required_params = ("step",)
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction | None:
-        """Run the step; where the database is lost on the way, again when it is back."""
+        """Run the step, again once the database is back if the connection is lost."""
         campaign = self.campaign(fw_spec)
         if patiently(partial(campaign.put_step_back, self["step"], fw_id=self.fw_id)):
             return None
@@ -135,31 +137,31 @@ class Train(_Step):
     """Train ESNet on the bootstrap sample and the references."""
 
     def step(self, campaign: RunningCampaign) -> None:
-        """Train, register the bundle, then submit the Screens that waited for it."""
+        """Train, register the bundle, and submit the Screens that waited for it."""
         campaign.train(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Retrain(_Step):
-    """Fine-tune the campaign's model with its results."""
+    """Fine-tune the campaign's model on its results."""
 
     def step(self, campaign: RunningCampaign) -> None:
-        """Train, register the new bundle, and have the waiting candidates scored again."""
+        """Fine-tune, register the new bundle, and have the waiting candidates scored again."""
         campaign.retrain(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Recalibrate(_Step):
-    """Fit a correction of predictions to the campaign's relaxations."""
+    """Fit a correction of the predictions to the campaign's relaxations."""
 
     def step(self, campaign: RunningCampaign) -> None:
-        """Fit, and have the waiting candidates decided on again."""
+        """Fit the correction, and have the waiting candidates decided on again."""
         campaign.recalibrate(self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Prefilter(_Step):
-    """Score candidates without a DOS, and reject those that need none."""
+    """Score candidates without a DOS, and reject the clearly unstable ones."""
 
     def step(self, campaign: RunningCampaign) -> None:
         """Run the prefilter on one batch."""
@@ -168,7 +170,7 @@ class Prefilter(_Step):
 
 @explicit_serialize
 class Screen(_Step):
-    """Score every candidate that is ready, decide, and submit the relaxations."""
+    """Score all ready candidates, decide on them, and submit the relaxations."""
 
     def step(self, campaign: RunningCampaign) -> None:
         """Run one Screen."""
@@ -185,4 +187,4 @@ class Finish(_Step):
 
 
 Report = Finish
-"""The name in fireworks that version 0.1 submitted."""
+"""Name of this task in fireworks submitted by version 0.1."""

@@ -1,4 +1,4 @@
-"""A whole campaign on this machine: database, workers in parallel processes, Ray. Can be stopped and gone on with."""
+"""Run a whole campaign on this machine, with its database, worker processes and Ray; it can be stopped and resumed."""
 
 import logging
 import math
@@ -37,32 +37,32 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Files of a run's folder: what Ray's dashboard asks for, and where it is.
+#: Files of a run's folder: the token that Ray's dashboard asks for, and the dashboard's address.
 RAY_TOKEN, RAY_DASHBOARD = "ray-token", "ray-dashboard"
 
 _POLL_S = 1.0
 _RECONCILE_S = 60.0
 _LAST_FIREWORK_S = 10.0
-#: How long nothing may be ready or running before the campaign counts as stuck.
+#: Time without ready or running fireworks, in s, after which the campaign counts as stuck.
 _STUCK_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a campaign runs on this machine.
+    """Settings of a campaign's run on this machine.
 
     Attributes
     ----------
     launchpad_file
-        my_launchpad.yaml.
+        Path of my_launchpad.yaml.
     directory
-        Launch directories and logs go to ``directory/<campaign>``.
+        Parent folder; launch directories and logs go to ``directory/<campaign>``.
     workers
-        Worker processes; each computes one thing at a time.
+        Number of worker processes; each runs one firework at a time.
     worker
-        Name of the FireWorker for which the campaign's fireworks are, beside those of this run; None: any.
+        Name of the FireWorker, besides those of this run, that may take the campaign's fireworks. If None, any.
     stored
-        Whether the campaign is run as the database has it, without its file.
+        Whether the campaign is run from the database, without its file.
     """
 
     launchpad_file: Path
@@ -73,12 +73,12 @@ class RunSettings:
 
 
 def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
-    """As many workers as the cores that this process may use have room for calculations.
+    """Return how many calculations the cores available to this process can run at the same time.
 
     Returns
     -------
     int, str or None
-        How many, and why where it is not one for each core: what VASP's command line says of its ranks.
+        Number of workers, and, if it is not one per core, the reason: the ranks requested by VASP's command line.
     """
     cores = max(1, len(os.sched_getaffinity(0)))
     asked = [command_cores(command, os.environ) for command in _vasp_commands(spec)]
@@ -90,7 +90,7 @@ def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
 
 
 def _vasp_commands(spec: CampaignSpec) -> list[str]:
-    """Command lines of VASP that the campaign's workers start; none where another engine computes."""
+    """Return the VASP command lines that the campaign's workers start; empty for another engine."""
     if spec.dft.engine != "vasp":
         return []
     settings = spec.dft_settings()
@@ -115,37 +115,37 @@ def run_campaign(
     Parameters
     ----------
     store, launchpad
-        The campaign's database, which answers.
+        The campaign's database, already checked.
     settings
-        Where and with how many processes.
+        Folder and number of processes.
     on_start
-        Called once with what was added, the folder of launch directories and logs, and how many fireworks of the
-        campaign other workers of this machine are running already.
+        Called once with the result of starting the campaign, the folder of launch directories and logs, and the number
+        of its fireworks that other workers on this machine are already running.
     on_ray
-        Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called
-        where the scorer needs no Ray.
+        Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called if
+        the scorer needs no Ray.
     on_ray_change
-        Called, from another thread, with a sentence that says that Ray has died, and what becomes of it.
+        Called from another thread, with a message, when Ray dies or is started again.
     on_progress
         Called about every second.
     on_outage
-        Called with True when the database does not answer, which is waited for, and with False when it does again.
+        Called with True when the database stops responding (the run waits) and with False when it is back.
     made
-        The campaign's candidates, where they are made already.
+        The campaign's candidates, if already generated.
 
     Returns
     -------
     Status
-        The last one. `is_finished` is False if nothing was left to run although the campaign is not complete.
+        The last status; `is_finished` is False if nothing was left to run although the campaign is incomplete.
 
     Raises
     ------
     KeyboardInterrupt
-        After the workers have ended and what they were computing is ready to run again.
+        After the workers have exited and their calculations are ready to run again.
     """
     name = spec.name
     if campaign_exists(store, name):
-        # what died with an earlier runner was stopped, and is no failure of the calculation
+        # work interrupted with an earlier runner was stopped; it did not fail
         RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
     if settings.stored:
         RunningCampaign.open(store, launchpad, name).advance()
@@ -160,14 +160,14 @@ def run_campaign(
     if view.status.is_finished or (view.status.is_stopped and not view.status.can_go_on):
         return view.status
     if view.status.is_paused:
-        on_progress(view)  # Ray takes its time to start
+        on_progress(view)  # before Ray, which takes seconds to start
     try:
         with ExitStack() as ending:
             environment = {}
             if spec.dft.engine == "vasp" and (threads := os.environ.get("OMP_NUM_THREADS")):
-                environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
+                environment["OMP_NUM_THREADS"] = threads  # otherwise 1; `default_workers` has counted the threads
             if any(scorer.uses_ray(spec.screening) for scorer in spec.scorers()):
-                # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
+                # one Ray for the whole run, so that its dashboard stays up; the workers' steps connect to it
                 files = ending.enter_context(_RayFiles(directory))
                 ray = ending.enter_context(
                     keep_ray(dashboard=True, on_change=on_ray_change, on_restart=files.write_dashboard)
@@ -180,7 +180,7 @@ def run_campaign(
                 workers.start(settings.workers)
                 return _Watch(campaign, workers, on_progress, on_outage, watch).until_end()
     finally:
-        # what the workers were computing when they were ended is ready for the next call
+        # calculations interrupted with the workers are made ready for the next run
         try:
             campaign.reconcile(outcome="stopped")
         except PyMongoError as error:
@@ -193,7 +193,7 @@ def run_campaign(
 
 
 class _RayFiles:
-    """What `campaign dashboard` reads, for as long as the run's Ray is there: afterwards another may be at its port."""
+    """Files read by `campaign dashboard`, present only while the run's Ray is: another may use its port afterwards."""
 
     def __init__(self, directory: Path) -> None:
         self.token, self._dashboard = directory / RAY_TOKEN, directory / RAY_DASHBOARD
@@ -205,18 +205,18 @@ class _RayFiles:
     def __exit__(self, *_: object) -> None:
         with suppress(FileNotFoundError):
             if self._dashboard.read_text(encoding="utf-8") != self._written:
-                return  # they are those of a later run in the same folder
+                return  # written by a later run in the same folder
         for path in (self._dashboard, self.token):
             path.unlink(missing_ok=True)
 
     def write_dashboard(self, ray: RaySession) -> None:
-        """Write down where the dashboard is; empty where there is none."""
+        """Write the address of the dashboard; empty if there is none."""
         self._written = ray.dashboard_url or ""
         write_private(self._dashboard, self._written)
 
 
 class _Watch:
-    """Watches a campaign while workers run it. It waits for a database that is away, as they do."""
+    """Watch a campaign while workers run it; like them, wait for a database that does not respond."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class _Watch:
         self._watch = watch
 
     def until_end(self) -> Status:
-        """Return the last status: the campaign is finished, or nothing of it is left to run."""
+        """Wait until the campaign is finished or nothing of it is left to run; return the last status."""
         while True:
             view = self._patiently(self._look)
             status = view.status
@@ -244,7 +244,7 @@ class _Watch:
                 self._patiently(partial(_let_last_firework_end, self.campaign.launchpad, self.campaign.name))
                 return status
             if status.ends_running:
-                return status  # a person has stopped it with all that runs
+                return status  # `campaign stop` has stopped it, running work included
             if self._is_stuck(status):
                 return self._patiently(self._look).status
             time.sleep(_POLL_S)
@@ -253,7 +253,7 @@ class _Watch:
         return patiently(body, wait_s=math.inf, on_outage=self._note_outage)
 
     def _note_outage(self, away: bool) -> None:
-        self._reconcile_at = time.monotonic()  # workers may have ended with it
+        self._reconcile_at = time.monotonic()  # workers may have died in the outage
         self.on_outage(away)
 
     def _look(self) -> RunView:
@@ -265,7 +265,7 @@ class _Watch:
         return self._watch.look(self.campaign.refresh())
 
     def _is_stuck(self, status: Status) -> bool:
-        """Whether nothing has been left to run for some time, and recovery finds nothing to repair."""
+        """Whether nothing has been ready or running for some time and recovery finds nothing to repair."""
         if status.can_go_on or status.is_paused:
             self._idle_since = None
             return False
@@ -285,7 +285,7 @@ def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
 
 
 def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:
-    """Wait for the report's own firework: the campaign is finished a moment before FireWorks knows."""
+    """Wait for the Finish firework, which FireWorks marks as completed just after the campaign is finished."""
     deadline = time.monotonic() + _LAST_FIREWORK_S
     while has_live_fireworks(launchpad, name) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The running campaign, with its operations."""
+"""A campaign opened for writing, with its operations."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -33,7 +33,7 @@ from launchers.database.settings import DatabaseSettings
 
 
 class _OfWhat(TypedDict):
-    """Which calculation is meant."""
+    """Arguments that identify a calculation."""
 
     document_id: str
     stage: Stage
@@ -48,19 +48,19 @@ def start_campaign(
     worker: str | None = None,
     made: MadeCandidates | None = None,
 ) -> Started:
-    """Store a campaign and submit what may start. Doing it again adds nothing.
+    """Store a campaign and submit its first work. Repeating it adds nothing.
 
     Parameters
     ----------
     made
-        Its candidates, where they are made already.
+        The candidates, if already generated.
     worker
-        Name of the FireWorker that alone takes its fireworks; None: any.
+        Name of the only FireWorker that takes its fireworks. If None, any.
 
     Raises
     ------
     CampaignExistsError
-        If a campaign of that name was started with other settings; names what differs.
+        If a campaign of that name was started with other settings; lists the differences.
     CampaignFileError
         If its file of entries cannot be used.
     """
@@ -73,7 +73,7 @@ def start_campaign(
 
 @dataclass(frozen=True, kw_only=True)
 class RunningCampaign(OpenCampaign):
-    """A campaign that is open for writing, and every operation on it.
+    """A campaign opened for writing, and every operation on it.
 
     A firework, a command or `campaign run` opens it once. Each operation rereads the campaign's document if it depends
     on values that other processes may have changed.
@@ -89,29 +89,29 @@ class RunningCampaign(OpenCampaign):
         advance(self, batch=batch)
 
     def submit_ready(self) -> int:
-        """Submit every calculation that may start; return how many were submitted."""
+        """Submit every calculation that may start; return their number."""
         return submit_ready(self)
 
     def hold(self) -> int:
-        """Hold candidates whose IS-DOS the budget does not allow; return how many."""
+        """Hold candidates whose IS-DOS the budget does not allow; return their number."""
         return hold_waiting(self)
 
     def release(self) -> int:
-        """Promote held candidates as far as the budget allows, submit them, and return how many."""
+        """Promote held candidates as far as the budget allows and submit them; return their number."""
         released = release_held(self)
         advance(self)
         return released
 
     def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> ReconcileReport:
-        """Repair what killed processes and jobs left behind, see `campaign.recovery.reconcile`."""
+        """Recover from killed processes and lost jobs, see `campaign.recovery.reconcile`."""
         return reconcile(self, outcome=outcome, dry_run=dry_run)
 
     def put_step_back(self, step_id: str, *, fw_id: int) -> bool:
-        """Let a step wait whose campaign was paused while its job was in a queue; False: it may begin."""
+        """Put a queued step back if the campaign has been paused since; return whether it was put back."""
         return put_step_back(self, step_id, fw_id=fw_id)
 
     def calculate(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
-        """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`; record it."""
+        """Compute one stage of one candidate in the current directory and record it, see `campaign.steps.calculate`."""
         of_what: _OfWhat = {"document_id": document_id, "stage": stage, "fw_id": fw_id}
         try:
             run_calculation(self, database, **of_what)
@@ -123,7 +123,7 @@ class RunningCampaign(OpenCampaign):
         record_here(self, database, **of_what)
 
     def record(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
-        """Write the outcome of a calculation, see `campaign.steps.record`; then submit all work that is due."""
+        """Record the outcome of a calculation, see `campaign.steps.record`, then submit all work that is due."""
         record_and_advance(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
 
     def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
@@ -135,16 +135,16 @@ class RunningCampaign(OpenCampaign):
         retrain_step(self, database, step_id, fw_id=fw_id)
 
     def recalibrate(self, step_id: str, *, fw_id: int) -> None:
-        """Fit what corrects predictions, and have the waiting candidates decided on again."""
+        """Fit a correction of the predictions, and have the waiting candidates decided on again."""
         recalibrate_step(self, step_id, fw_id=fw_id)
 
     def prefilter(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-        """Run the prefilter on one batch; then submit the IS-DOS of the others, and recover from killed workers."""
+        """Run the prefilter on one batch, then submit the IS-DOS of the rest and recover from killed workers."""
         prefilter_step(self, database, step_id, fw_id=fw_id)
         reconcile(self)
 
     def screen(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-        """Run one Screen; then submit the relaxations, and recover from workers killed meanwhile."""
+        """Run one Screen, then submit the relaxations and recover from workers killed meanwhile."""
         screen_step(self, database, step_id, fw_id=fw_id)
         reconcile(self)
 
@@ -152,11 +152,11 @@ class RunningCampaign(OpenCampaign):
         """Store the summary in the campaign's document and close the campaign."""
         summary = finish_campaign(self, step_id)
         if not summary:
-            advance(self)  # what was added meanwhile
+            advance(self)  # candidates added meanwhile
         return summary
 
     def add(self, found: Reading, *, rescale: str | None, on_progress: OnProgress | None = None) -> Added:
-        """Add crystals as further candidates, see `campaign.steps.add`, and submit what may start."""
+        """Add crystals as further candidates, see `campaign.steps.add`, and submit their first work."""
         added = add_candidates(self, found, rescale=rescale, on_progress=on_progress)
         advance(self)
         return added

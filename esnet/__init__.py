@@ -1,11 +1,12 @@
-"""ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out.
+"""ESNet: predicts formation energies of relaxed crystals from densities of states of unrelaxed ones.
 
-For use from Python: `open_bundle`, `predict`, `read_dos`, `Dataset` and what they return (docs/reference/python.md).
+The public Python interface is `open_bundle`, `predict`, `read_dos` and `Dataset`, with the classes that they return
+(docs/reference/python.md).
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # typing's own, without the time that importing it takes
+TYPE_CHECKING = False  # the constant of typing, without the time that importing typing takes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 def lazy_names(
     package: str, names: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names are looked up when asked for.
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports its public names on first use.
 
     Parameters
     ----------
     package
-        Its name.
+        Name of the package.
     names
-        Public name -> the module that has it. ``__version__`` is known besides; `pyproject.toml` alone states it.
+        Public name -> module that defines it. ``__version__`` is added, from `pyproject.toml`.
     """
 
     def find(name: str) -> object:

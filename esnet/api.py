@@ -1,4 +1,4 @@
-"""What Python gets of a trained ESNet: predictions from densities of states, with how far they may be off."""
+"""Predictions from densities of states with a trained ESNet, including their uncertainties."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from esnet.sources import vasprun
 from esnet.sources.vasp_dos import engine_of_version
 
 _AT_ONCE = 256
-"""Densities of states in memory together, 108 kB each."""
+"""Densities of states in memory at the same time, 108 kB each."""
 
 
 class NoDosError(UserError, TypeError):
-    """What was given is neither a file of VASP nor a density of states."""
+    """The input is neither a VASP file nor a density of states."""
 
 
 class EngineWarning(UserWarning):
-    """A density of states of another engine than those that a model has learnt from."""
+    """A density of states is of another engine than the model's training data."""
 
 
 def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
@@ -44,19 +44,19 @@ def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
     Parameters
     ----------
     bundle
-        Its folder, or the name of one that ships with the project (``gpaw-fast-binary``).
+        Its folder, or the name of a shipped one (``gpaw-fast-binary``).
 
     Returns
     -------
     Bundle
-        With ``predict`` and ``assess`` for features, and ``representation``, which says how these are made.
+        Provides ``predict`` and ``assess`` for features, and ``representation``, the way these are made.
 
     Raises
     ------
     UnknownModelError
-        It is neither a folder nor the name of a shipped model.
+        If it is neither a folder nor the name of a shipped model.
     BundleError
-        A file of it is missing or altered.
+        If one of its files is missing or altered.
 
     Examples
     --------
@@ -70,32 +70,33 @@ def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
 def read_dos(
     source: Any, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
 ) -> GridDos:
-    """Read a projected density of states onto the network's grid, to look at it or to predict from it.
+    """Read a projected density of states onto the network's grid, for inspection or prediction.
 
     Parameters
     ----------
     source
-        Path of a vasprun.xml or vaspout.h5 (also packed: .gz, .bz2, .xz) or of the folder it lies in, or pymatgen's
+        Path of a vasprun.xml or vaspout.h5 (optionally compressed: .gz, .bz2, .xz) or of its folder, or pymatgen's
         ``CompleteDos`` with lm-resolved projections (energies in eV, densities in states/eV).
     normalisation
-        What the sum over the sites is divided by: the number of atoms (``atom``), the number of distinct elements
-        (``element``), or nothing (``none``).
+        Divisor of the sum over sites: the number of atoms (``atom``), the number of distinct elements (``element``), or
+        nothing (``none``).
     energy_reference
-        ``absolute``: energies as the engine wrote them; ``fermi``: relative to the Fermi level.
+        ``absolute``: energies as written by the engine; ``fermi``: relative to the Fermi level.
 
     Returns
     -------
     GridDos
-        Energies in eV, shape (1500,), channels of shape (2, 1500, 9) in states/(eV atom) or as normalised.
+        Energies in eV, shape (1500,), channels of shape (2, 1500, 9) in states/(eV atom), or in the unit of the
+        normalisation.
 
     Raises
     ------
     NoDosError
-        The source is neither a path nor a CompleteDos.
+        If the source is neither a path nor a CompleteDos.
     DosError
-        The file is missing, cut off or no output of VASP, or has no lm-resolved projections; the message names it.
+        If the file is missing, truncated, not VASP output, or without lm-resolved projections; the message names it.
     ValueError
-        An option is none of those above.
+        If an option is none of those above.
 
     Examples
     --------
@@ -113,30 +114,30 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
     Parameters
     ----------
     bundle
-        A bundle of `open_bundle`, its folder, or the name of a shipped one.
+        A bundle from `open_bundle`, its folder, or the name of a shipped one.
     sources
-        Path of a vasprun.xml or vaspout.h5 (also packed: .gz, .bz2, .xz) or of the folder it lies in, pymatgen's
-        ``CompleteDos`` with lm-resolved projections (energies in eV, densities in states/eV), a `GridDos` of
-        `read_dos` or of a campaign, or n of these in a list.
+        Path of a vasprun.xml or vaspout.h5 (optionally compressed: .gz, .bz2, .xz) or of its folder, pymatgen's
+        ``CompleteDos`` with lm-resolved projections (energies in eV, densities in states/eV), a `GridDos` from
+        `read_dos` or a campaign, or a list of n of these.
     strict
-        Whether a source that cannot be used is an error; else its prediction has no energy, and ``reason`` says why.
+        Whether an unusable source raises an error; otherwise its prediction has no energy, and ``reason`` says why.
 
     Returns
     -------
     list of Prediction
-        n of them in the order of the sources: ``e_form`` (eV/atom, with the corrections of the model's training set),
-        ``uncertainty`` (one standard deviation, eV/atom) and ``novel``; both None where the model cannot say. ``id`` is
-        the path, or the formula of a CompleteDos. An `EngineWarning` says where the model has learnt from another
-        engine than a file comes from.
+        One per source, in order: ``e_form`` (eV/atom, with the corrections of the model's training set),
+        ``uncertainty`` (one standard deviation, eV/atom) and ``novel``; both None if the model cannot tell. ``id`` is
+        the path, or the formula of a CompleteDos. An `EngineWarning` is issued for files from another engine than the
+        training data.
 
     Raises
     ------
     NoDosError
-        A source is neither a path nor a density of states.
+        If a source is neither a path nor a density of states.
     DosError, FeatureError
-        A file cannot be read, or its projections cannot be used; the message names it.
+        If a file cannot be read or its projections cannot be used; the message names it.
     UnknownModelError, BundleError
-        As `open_bundle`.
+        As raised by `open_bundle`.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
         usable = [dos for dos in read if isinstance(dos, GridDos)]
         _warn_of_engines(info, usable)
         if usable and model is None:
-            # not before something can be predicted: networks take seconds to load
+            # only once something can be predicted: networks take seconds to load
             model = Bundle.load(info.path, residual=True)
         said = iter(_predictions(model, usable) if model is not None else ())
         if add is not None:
@@ -174,9 +175,9 @@ def _listed(sources: Any) -> list[Any]:
 
 
 def _usable(source: Any, place: int, asked: Representation, strict: bool) -> GridDos | Prediction:
-    """The densities of one source; a prediction without energy where they cannot be used and need not be."""
+    """Return the densities of one source, or a prediction without energy if they are unusable and `strict` is False."""
     try:
-        # both refuse unusable values
+        # both raise on unusable values
         dos = _read(source, f"sources[{place}]", asked.normalisation, asked.energy_reference)
         composition_vector(dos.composition)
         return dos
@@ -198,7 +199,7 @@ def _read(source: Any, name: str, normalisation: Normalisation, energy_reference
         run = vasprun.read_dos(_output_file(Path(source)))
         channels, efermi, composition = run.features(**options), run.efermi, run.composition
         found_name, engine = os.fspath(source), engine_of_version(run.version)
-        # the DOS is of the last step
+        # the DOS belongs to the last step
         structure = None if run.final is None else run.final.structure()
     elif hasattr(source, "pdos") and hasattr(source, "structure"):
         channels, efermi, engine = project_dos(source, **options), float(source.efermi), None
@@ -222,7 +223,7 @@ def _read(source: Any, name: str, normalisation: Normalisation, energy_reference
 
 
 def _output_file(path: Path) -> Path:
-    """The file itself, or the one that VASP has left in a folder."""
+    """Return the file itself, or the one left by VASP in a folder."""
     if not path.is_dir():
         return path
     inside = [file for name in vasprun.OUTPUT_NAMES if (file := path / name).is_file()]
@@ -254,7 +255,7 @@ def _predictions(model: Bundle, read: Sequence[GridDos]) -> list[Prediction]:
 
 
 def predictions_of(ids: Sequence[str], said: Assessment) -> list[Prediction]:
-    """Return predictions, one for each of n names, from the results of a bundle."""
+    """Return one prediction for each of n names, from the results of a bundle."""
     flags = [None] * len(ids) if said.novel is None else said.novel.tolist()
     numbers = zip(ids, said.e_form.tolist(), said.uncertainty.tolist(), flags, strict=True)
     return [

@@ -1,1 +1,1 @@
-"""How the work gets onto machines: the database, and the workers that compute."""
+"""Launching work on machines: the database, and the workers that compute."""

@@ -1,1 +1,1 @@
-"""One candidate's calculations: IS-DOS single point and relaxation, by VASP or by GPAW behind VASP's files."""
+"""Calculations of one candidate: IS-DOS single point and relaxation, with VASP or with GPAW through VASP's files."""

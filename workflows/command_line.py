@@ -1,4 +1,4 @@
-"""The command line of VASP: custodian starts it without a shell, so that it is read here as it will be started."""
+"""The command line of VASP, interpreted as custodian starts it: without a shell."""
 
 import os
 import re
@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-#: Programs that start VASP; the last word of such a command line is then VASP itself.
+#: Programs that start VASP; the last word of such a command line is VASP.
 _LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun", "prun"})
-#: Programs that change how the rest of the line runs, as ``env`` does; the last word is VASP here too.
+#: Programs that modify how the rest of the line runs, like ``env``; the last word is VASP here too.
 _WRAPPERS = frozenset({"nice", "numactl", "taskset", "time", "stdbuf"})
 _SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -21,16 +21,16 @@ _NO_SHELL = (
 
 
 class CommandLineError(ValueError):
-    """A command line that cannot be started."""
+    """The command line cannot be started."""
 
 
 def check_words(command: str) -> None:
-    """Refuse what only a shell understands, wherever the command will run.
+    """Refuse words that need a shell, wherever the command will run.
 
     Raises
     ------
     CommandLineError
-        Naming the words and what would be right.
+        If there are such words; names them and what would be right.
     """
     try:
         lexer = shlex.shlex(command, posix=True, punctuation_chars="|&;<>()")
@@ -46,7 +46,7 @@ def check_words(command: str) -> None:
             raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
     if not any(Path(word).name in _SHELLS for word in words):
         for token in tokens:
-            # remaining uses of $ after plain variables are replaced: $(...), ${A:-b}; and `...`
+            # uses of $ that are not plain variables: $(...), ${A:-b}; and `...`
             if "`" in token or "$(" in token or re.search(r"\$\{\w*[^\w}]", token):
                 raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
     if words[0] in ("export", "source", ".", "module", "cd", "exec", "ulimit"):
@@ -54,19 +54,19 @@ def check_words(command: str) -> None:
 
 
 def command_words(command: str, *, strict: bool = True) -> list[str]:
-    """Words of a command line as they are started on this machine.
+    """Return the words of a command line as started on this machine.
 
-    Variables get their values, ``~/`` the home folder, and ``NAME=value`` words in front become arguments of ``env``.
+    Variables and ``~/`` are expanded, and leading ``NAME=value`` words become arguments of ``env``.
 
     Parameters
     ----------
     strict
-        Refuse variables that are not set; False leaves them as they are, for a machine that only checks.
+        Refuse unset variables; if False they are kept, for a machine that only checks.
 
     Raises
     ------
     CommandLineError
-        If it is for a shell, or names a variable that is not set here.
+        If it needs a shell or an unset variable.
     """
     check_words(command)
     words = shlex.split(command)
@@ -78,12 +78,12 @@ def command_words(command: str, *, strict: bool = True) -> list[str]:
 
 
 def missing_programs(command: str) -> Iterator[str]:
-    """Say which programs of a command line cannot be started on this machine, and what would be right.
+    """Yield the programs of a command line that cannot be started on this machine, with the remedy.
 
     Raises
     ------
     CommandLineError
-        As `command_words`.
+        As raised by `command_words`.
     """
     path, names = programs(command)
     for program in names:
@@ -102,12 +102,12 @@ def missing_programs(command: str) -> Iterator[str]:
 
 
 def programs(command: str) -> tuple[str | None, list[str]]:
-    """Programs that a command line starts on this machine, one through the other, and the PATH that it sets itself.
+    """Return the PATH that a command line sets, if any, and the programs that it starts, each through the previous one.
 
     Raises
     ------
     CommandLineError
-        As `command_words`; variables that are not set here are left as they are.
+        As raised by `command_words`; unset variables are kept.
     """
     words = command_words(command, strict=False)
     path = next((word[5:] for word in reversed(_assignments(words)) if word.startswith("PATH=")), None)
@@ -115,7 +115,9 @@ def programs(command: str) -> tuple[str | None, list[str]]:
 
 
 def missing_gamma_program(command: str) -> str | None:
-    """Say why custodian would not take the Gamma-only command: it looks for its last word on PATH; None: it will."""
+    """Return why custodian would not use the Gamma-only command, whose last word it looks up on PATH; None if
+    it would.
+    """
     last = command_words(command, strict=False)[-1]
     if shutil.which(last) is not None:
         return None
@@ -126,12 +128,12 @@ def missing_gamma_program(command: str) -> str | None:
 
 
 def unset_variables(text: str) -> list[str]:
-    """Variables in a text (``$SCRATCH/vasp``) that are not set on this machine."""
+    """Return the variables in a text (``$SCRATCH/vasp``) that are not set on this machine."""
     return [name for name in re.findall(r"\$\{?(\w+)", text) if name not in os.environ]
 
 
 def unset_message(names: Sequence[str]) -> str:
-    """Say that variables are not set here."""
+    """Return the message about variables that are not set here."""
     return (
         f"{', '.join(f'${name}' for name in names)} not set on this machine; right: a variable that is set where the "
         "job runs, or the value itself"
@@ -151,12 +153,12 @@ def _without_assignments(words: list[str]) -> list[str]:
 
 
 def _programs(words: list[str]) -> list[str]:
-    """The started program, and the program that it starts in turn."""
+    """Return the started program, and the program that it starts in turn."""
     programs: list[str] = []
     while words:
         program, words = words[0], words[1:]
         name = Path(program).name
-        if name == "env":  # which every machine has, outside the PATH that it may set
+        if name == "env":  # available on every machine, outside the PATH that it may set
             while words and (words[0].startswith("-") or _ASSIGNMENT.match(words[0])):
                 words = words[2:] if words[0] in ("-u", "--unset", "-C", "--chdir") else words[1:]
             continue

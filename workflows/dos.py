@@ -23,7 +23,7 @@ from workflows.settings import DftSettings
 from workflows.vasp import static_maker
 
 FEATURES_VERSION = 2
-"""2 since the Fermi level is kept (which the moments need); version 1 is read too."""
+"""Version 2 stores the Fermi level (needed for the moments); version 1 can be read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class DosFeatures:
     data
         zlib-compressed little-endian float32 of shape ``shape``.
     shape
-        (2, 1500, 9): spins, energies, orbitals (states/eV for each atom or as `normalisation` says).
+        (2, 1500, 9): spins, energies, orbitals (states/eV per atom, or as given by `normalisation`).
     sha256
         Checksum of `data`.
     spacing
         Energy spacing of the calculation's own grid, eV.
     efermi
-        Fermi level as the engine wrote it, eV; None in documents of version 1.
+        Fermi level as written by the engine, eV; None in documents of version 1.
     normalisation, energy_reference
         Representation settings, see `esnet.representation.dos.project_dos`.
     version
@@ -101,12 +101,12 @@ class DosFeatures:
         return dos
 
     def to_document(self) -> dict[str, Any]:
-        """Return a dictionary that MongoDB stores (the data stays binary)."""
+        """Return a dictionary for MongoDB, with binary data."""
         return asdict(self) | {"shape": list(self.shape)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DosFeatures:
-        """Read what `to_document` made; further keys are left alone."""
+        """Create from the result of `to_document`; other keys are ignored."""
         spins, energies, orbitals = document["shape"]
         return cls(
             data=bytes(document["data"]),
@@ -120,12 +120,12 @@ class DosFeatures:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types, as a jobflow output has to be."""
+        """Return a dictionary of JSON types, as required for a jobflow output."""
         return self.to_document() | {"data": base64.b64encode(self.data).decode("ascii")}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> DosFeatures:
-        """Read what `to_json` made."""
+        """Create from the result of `to_json`."""
         return cls.from_document({**document, "data": base64.b64decode(document["data"])})
 
 
@@ -134,7 +134,7 @@ def extract_features(
 ) -> dict[str, Any]:
     """Project a DOS (a pymatgen CompleteDos, or its dictionary) onto the fixed grid: the function of the features job.
 
-    Returns what `DosFeatures.to_json` gives.
+    Returns the result of `DosFeatures.to_json`.
     """
     dos = CompleteDos.from_dict(complete_dos) if isinstance(complete_dos, Mapping) else complete_dos
     array = project_dos(dos, normalisation=normalisation, energy_reference=energy_reference)
@@ -158,20 +158,20 @@ def dos_flow(
     key: str | None = None,
     incar: Mapping[str, Any] | None = None,
 ) -> Flow:
-    """Single-point DOS of a structure, then its features.
+    """Return the flow of a structure's single-point DOS and its features.
 
     Parameters
     ----------
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     vasp_command
-        How the engine runs on this machine; None is atomate2's own.
+        Command of the engine on this machine. If None, atomate2's default.
     name
         ``IS-DOS`` or ``RS-DOS``.
     key
-        Jobs made with the same key have the same uuids, so that a step which is run again finds its results.
+        Jobs made with the same key have the same uuids, so that a repeated step finds its results.
     incar
-        INCAR tags on top of the settings' own.
+        INCAR tags in addition to the settings' own.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def dos_flow(
     static = static_maker(structure, settings, vasp_command=vasp_command, name=name, incar=incar).make(structure)
     store_large_objects(static)
     if key is not None:
-        # before anything refers to its output: a reference carries the uuid
+        # before anything refers to its output, since references contain the uuid
         static.set_uuid(job_uuid(f"{key}:static"))
     arguments = (static.output.vasp_objects["dos"], normalisation, energy_reference)
     features = Job(extract_features, function_args=arguments, name="DOS features")

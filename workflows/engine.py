@@ -1,4 +1,4 @@
-"""Which program computes, on the machine where a job runs."""
+"""The program that computes, on the machine where a job runs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CalculationKind = Literal["dos", "relaxation"]
 
 
 class EngineError(RuntimeError):
-    """The program that should compute is not there, or another one answered."""
+    """The program that should compute is missing, or another one produced the output."""
 
-    #: What an attempt that it ends has failed of (`campaign.attempts.causes`).
+    #: Cause recorded for an attempt that it ends (`campaign.attempts.causes`).
     cause = "not_found"
 
 
@@ -42,9 +42,9 @@ class EngineCommand:
     Attributes
     ----------
     standard, gamma
-        Command lines of the engine, in general and for a Gamma-only mesh.
+        Command lines of the engine, for general and for Gamma-only meshes.
     scratch
-        Folder of this machine in which they run; None: in the launch folder.
+        Folder on this machine in which they run. If None, the launch folder.
     """
 
     standard: str
@@ -53,15 +53,15 @@ class EngineCommand:
 
 
 def engine_command(settings: DftSettings, kind: CalculationKind, *, scratch: str | None = None) -> EngineCommand:
-    """How the engine is started on this machine for one kind of calculation.
+    """Return how the engine is started on this machine for one kind of calculation.
 
-    ``gpaw`` runs with this very Python, so that a worker whose PATH was lost (``bash -l``) still finds it. What the
-    settings leave open the node says (`node_command`).
+    ``gpaw`` runs with this very Python, so that a worker that lost its PATH (``bash -l``) still finds it. Unset
+    commands are taken from the node (`node_command`).
 
     Raises
     ------
     EngineError
-        If a command cannot be started without a shell, or names a variable that is not set here.
+        If a command needs a shell or an unset variable.
     """
     if settings.engine == "gpaw":
         command = shlex.join([sys.executable, "-m", "workflows.gpaw_vasp"])
@@ -72,16 +72,16 @@ def engine_command(settings: DftSettings, kind: CalculationKind, *, scratch: str
 
 @dataclass(frozen=True)
 class VaspCommand:
-    """A command line of VASP, and who says it."""
+    """A command line of VASP, and its origin."""
 
     text: str
     origin: str
 
 
 def vasp_commands(settings: DftSettings, kind: CalculationKind) -> tuple[VaspCommand, VaspCommand]:
-    """Command lines of VASP for one kind of calculation, as they are written: the usual one, and that for Gamma alone.
+    """Return VASP's unexpanded command lines for one kind of calculation: for general and for Gamma-only meshes.
 
-    Without a Gamma-only command of the campaign or, beside its own command, of the node, both are the same.
+    Without a Gamma-only command, both are the same; the node's counts only if the campaign sets no command.
     """
     given, gamma = (_of_kind(value, kind) for value in (settings.vasp_command, settings.vasp_gamma_command))
     standard = node_command("VASP_CMD") if given is None else VaspCommand(given, "dft.vasp_command")
@@ -93,14 +93,14 @@ def vasp_commands(settings: DftSettings, kind: CalculationKind) -> tuple[VaspCom
 
 
 def node_command(name: str, *, said_only: bool = False) -> VaspCommand | None:
-    """A command line that this machine says, in the environment or in atomate2's file; else atomate2's default.
+    """Return the command line set on this machine, in the environment or in atomate2's file, or atomate2's default.
 
     Parameters
     ----------
     name
         VASP_CMD or VASP_GAMMA_CMD.
     said_only
-        None instead of the default.
+        Return None instead of the default.
     """
     settings = node_settings()
     text = str(getattr(settings, name))
@@ -113,12 +113,12 @@ def node_command(name: str, *, said_only: bool = False) -> VaspCommand | None:
 
 
 def node_settings() -> Atomate2Settings:
-    """What this machine says to atomate2, in the environment and in its file.
+    """Return atomate2's settings on this machine, from the environment and its file.
 
     Raises
     ------
     EngineError
-        If the file cannot be read, or a value has no right type.
+        If the file cannot be read, or a value has the wrong type.
     """
     try:
         from atomate2.settings import Atomate2Settings
@@ -143,20 +143,20 @@ def _started(command: str) -> str:
 
 @contextmanager
 def engine_environment(settings: DftSettings) -> Iterator[None]:
-    """Make pymatgen find the POTCARs that belong to the engine, and atomate2 the product's settings, while a job runs.
+    """Let pymatgen find the engine's POTCARs, and atomate2 the campaign's settings, while a job runs.
 
-    VASP's own folders (``potpaw_PBE.54/Fe_pv``) are found as those that ``pmg config -p`` makes of them. GPAW has its
-    own data sets; header-only POTCAR files that carry their names take the production path through
-    pymatgen. Their TITEL contains GPAW, and they are never where a real VASP looks.
+    VASP's own folders (``potpaw_PBE.54/Fe_pv``) are found like those made by ``pmg config -p``. GPAW has its own data
+    sets; header-only POTCAR files with their names pass through pymatgen. Their TITEL contains GPAW, and they are never
+    in a folder used by a real VASP.
     """
     if settings.engine != "gpaw":
         with fixed_settings(), _settings(PMG_VASP_PSP_SUB_DIRS=library_subfolders(settings.potcar_functional)):
             yield
         return
-    # folders of the user's own names are those of another library
+    # the user's folder names belong to another library
     ours = _settings(PMG_VASP_PSP_DIR=str(header_potcar_tree()), PMG_VASP_PSP_SUB_DIRS={})
     with fixed_settings(), ours, warnings.catch_warnings():
-        # pymatgen does not know these files, and must not: they hold no VASP data
+        # pymatgen does not know these files, which contain no VASP data
         warnings.simplefilter("ignore", UnknownPotcarWarning)
         warnings.simplefilter("ignore", BadInputSetWarning)
         yield
@@ -164,7 +164,7 @@ def engine_environment(settings: DftSettings) -> Iterator[None]:
 
 @contextmanager
 def _settings(**values: object) -> Iterator[None]:
-    """Change settings of pymatgen for a while."""
+    """Change settings of pymatgen temporarily."""
     previous = {name: SETTINGS[name] for name in values if name in SETTINGS}
     SETTINGS.update(values)
     try:
@@ -176,7 +176,7 @@ def _settings(**values: object) -> Iterator[None]:
 
 
 def check_engine_version(vasp_version: str, settings: DftSettings) -> None:
-    """Refuse results that another engine computed: energies of two engines never meet in one hull.
+    """Refuse results of another engine: energies of two engines are never combined in one hull.
 
     Raises
     ------

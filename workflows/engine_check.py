@@ -1,6 +1,6 @@
-"""Looks for VASP and its POTCARs where this runs: ``python -m workflows.engine_check``, on any node.
+"""Check VASP and its POTCARs on this node: ``python -m workflows.engine_check``.
 
-It prints its findings as JSON: a list with ``what`` was checked and found, and the ``remedy``, null if all is well.
+It prints its findings as a JSON list: ``what`` was checked and found, and the ``remedy``, null if all is well.
 """
 
 import argparse
@@ -17,7 +17,7 @@ Finding = tuple[str, str | None]
 
 
 def _look_at_command(command: str) -> Iterator[Finding]:
-    """Look for the program, and for what starts it (srun, mpirun)."""
+    """Check the program, and the one that starts it (srun, mpirun)."""
     try:
         path, names = programs(command)
     except CommandLineError as error:

@@ -1,7 +1,7 @@
-"""Determines why an engine stopped early: from its output, that of MPI, loader and scheduler, and its exit code.
+"""Determine why an engine stopped early: from its output, that of MPI, loader and scheduler, and its exit code.
 
-custodian checks the files first, and the exit code only if these are complete, so for a VASP that died early it only
-reports a missing or truncated file. The evidence is weighed in the order of its strength.
+custodian checks the files first, and the exit code only if they are complete, so for a VASP that died early it only
+reports a missing or truncated file. The evidence is considered in order of its strength.
 """
 
 import re
@@ -15,12 +15,12 @@ from types import FrameType
 from custodian.custodian import Custodian
 
 _TAIL_BYTES = 100_000
-#: Files for the engine's output under custodian, and for a batch system's messages about a job.
+#: Files of the engine's output under custodian, and of a batch system's messages about a job.
 _OF_ENGINE = ("vasp.out", "std_err.txt")
 _OF_JOB = ("*.error", "*.err")
 
-#: What a full disk, the scheduler or a lack of memory brings about (a segmentation fault, other ranks that are killed)
-#: is reported beside it: the causes are looked for in this order.
+#: Consequences of a full disk, the scheduler or a lack of memory (a segmentation fault, other killed ranks) are
+#: reported too, so causes are looked for in this order.
 _WORDS: tuple[tuple[str, str], ...] = (
     (
         "disk_full",
@@ -36,7 +36,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (
         "out_of_memory",
         r"oom[-_]kill|(?i:out of memory)|OUT_OF_MEMORY|(?i:insufficient virtual memory)|"
-        # locked memory that an InfiniBand driver does not get is another matter, and most runs go on without it
+        # most runs continue if an InfiniBand driver cannot lock memory
         r"^(?!.*(?:\bibv_|\bmlx\d|\bUCX\b|max locked memory)).*Cannot allocate memory|"
         r"(?i:exceeded (?:job |step )?memory limit)|job killed: \w*mem|TERM_MEMLIMIT|std::bad_alloc|"
         r"Allocation would exceed memory limit|(?i:not enough memory)|Error allocating \d+|forrtl: severe \(41\)|"
@@ -45,7 +45,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (
         "library_missing",
         r"error while loading shared libraries|symbol lookup error|"
-        # drivers that are not there are warned of on healthy clusters
+        # healthy clusters warn of missing drivers
         r"^(?!.*(?i:ignored|warning|couldn't load driver|mca_|LD_PRELOAD)).*cannot open shared object file|"
         r"version [`'\"]\S+ not found \(required by|(?i:cannot load lib\w+)|Library not loaded",
     ),
@@ -81,7 +81,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"\bfile = '[^']*(?:INCAR|POSCAR|KPOINTS)'",
     ),
     ("cancelled", r"\*\*\* JOB \S+ ON \S+ CANCELLED AT"),
-    # of one rank; the others are killed for it
+    # of one rank, for which the others are killed
     (
         "engine_crash",
         r"SIGSEGV|(?i:segmentation (?:fault|violation))|SIGBUS|Bus error|SIGFPE|(?i:floating point exception)|SIGILL|"
@@ -89,15 +89,15 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ),
 )
 _RULES = tuple((cause, re.compile(pattern, flags=re.MULTILINE)) for cause, pattern in _WORDS)
-#: What was done to a run from outside, whatever custodian has made of the run's other words.
+#: Interventions from outside, however custodian interprets the run's other messages.
 FROM_OUTSIDE = frozenset({"disk_full", "timeout", "preempted", "node_fail", "out_of_memory"})
-#: Messages of mpirun and srun about single ranks: the first that ended made them stop the others.
+#: Messages of mpirun and srun about single ranks; the first rank that ended made them stop the others.
 _RANK = re.compile(
     r"(?i:exit code:?\s+(?P<code>\d+))|(?i:signal:? (?P<signal>1|2|9|15)\b)|SIGTERM|SIGKILL|process killed|"
     r"\btasks? \S+: (?:Killed|Terminated)|^(?:\S+: )?(?:line \d+: )?(?: *\d+ )?(?:Killed|Terminated)\b|PBS: job killed",
     flags=re.MULTILINE,
 )
-#: What may be said for other reasons too, and counts only where nothing else is known.
+#: Messages with other possible reasons, which only count if nothing else is known.
 _WEAK = (
     (
         "not_found",
@@ -115,12 +115,12 @@ _NOT_EXECUTABLE, _NO_COMMAND = 126, 127
 
 
 def cause_in_words(folder: Path) -> str | None:
-    """Cause that the output in a launch directory, or the batch job's there, gives away; None: it does not.
+    """Return the cause evident from the output in a launch directory, including the batch job's, or None.
 
     Parameters
     ----------
     folder
-        With ``vasp.out`` and ``std_err.txt``.
+        Folder with ``vasp.out`` and ``std_err.txt``.
     """
     found = _first(_output(folder), _RULES)
     if found in FROM_OUTSIDE:
@@ -130,25 +130,25 @@ def cause_in_words(folder: Path) -> str | None:
 
 
 def cause_of_code(code: int | None) -> str | None:
-    """Cause that an exit code gives away: minus a signal's number as Python has it, or 128 and more as shells do."""
+    """Return the cause evident from an exit code: minus a signal's number as in Python, or 128 plus it as in shells."""
     if code is None or code == 0:
         return None
     if code in (_NOT_EXECUTABLE, _NO_COMMAND):
         return "not_found"
     number = -code if code < 0 else code - 128
-    # 174 and the like are no signals: Intel's runtime ends so after ``severe (174)``
+    # 174 and the like are not signals: Intel's runtime ends so after ``severe (174)``
     if number in set(signal.Signals) and 0 < number < signal.SIGRTMIN:
         return _BY_SIGNAL.get(signal.Signals(number), "killed")
     return "engine_crash"
 
 
 def cause_of_ending(folder: Path, code: int | None) -> str | None:
-    """Cause that output and exit code give away together; None: it exited with 0 and without a message.
+    """Return the cause evident from output and exit code together; None for exit code 0 without a message.
 
     Parameters
     ----------
     code
-        As `exit_code` has it; None: not known.
+        Result of `exit_code`; None if unknown.
     """
     said = cause_in_words(folder)
     if said is not None:
@@ -158,7 +158,7 @@ def cause_of_ending(folder: Path, code: int | None) -> str | None:
         return own
     for rank in _RANK.finditer(output):
         number = int(rank["code"]) if rank["code"] else None
-        # hydra gives a signal's number as the exit code
+        # hydra reports a signal's number as the exit code
         of_rank = "killed" if number in (None, signal.SIGKILL, signal.SIGTERM) else cause_of_code(number)
         if of_rank is not None:
             return of_rank
@@ -166,9 +166,9 @@ def cause_of_ending(folder: Path, code: int | None) -> str | None:
 
 
 def exit_code(error: BaseException) -> int | None:
-    """Exit code of the engine that a custodian run was waiting for when it raised; None where it is not known.
+    """Return the exit code of the engine that a custodian run was waiting for when it raised; None if unknown.
 
-    custodian keeps the process to itself: it is among the variables of the function that raised.
+    custodian does not expose the process; it is a local variable of the function that raised.
     """
     code = _code_in(frame for frame, _ in traceback.walk_tb(error.__traceback__))
     if code is None and (found := re.search(r"return code is (-?\d+)", str(error))):
@@ -177,7 +177,7 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def exit_code_here() -> int | None:
-    """The same, for an error handler that custodian calls; None too while the engine runs."""
+    """Return the exit code from inside an error handler called by custodian; None also while the engine runs."""
     return _code_in(frame for frame, _ in traceback.walk_stack(None))
 
 

@@ -1,7 +1,7 @@
-"""custodian's error handlers, without the power to end a run that they cannot help.
+"""custodian's error handlers, prevented from ending a run that they cannot correct.
 
 A handler ends a run when it has no correction left. Many of VASP's messages have one or two corrections (LREAL=False,
-PREC=Accurate), which the campaign's INCAR has from the beginning, and many are warnings: VASP continues and converges.
+PREC=Accurate), which the campaign's INCAR contains from the start, and many are warnings: VASP continues and converges.
 """
 
 import copy
@@ -28,19 +28,19 @@ from workflows.whole_files import WholeFilesValidator
 logger = logging.getLogger(__name__)
 
 _CHANGED = ("INCAR", "KPOINTS", "POSCAR")
-#: Handlers that read messages: their findings need not keep a run from converging.
+#: Handlers of messages, whose findings need not prevent convergence.
 _OF_MESSAGES = (VaspErrorHandler, StdErrHandler)
-#: Ends of a run that its messages do not explain.
+#: Endings of a run that are not explained by other causes.
 _OWN_ENDINGS = frozenset({None, "engine_crash", "input_refused"})
 
 
 class RemedyHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
-    """One of custodian's handlers, which finds an error only where its correction would change something.
+    """Wrapper of a custodian handler that reports an error only if its correction would change something.
 
     Parameters
     ----------
     handler
-        custodian's.
+        The custodian handler.
     """
 
     def __init__(self, handler: ErrorHandler) -> None:
@@ -52,12 +52,12 @@ class RemedyHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         self._has_acted = False
 
     def __repr__(self) -> str:
-        """Name of custodian's handler: custodian writes it into its errors."""
+        """Return the name of custodian's handler, which custodian writes into its errors."""
         return type(self.handler).__name__
 
     @property
     def helpless_codes(self) -> list[str]:
-        """Codes of the errors that the last `check` found and can do nothing about."""
+        """Codes of the errors found by the last `check` that it cannot correct."""
         return self._helpless
 
     @property
@@ -73,27 +73,27 @@ class RemedyHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         codes, changes = _tried_out(self.handler, Path(directory))
         if not changes:
             self._helpless = codes
-        if self._helpless != known and self._helpless:  # a run is looked at every few minutes
+        if self._helpless != known and self._helpless:  # a run is checked every few minutes
             logger.warning("%s: found %s, which cannot be corrected further", self, ", ".join(codes))
         return changes
 
     def correct(self, directory: str = "./") -> dict[str, Any]:
-        """Correct it, as custodian's handler does."""
+        """Correct the error with custodian's handler."""
         self._has_acted = True
         done: dict[str, Any] = self.handler.correct(directory=directory)
         return done
 
 
 class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
-    """Looks at the end of a run at the errors that custodian's handlers can do nothing about.
+    """Handles, at the end of a run, the errors that custodian's handlers cannot correct.
 
-    A complete and converged output makes warnings of them. Otherwise another ALGO is tried once, where messages of the
-    electronic minimisation are the trouble; then the run ends with their codes.
+    With a complete and converged output they are only warnings. Otherwise another ALGO is tried once if messages
+    concern the electronic minimisation; then the run ends with their codes.
 
     Parameters
     ----------
     handlers
-        Those that have looked before.
+        Handlers called before this one.
     """
 
     is_monitor = False
@@ -103,7 +103,7 @@ class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         self._has_tried = False
 
     def __repr__(self) -> str:
-        """Names of the handlers whose findings it could not correct."""
+        """Return the names of the handlers whose findings were not corrected."""
         return " and ".join(repr(handler) for handler in self._helpless()) or type(self).__name__
 
     def _helpless(self) -> list[RemedyHandler]:
@@ -117,7 +117,7 @@ class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         return cause_of_ending(Path(directory), exit_code_here()) in _OWN_ENDINGS
 
     def correct(self, directory: str = "./") -> dict[str, Any]:
-        """Try another ALGO, once."""
+        """Try another ALGO once."""
         helpless = self._helpless()
         codes = [code for handler in helpless for code in handler.helpless_codes]
         of_messages = any(isinstance(handler.handler, _OF_MESSAGES) for handler in helpless)
@@ -126,7 +126,7 @@ class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         self._has_tried = True
         incar = Incar.from_file(os.path.join(directory, "INCAR"))
         algo = str(incar.get("ALGO", "Normal")).lower()[:1]
-        # ALGO=All and tetrahedra do not go together
+        # ALGO=All is incompatible with the tetrahedron method
         other = "All" if incar.get("ISMEAR", 1) >= 0 and algo not in "ac" else "Fast" if algo == "n" else "Normal"
         actions = [{"dict": "INCAR", "action": {"_set": {"ALGO": other}}}]
         backup(VASP_BACKUP_FILES, directory=directory)
@@ -135,13 +135,13 @@ class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
 
 
 def error_handlers() -> tuple[ErrorHandler, ...]:
-    """atomate2's error handlers, none of which ends a run that it cannot help.
+    """Return atomate2's error handlers, none of which ends a run that it cannot correct.
 
-    New ones each time: they count what they have corrected, and a worker computes one crystal after another.
+    They are new each time, since they count their corrections and a worker computes several crystals.
     """
     from atomate2.vasp.run import DEFAULT_HANDLERS
 
-    # of a job that has stood still for hours nothing is to be hoped for
+    # a job frozen for hours will not recover
     frozen = [handler for handler in DEFAULT_HANDLERS if isinstance(handler, FrozenJobErrorHandler)]
     others = [handler for handler in DEFAULT_HANDLERS if not isinstance(handler, FrozenJobErrorHandler)]
     wrapped = [RemedyHandler(copy.deepcopy(handler)) for handler in others]
@@ -149,9 +149,11 @@ def error_handlers() -> tuple[ErrorHandler, ...]:
 
 
 def _tried_out(handler: ErrorHandler, folder: Path) -> tuple[list[str], bool]:
-    """Error codes of a handler's correction, and whether it would change anything; the run itself is left alone."""
+    """Return the error codes of a handler's correction, and whether it would change anything, without affecting the
+    run.
+    """
     with tempfile.TemporaryDirectory(prefix="correction-") as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the correction itself says them again
+        warnings.simplefilter("ignore")  # the correction itself repeats them
         there = Path(scratch)
         for path in folder.iterdir():
             if path.name in _CHANGED:
@@ -168,7 +170,7 @@ def _tried_out(handler: ErrorHandler, folder: Path) -> tuple[list[str], bool]:
 
 
 def _inputs(folder: Path) -> tuple[Any, ...]:
-    """What a correction may change, in a form that does not depend on how it is written."""
+    """Return the content that a correction may change, independent of its formatting."""
     kpoints = folder / "KPOINTS"
     return (
         dict(Incar.from_file(folder / "INCAR")),

@@ -1,4 +1,4 @@
-"""Identities of jobs that are the same whenever they are made."""
+"""Reproducible identities of jobs."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The input files of a calculation as a job would write them, to be looked at; with the symbols of POTCARs alone."""
+"""Write the input files of a calculation for inspection, with only the symbols of POTCARs."""
 
 import warnings
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_input_files(structure: Structure, settings: DftSettings, kind: Calcula
     Parameters
     ----------
     folder
-        Made where it is not there.
+        Folder, created if necessary.
 
     Returns
     -------
@@ -28,13 +28,13 @@ def write_input_files(structure: Structure, settings: DftSettings, kind: Calcula
     make = relax_maker if kind == "relaxation" else static_maker
     maker = make(structure, settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pymatgen, about POTCARs; the checks report their problems
+        warnings.simplefilter("ignore")  # of pymatgen, about POTCARs; the checks report problems
         write_vasp_input_set(
             structure,
             maker.input_set_generator,
             directory=folder,
             potcar_spec=True,
-            clean_prev=False,  # which would be the input files of the current folder
+            clean_prev=False,  # would be the input files of the current folder
             **maker.write_input_set_kwargs,
         )
     return sorted(path.name for path in folder.iterdir())

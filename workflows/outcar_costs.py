@@ -1,7 +1,7 @@
-"""CPU-seconds of every run of VASP in a launch directory, as its OUTCARs count them: those of failed runs too.
+"""CPU-seconds of all VASP runs in a launch directory, including failed ones, from their OUTCARs.
 
-Under srun, VASP is not a child of the worker, so it is not included in the usage of the worker's own processes. Before
-each correction custodian packs the OUTCAR into ``error.N.tar.gz``.
+Under srun, VASP is not a child of the worker, so the usage of the worker's processes does not include it. custodian
+packs the OUTCAR into ``error.N.tar.gz`` before each correction.
 """
 
 import gzip
@@ -19,14 +19,14 @@ _LOOP = re.compile(rb"(LOOP\+?):\s+cpu time\s*(\d+(?:\.\d*)?)")
 #: VASP 5 and earlier 6: `running on   16 total cores`; later: `running   16 mpi-ranks, with    4 threads/rank`.
 _RANKS = re.compile(rb"^ running(?: on)?\s+(\d+) (?:total cores|mpi-ranks|cores|nodes)", flags=re.MULTILINE)
 _HEAD_BYTES = 20_000
-#: Where custodian lets VASP run in a scratch folder.
+#: Link that custodian makes to its scratch folder.
 _SCRATCH_LINK = "scratch_link"
-#: A file is written after the run began; clocks of file servers differ by less than this.
+#: A file is written after the start of the run; clocks of file servers differ by less than this.
 _SKEW_S = 1.0
 
 
 class _Run(NamedTuple):
-    """One OUTCAR: a digest that knows it again wherever it was copied to, and its cost."""
+    """One OUTCAR: a digest that identifies its copies, and its cost."""
 
     digest: str
     cpu_s: float
@@ -40,7 +40,7 @@ class OutcarCosts:
     folder
         Launch directory.
     since
-        Files that were last written before this time belong to an earlier calculation.
+        Files last written before this time belong to an earlier calculation.
     """
 
     def __init__(self, folder: Path, *, since: datetime) -> None:
@@ -49,7 +49,7 @@ class OutcarCosts:
         self._read: dict[tuple[str, int, int], list[_Run]] = {}
 
     def cpu_seconds(self) -> float:
-        """CPU-seconds of all ranks of all runs so far; 0 where there is no OUTCAR."""
+        """Return the CPU-seconds of all ranks and runs so far; 0 without an OUTCAR."""
         runs = {run.digest: run.cpu_s for path in self._files() for run in self._runs(path)}
         return sum(runs.values())
 
@@ -71,7 +71,7 @@ class OutcarCosts:
                 self._read[key] = list(_runs_in(path))
             return self._read[key]
         except (OSError, EOFError, tarfile.TarError, zlib.error):
-            return []  # being written, or cut off
+            return []  # being written, or truncated
 
 
 def _runs_in(path: Path) -> Iterator[_Run]:
@@ -91,7 +91,7 @@ def _run(outcar: bytes) -> _Run:
 
 
 def outcar_cpu_seconds(outcar: bytes) -> float:
-    """CPU-seconds of all ranks: what OUTCAR's end says of one, or, where that is missing, the sum of its loops."""
+    """Return the CPU-seconds of all ranks, from the end of OUTCAR or, if that is missing, the sum of its loops."""
     found = _RANKS.search(outcar, 0, _HEAD_BYTES)
     ranks = max(1, int(found.group(1))) if found else 1
     total = _TOTAL.findall(outcar)
@@ -100,7 +100,7 @@ def outcar_cpu_seconds(outcar: bytes) -> float:
     ionic = electronic = 0.0
     for kind, seconds in _LOOP.findall(outcar):
         if kind == b"LOOP+":
-            # all of an ionic step, its electronic steps included
+            # a whole ionic step, including its electronic steps
             ionic, electronic = ionic + float(seconds), 0.0
         else:
             electronic += float(seconds)

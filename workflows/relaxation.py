@@ -22,21 +22,21 @@ def relaxation_flow(
     start: Structure | None = None,
     incar: Mapping[str, Any] | None = None,
 ) -> Flow:
-    """Relaxation of ions and cell: one atomate2 job, whose output is an emmet TaskDoc.
+    """Return the flow of a relaxation of ions and cell: one atomate2 job, whose output is an emmet TaskDoc.
 
     Parameters
     ----------
     structure
         The unrelaxed crystal; its lattice sets the k-points.
     vasp_command
-        How the engine runs on this machine; None is atomate2's own.
+        Command of the engine on this machine. If None, atomate2's default.
     key
         See `workflows.dos.dos_flow`.
     start
-        Geometry of an earlier try from which it continues, with the k-points of `structure`: the energy of one crystal
-        must not depend on where a job was killed. None: `structure`.
+        Geometry of an earlier try to continue from, with the k-points of `structure`, since the energy of a crystal
+        must not depend on where a job was killed. If None, `structure`.
     incar
-        INCAR tags on top of the settings' own.
+        INCAR tags in addition to the settings' own.
     """
     maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar, start=start)
     relax = maker.make(structure if start is None else start)

@@ -1,4 +1,4 @@
-"""What a campaign keeps of a finished calculation."""
+"""Data that a campaign keeps of a finished calculation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from pymatgen.core import Structure
 
 from workflows.inputs.used_inputs import ASKED, check_inputs, used_hubbards, used_potcars
 
-#: INCAR tags that change the smearing, and with it the shape of a DOS.
+#: INCAR tags that change the smearing, and thus the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})
-#: INCAR tags that are k-points without a KPOINTS file.
+#: INCAR tags that replace a KPOINTS file.
 _KPOINT_TAGS = frozenset({"KSPACING", "KGAMMA"})
 
 
@@ -25,23 +25,23 @@ class Calculation:
     structure
         Final structure.
     cpu_s
-        CPU-seconds over all cores, as the engine's OUTCAR counts them.
+        CPU-seconds over all cores, from the engine's OUTCAR.
     vasp_version
-        Version string of the output; GPAW's says so.
+        Version string of the output; contains ``gpaw`` for GPAW.
     corrections
-        What custodian changed on the way: ``{"errors": [...], "actions": [...]}`` each.
+        Corrections by custodian: ``{"errors": [...], "actions": [...]}`` each.
     smearing_changed
-        Whether one of them changed the smearing, or a DOS could not be asked for with tetrahedra.
+        Whether one of them changed the smearing, or a DOS could not use the tetrahedron method.
     kpoints_changed
         Whether one of them changed the k-points.
     notes
-        What a reader of the result should know of its inputs, in sentences.
+        Notes on its inputs for readers of the result.
     potcars
         TITEL and hash of each POTCAR.
     hubbards
-        Hubbard U in eV by element, those that are not zero.
+        Non-zero Hubbard U in eV by element.
     directory
-        Where the files lie, as host:path.
+        Location of the files, as host:path.
     """
 
     energy: float
@@ -58,7 +58,7 @@ class Calculation:
 
 
 def corrections_of(custodian_log: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
-    """Corrections in the custodian log of an emmet TaskDoc, one dictionary each, in the order they were made."""
+    """Return the corrections in the custodian log of an emmet TaskDoc, one dictionary each, in order."""
     corrections: list[dict[str, Any]] = []
     for job in custodian_log or []:
         corrections.extend(
@@ -74,7 +74,7 @@ def changes_smearing(corrections: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def changes_kpoints(corrections: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a correction changed the KPOINTS (another centre, another mesh), or the tags that replace them."""
+    """Whether a correction changed KPOINTS (another centre or mesh), or the tags that replace it."""
     return any(
         what == "KPOINTS" or (what == "INCAR" and bool(_KPOINT_TAGS & set(change))) or change.get("dest") == "KPOINTS"
         for what, change in _changes(corrections)
@@ -98,9 +98,9 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
     Raises
     ------
     ValueError
-        If the document has no energy or no structure, naming its directory.
+        If the document has no energy or structure; names its directory.
     InputChangedError
-        If the engine read other inputs than it was asked to (`workflows.inputs.check_inputs`).
+        If the engine read other inputs than requested (`workflows.inputs.used_inputs.check_inputs`).
     """
     output = task.get("output") or {}
     calculations = task.get("calcs_reversed") or []
@@ -128,12 +128,12 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
 
 
 def _without_tetrahedra(asked: Mapping[str, Any]) -> bool:
-    """Whether a DOS was asked for with another smearing than every other DOS."""
+    """Whether a DOS was requested with another smearing than usual."""
     return "NEDOS" in asked and asked.get("ISMEAR") != -5
 
 
 def cpu_seconds(task: Mapping[str, Any]) -> float:
-    """CPU-seconds of all ranks in a TaskDoc: OUTCAR's "Total CPU time used" is that of one."""
+    """Return the CPU-seconds of all ranks in a TaskDoc; OUTCAR's "Total CPU time used" is that of one."""
     total = (task.get("run_stats") or {}).get("overall") or {}
     return float(total.get("total_time") or 0.0) * max(1, int(total.get("cores") or 1))
 

@@ -1,8 +1,8 @@
-"""Node-local scratch: calculations run on a disk of the node, and their files come back to the launch folder.
+"""Node-local scratch: calculations run on a disk of the node, and their files are copied back to the launch folder.
 
-custodian copies them back where Python comes to its end. What ends a process otherwise is looked after here: a signal,
-by copying before it does its work; a kill, by copies of the main outputs every few minutes and by the next calculation
-on that node, which brings the rest back.
+custodian copies them back if Python ends normally. Other endings are handled here: before a signal takes effect, by
+copying; for a kill, by copies of the main outputs every few minutes and by the next calculation on that node, which
+copies the rest.
 """
 
 import contextlib
@@ -27,31 +27,31 @@ from workflows.settings import DftSettings
 
 logger = logging.getLogger(__name__)
 
-#: Files copied while a calculation runs: those needed for a restart, the ledger and a person.
+#: Files copied while a calculation runs, for restarts, the ledger and people.
 _OUTPUTS = ("CONTCAR", "OUTCAR", "OSZICAR", "vasprun.xml", "vasp.out", "std_err.txt", "custodian.json", "INCAR")
 _COPY_EVERY_S = 300.0
 _PREFIX = "esnet-campaign-"
 #: Names the launch folder; its lock shows whether the process that made it is alive.
 _OWNER = "launch_folder"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-#: A folder without its file is just being made, or was left by a process that was killed at that moment.
+#: A folder without this file is just being made, or its process was killed at that moment.
 _BEING_MADE_S = 3600.0
 
 
 def scratch_root(settings: DftSettings, *, make: bool = True) -> Path | None:
-    """Folder of this machine in which calculations run; None: in their launch folders.
+    """Return the folder on this machine in which calculations run; None for their launch folders.
 
-    It is the campaign's ``dft.scratch``, else what atomate2's settings say on this machine (CUSTODIAN_SCRATCH_DIR).
+    It is the campaign's ``dft.scratch``, otherwise atomate2's CUSTODIAN_SCRATCH_DIR on this machine.
 
     Parameters
     ----------
     make
-        Make it where it is not there; False only looks whether it could be.
+        Whether to create it; if False, only check whether that is possible.
 
     Raises
     ------
     EngineError
-        If it is not a folder that can be used here.
+        If the folder cannot be used here.
     """
     text = settings.scratch or node_settings().CUSTODIAN_SCRATCH_DIR
     if not text:
@@ -74,22 +74,22 @@ def scratch_root(settings: DftSettings, *, make: bool = True) -> Path | None:
 
 @contextlib.contextmanager
 def node_scratch(root: Path | None, launch: Path, *, every_s: float = _COPY_EVERY_S) -> Iterator[str | None]:
-    """A folder of this node for the calculation of a launch folder, to be given to custodian; None without scratch.
+    """Yield a folder on this node for the calculation of a launch folder, for custodian; None without scratch.
 
     Parameters
     ----------
     root
-        Where it is made; None: no scratch.
+        Parent folder. If None, no scratch.
     launch
-        The launch folder, to which files come back.
+        Launch folder, to which files are copied back.
     every_s
-        Seconds between two copies of the main outputs.
+        Time between copies of the main outputs, in s.
     """
     if root is None:
         yield None
         return
     _bring_back_lost(root)
-    # of an earlier launch in this folder, on another node or on a disk that was emptied since
+    # from an earlier launch in this folder, on another node or a disk that was emptied since
     (launch / ScratchDir.SCR_LINK).unlink(missing_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     with (folder / _OWNER).open("w", encoding="utf-8") as owner:
@@ -105,13 +105,13 @@ def node_scratch(root: Path | None, launch: Path, *, every_s: float = _COPY_EVER
         finally:
             stop.set()
             copies.join()
-            # custodian has done so, unless it could not
+            # usually done by custodian
             if _bring_back(folder, launch):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bring_back_lost(root: Path) -> None:
-    """Copy back what processes of this user that were killed have left on this node."""
+    """Copy back the files that killed processes of this user left on this node."""
     for folder in root.glob(f"{_PREFIX}*"):
         try:
             if folder.stat().st_uid != os.getuid():
@@ -140,7 +140,7 @@ def _is_free(owner: IO[str]) -> bool:
 
 
 def _run_folder(folder: Path, launch: Path) -> Path | None:
-    """Where custodian works for that launch, by the link that it makes there and removes when all is copied back."""
+    """Return custodian's folder for that launch, from the link that it makes there and removes after copying back."""
     link = launch / ScratchDir.SCR_LINK
     try:
         target = link.readlink()
@@ -150,9 +150,9 @@ def _run_folder(folder: Path, launch: Path) -> Path | None:
 
 
 def _bring_back(folder: Path, launch: Path) -> bool:
-    """Copy everything back to the launch folder; False where it could not be, so that it must be kept."""
+    """Copy everything back to the launch folder; return False on failure, so that it must be kept."""
     if not launch.is_dir():
-        return launch.parent.is_dir()  # deleted, or its disk is not there at the moment
+        return launch.parent.is_dir()  # deleted, or its disk is currently unavailable
     run = _run_folder(folder, launch)
     if run is None:
         return True
@@ -174,7 +174,7 @@ def _copy_every(folder: Path, launch: Path, every_s: float, stop: threading.Even
 
 
 def _copy_output(source: Path, target: Path) -> None:
-    """Copy an output that may still grow, unless the copy in the launch folder is as recent: custodian copies last."""
+    """Copy a possibly growing output unless the launch folder has a copy as recent; custodian copies last."""
     written = source.stat().st_mtime
     if target.exists() and target.stat().st_mtime >= written:
         return

@@ -1,4 +1,4 @@
-"""The DFT settings of a campaign, as the calculations need them."""
+"""DFT settings of a campaign for its calculations."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Engine = Literal["vasp", "gpaw"]
 Quality = Literal["standard", "fast"]
 HubbardU = Literal["none", "mp"]
 
-#: Settings that earlier versions did not have.
+#: Settings that earlier versions lacked.
 LATER_SETTINGS = ("incar", "magmom", "hubbard_u")
 
 #: Coarsest k-point spacing of ``quality: fast`` in 1/A, with the factor 2 pi (as VASP's KSPACING).
@@ -25,17 +25,17 @@ class DftSettings:
     Attributes
     ----------
     engine
-        Which program computes: the user's own VASP, or GPAW through ``vasp-gpaw``.
+        Program that computes: the user's VASP, or GPAW through ``vasp-gpaw``.
     quality
-        ``standard`` is the published setting; ``fast`` takes coarser k-points and keeps the cutoff. Results of
-        ``fast`` are for examples: every document made with it says so.
+        ``standard`` is the published setting; ``fast`` uses coarser k-points with the same cutoff. Results of ``fast``
+        are for examples, and every document made with it says so.
     vasp_command
-        Command line of VASP, for ``engine: vasp``, or one for each kind of calculation (``dos``, ``relaxation``); None
-        uses the node's setting (atomate2's VASP_CMD).
+        Command line of VASP, for ``engine: vasp``, or one for each kind of calculation (``dos``, ``relaxation``); If
+        None, the node's setting (atomate2's VASP_CMD).
     vasp_gamma_command
-        The same for a mesh of Gamma alone; None: as the others.
+        The same for a Gamma-only mesh. If None, `vasp_command`.
     scratch
-        Folder of the node in which calculations run, e.g. ``$TMPDIR``; None: the launch folder.
+        Folder on the node in which calculations run, e.g. ``$TMPDIR``. If None, the launch folder.
     encut
         Plane-wave cutoff in eV.
     ediff
@@ -51,7 +51,7 @@ class DftSettings:
     potcar_functional
         pymatgen's name of the PAW set; ``PBE`` is the v2010-05-06 set of the Materials Project.
     incar
-        INCAR tags of the user's own (`workflows.inputs.incar_tags`).
+        The user's INCAR tags (`workflows.inputs.incar_tags`).
     magmom
         Initial moments by element, in Bohr magnetons, in place of the input set's.
     hubbard_u
@@ -81,9 +81,9 @@ class DftSettings:
         return asdict(self)
 
     def physics(self) -> dict[str, Any]:
-        """Return the settings that decide the numbers (not where the program lies), for hashes and documents.
+        """Return the settings that affect results, without paths and commands, for hashes and documents.
 
-        What was added later is in it only where it is used: the settings of earlier campaigns keep their hash.
+        Settings added later are only included if used, so that earlier campaigns keep their hash.
         """
         settings = self.to_dict()
         for name in ("vasp_command", "vasp_gamma_command", "scratch"):
@@ -98,7 +98,7 @@ class DftSettings:
 def kpoint_divisions(
     lengths: tuple[float, float, float], reciprocal_lengths: tuple[float, float, float], settings: DftSettings
 ) -> tuple[int, int, int]:
-    """Number of k-points along each reciprocal axis.
+    """Return the number of k-points along each reciprocal axis.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def kpoint_divisions(
         ``standard``: the smallest k_n with a_n * k_n >= ``kpoint_length``.
         ``fast``: the smallest k_n whose spacing is at most `FAST_KPOINT_SPACING`, but never more than ``standard``.
     """
-    # 1e-9: a lattice vector of exactly 3 A asks for 10 divisions, not for 11 after rounding
+    # 1e-9: a lattice vector of exactly 3 A needs 10 divisions, not 11 due to rounding
     standard = [max(1, math.ceil(settings.kpoint_length / a - 1e-9)) for a in lengths]
     if settings.quality == "fast":
         fast = [max(1, math.ceil(b / FAST_KPOINT_SPACING - 1e-9)) for b in reciprocal_lengths]

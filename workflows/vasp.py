@@ -25,24 +25,24 @@ from workflows.whole_files import WholeFilesValidator
 if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
 
-#: INCAR tags of atomate2's base set that the paper (DOI 10.1039/D3TA01767B) does not have: None takes a tag out.
+#: Tags of atomate2's base set that the paper (DOI 10.1039/D3TA01767B) does not use; None removes a tag.
 _REMOVED_TAGS = ("ENAUG", "LMIXTAU", "LELF", "LVTOT", "LAECHG", "KSPACING")
 _HUBBARD_TAGS = ("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT")
 
-#: The tetrahedron method needs this many k-points that symmetry does not make equal; VASP stops with fewer.
+#: Irreducible k-points needed by the tetrahedron method; with fewer VASP stops.
 _TETRAHEDRA_NEED = 4
 
-#: custodian checks every second whether the engine has finished (its default of 10 s rounds up every short job), and
+#: custodian checks every second whether the engine has finished (its default of 10 s would prolong short jobs), and
 #: reads the outputs of a running one every 300 s, as by default.
 _PACE = {"polling_time_step": 1, "monitor_freq": 300}
 
 
 def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
-    """Automatic mesh for a structure.
+    """Return the automatic mesh for a structure.
 
-    Monkhorst-Pack as the paper asks; Gamma-centred for hexagonal and face-centred lattices, where a shifted mesh
-    breaks the symmetry (VASP's manual, KPOINTS; pymatgen's automatic meshes do the same), and for ``quality: fast``,
-    whose coarse meshes need all of it.
+    Monkhorst-Pack as in the paper; Gamma-centred for hexagonal and face-centred lattices, where a shifted mesh breaks
+    the symmetry (VASP's manual, KPOINTS; pymatgen's automatic meshes do the same), and for ``quality: fast``, whose
+    coarse meshes need all of it.
     """
     lattice = structure.lattice
     divisions = kpoint_divisions(lattice.abc, lattice.reciprocal_lattice.abc, settings)
@@ -55,7 +55,7 @@ def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
 def _common_incar(settings: DftSettings) -> dict[str, Any]:
     return {
         **dict.fromkeys(_REMOVED_TAGS),
-        # with a U the values are those of the input set, which picks them for each crystal by its anion
+        # with a U, the input set chooses values for each crystal by its anion
         **({} if settings.hubbard_u == "mp" else dict.fromkeys(_HUBBARD_TAGS)),
         "GGA": "PE",  # atomate2's default is PBEsol
         "ENCUT": settings.encut,
@@ -69,7 +69,7 @@ def _common_incar(settings: DftSettings) -> dict[str, Any]:
 
 
 def static_incar(settings: DftSettings) -> dict[str, Any]:
-    """INCAR of the DOS single point: fixed ions and cell, lm-resolved DOS, tetrahedron method."""
+    """Return the INCAR of the DOS single point: fixed ions and cell, lm-resolved DOS, tetrahedron method."""
     return _common_incar(settings) | {
         "NSW": 0,
         "ISMEAR": -5,
@@ -82,11 +82,11 @@ def static_incar(settings: DftSettings) -> dict[str, Any]:
 
 
 def relax_incar(settings: DftSettings) -> dict[str, Any]:
-    """INCAR of the relaxation: ions and cell.
+    """Return the INCAR of the relaxation of ions and cell.
 
-    Methfessel-Paxton of first order: forces of a metal need a smearing whose free energy hardly depends on its
-    width (VASP's manual, ISMEAR). Its width keeps the entropy of d metals below 1 meV/atom, where custodian's
-    LargeSigmaHandler would stop the run and begin it again with a smaller one (seen with AlPd at 0.1 and 0.073 eV).
+    First-order Methfessel-Paxton, since forces of a metal need a smearing whose free energy hardly depends on its width
+    (VASP's manual, ISMEAR). The width keeps the entropy of d metals below 1 meV/atom, above which custodian's
+    LargeSigmaHandler would restart the run with a smaller one (seen with AlPd at 0.1 and 0.073 eV).
     """
     return _common_incar(settings) | {
         "NSW": settings.max_ionic_steps,
@@ -100,7 +100,7 @@ def relax_incar(settings: DftSettings) -> dict[str, Any]:
 
 
 def _too_few_for_tetrahedra(structure: Structure, settings: DftSettings) -> str | None:
-    """Say why the tetrahedron method cannot be asked for; None where it can."""
+    """Return why the tetrahedron method cannot be used, or None."""
     mesh = kpoints(structure, settings)
     found = irreducible_kpoints(structure, mesh)
     if found >= _TETRAHEDRA_NEED:
@@ -115,26 +115,26 @@ def _too_few_for_tetrahedra(structure: Structure, settings: DftSettings) -> str 
 def _with_tags(
     own: dict[str, Any], settings: DftSettings, machine: Outside, overrides: Mapping[str, Any], *, relaxes: bool
 ) -> dict[str, Any]:
-    """INCAR tags of the product, then the machine's, the campaign file's, and those of one calculation's retry."""
+    """Return the INCAR tags of this program, updated with the machine's, the campaign file's, and those of a retry."""
     incar = own | machine.incar
     given = {tag: value for tag, value in settings.incar.items() if relaxes or reaches_dos(tag, value)}
     asked = {tag: value for tag, value in overrides.items() if relaxes or tag not in RELAXATION_ONLY}
     for tags in (given, asked):
         for one, other in (("IALGO", "ALGO"), ("ALGO", "IALGO"), ("NCORE", "NPAR"), ("NPAR", "NCORE")):
             if one in tags:
-                incar[other] = None  # they say the same to VASP
+                incar[other] = None  # they mean the same to VASP
         incar |= tags
     if "MAGMOM" in overrides:
-        # goes before moments that the structure itself carries; the dictionary replaces that of the input set
+        # takes precedence over the structure's own moments; replaces the dictionary of the input set
         incar["MAGMOM"] = _moments({**settings.magmom, **overrides["MAGMOM"]})
     return incar
 
 
 def _moments(own: Mapping[str, float]) -> dict[str, float]:
-    """Initial moments by species: atomate2's, but for elements that the user has given one."""
+    """Return initial moments by species: atomate2's, except for elements with a moment from the user."""
     from atomate2.vasp.sets.base import _BASE_VASP_SET
 
-    # a moment of Fe is meant for Fe3+ too
+    # a moment of Fe also applies to Fe3+
     base = {
         name: value
         for name, value in _BASE_VASP_SET["INCAR"]["MAGMOM"].items()
@@ -154,7 +154,7 @@ def _maker_arguments(
     notes: Sequence[str] = (),
     start: Structure | None = None,
 ) -> dict[str, Any]:
-    """Arguments of a maker, whose structure is `start` where there is one."""
+    """Return the arguments of a maker, whose structure is `start` if given."""
     from atomate2.vasp.run import _DEFAULT_VALIDATORS
     from atomate2.vasp.sets.base import _BASE_VASP_SET
     from atomate2.vasp.sets.core import RelaxSetGenerator, StaticSetGenerator
@@ -162,7 +162,7 @@ def _maker_arguments(
     machine = outside(settings.engine, given=settings.incar)
     hubbard = {tag: MPRelaxSet.CONFIG["INCAR"][tag] for tag in _HUBBARD_TAGS} if settings.hubbard_u == "mp" else {}
     input_set = {
-        # the PAW data sets of the Materials Project's PBE calculations instead of those of its SCAN ones
+        # PAW data sets of the Materials Project's PBE calculations instead of the SCAN ones
         "config_dict": {
             **_BASE_VASP_SET,
             "INCAR": {**_BASE_VASP_SET["INCAR"], **hubbard, "MAGMOM": _moments(settings.magmom)},
@@ -172,9 +172,9 @@ def _maker_arguments(
         "user_potcar_functional": settings.potcar_functional,
         "user_incar_settings": _with_tags(incar, settings, machine, overrides or {}, relaxes=relaxes),
         "user_kpoints_settings": kpoints(structure, settings),
-        # our smearing is not to be replaced by what atomate2 would pick
+        # atomate2 must not replace our smearing
         "auto_ismear": False,
-        # nor any of these by files in the home folder of the user who computes
+        # and files in the user's home folder must not replace any of these
         **INPUT_SET,
     }
     generator = (RelaxSetGenerator if relaxes else StaticSetGenerator)(**input_set)
@@ -189,7 +189,7 @@ def _maker_arguments(
     }
     run |= {"max_errors": MAX_ERRORS}
     if vasp_command is not None:
-        # custodian takes the second where KPOINTS is Gamma alone
+        # custodian uses the second one for Gamma-only KPOINTS
         run |= {"vasp_cmd": vasp_command.standard, "vasp_gamma_cmd": vasp_command.gamma}
         run["scratch_dir"] = vasp_command.scratch
     return {
@@ -203,7 +203,7 @@ def _maker_arguments(
             "additional_fields": {ASKED: asked},
         },
         "run_vasp_kwargs": run,
-        # an unsuccessful run ends its flow instead of raising: its document, with what custodian tried, is kept
+        # an unsuccessful run ends its flow instead of raising, which keeps its document with custodian's attempts
         "stop_children_kwargs": {"handle_unsuccessful": True},
     }
 
@@ -216,18 +216,18 @@ def static_maker(
     name: str = "IS-DOS",
     incar: Mapping[str, Any] | None = None,
 ) -> StaticMaker:
-    """Maker of the single-point DOS.
+    """Return the maker of the single-point DOS.
 
     Parameters
     ----------
     structure
-        What will be computed; its lattice sets the k-points.
+        The crystal; its lattice sets the k-points.
     vasp_command
-        How the engine runs on this machine; None is atomate2's own.
+        Command of the engine on this machine. If None, atomate2's default.
     name
         Name of the jobs, ``IS-DOS`` or ``RS-DOS``.
     incar
-        INCAR tags on top of the settings' own.
+        INCAR tags in addition to the settings' own.
     """
     from atomate2.vasp.jobs.core import StaticMaker
 
@@ -248,9 +248,9 @@ def relax_maker(
     incar: Mapping[str, Any] | None = None,
     start: Structure | None = None,
 ) -> RelaxMaker:
-    """Maker of the full relaxation of ions and cell; parameters as `static_maker`.
+    """Return the maker of the full relaxation of ions and cell; parameters as for `static_maker`.
 
-    ``start`` is the geometry that the relaxation restarts from, if it is not `structure`.
+    ``start`` is the geometry that the relaxation restarts from, if different from `structure`.
     """
     from atomate2.vasp.jobs.core import RelaxMaker
 

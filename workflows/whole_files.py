@@ -1,20 +1,20 @@
-"""Output files that were written to their ends: a full disk or a kill may leave half of a number."""
+"""Completeness of output files: a full disk or a kill may truncate a number."""
 
 import re
 from pathlib import Path
 
 from custodian.custodian import Validator
 
-#: A VASP that was compiled with profiling writes long tables behind the CPU time.
+#: VASP compiled with profiling writes long tables after the CPU time.
 _TAIL_BYTES = 1_000_000
 
 
 def is_whole_contcar(text: str) -> bool:
-    """Whether a CONTCAR is there up to the end of its last coordinate's line."""
+    """Whether a CONTCAR is complete up to the line of its last coordinate."""
     lines = text.split("\n")
     try:
         n_sites = sum(map(int, lines[6].split()))
-        # the comment, the scale factor, the cell, the elements and their numbers, Direct; Selective dynamics on top
+        # comment, scale factor, cell, elements and their numbers, Direct; Selective dynamics adds a line
         head = 9 if lines[7].strip()[:1].lower() == "s" else 8
     except (IndexError, ValueError):
         return False
@@ -24,12 +24,12 @@ def is_whole_contcar(text: str) -> bool:
 class WholeFilesValidator(Validator):  # type: ignore[misc, unused-ignore]
     """Tells custodian that an engine stopped if OUTCAR or CONTCAR is truncated.
 
-    custodian looks whether they are there and whether vasprun.xml is whole. Of an OUTCAR that was cut off the CPU-time
-    would be taken with its last digits missing, or not at all, and so would the last coordinate of a CONTCAR.
+    custodian checks whether they exist and whether vasprun.xml is complete. From a truncated OUTCAR the CPU time would
+    be read with digits missing, or not at all, and so would the last coordinate of a CONTCAR.
     """
 
     def check(self, directory: str = "./") -> bool:
-        """Whether something is wrong."""
+        """Whether a file is truncated."""
         folder = Path(directory)
         try:
             outcar = _tail(folder / "OUTCAR")

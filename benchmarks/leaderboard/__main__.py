@@ -55,7 +55,7 @@ def options(words: list[str] | None) -> argparse.Namespace:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Train what is not there yet, then write numbers, page and figures."""
+    """Run the missing trainings, then write numbers, page and figures."""
     asked = options(words)
     try:
         run(asked)
@@ -111,7 +111,7 @@ def write(numbers: dict[str, Any], out: Path) -> None:
 
 
 def describe(training: Training) -> str:
-    """Say in a few words what is trained."""
+    """Return a short description of a training."""
     extra = [f"sees {training.inputs}"] if training.inputs != "both" else []
     extra += [f"residual of {training.residual_of}"] if training.residual_of else []
     extra += [f"{training.n_train} compounds"] if training.n_train else []

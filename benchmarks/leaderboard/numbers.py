@@ -20,7 +20,7 @@ _MEASURES = ("mae", "rmse", "precision", "recall", "f1", "daf")
 
 
 def measured(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float | None]:
-    """Errors in eV/atom and measures of stability of one test part; None where a measure is not defined."""
+    """Return errors in eV/atom and measures of stability of one test part; None if a measure is undefined."""
     error = predicted - truth
     stable, promoted = truth <= STABLE, predicted <= PROMOTED
     hits = int((stable & promoted).sum())

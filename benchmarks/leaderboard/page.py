@@ -72,7 +72,7 @@ def _is_quick(said: Mapping[str, Any]) -> bool:
 
 
 def _number(value: Any, digits: int = 3) -> str:
-    """An interval, or a number; a dash where there is none."""
+    """Format an interval or a number, or a dash if there is none."""
     if value is None:
         return "-"
     if not isinstance(value, Mapping):

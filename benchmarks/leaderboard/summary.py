@@ -125,7 +125,7 @@ class Summary:
         return rows
 
     def _costs(self) -> list[dict[str, Any]]:
-        """CPU-s of one prediction from an unrelaxed crystal, with the IS-DOS where one is needed."""
+        """Return CPU-s of one prediction from an unrelaxed crystal, including the IS-DOS if it is needed."""
         dos, rows = dos_cost(self.dataset), []
         for model in self.models:
             found = [

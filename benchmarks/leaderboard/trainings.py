@@ -1,4 +1,4 @@
-"""Which trainings the leaderboard is made of, and how one is done; each result is kept in a file of its own."""
+"""Trainings of the leaderboard and their execution; each result is kept in its own file."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,7 +121,7 @@ class Results:
         return self.folder / f"{training.model}-{training.split}-{key[:16]}.json"
 
     def read(self, training: Training) -> dict[str, Any] | None:
-        """Return a result; None where it is not there, or the file is damaged."""
+        """Return a result, or None if the file is missing or damaged."""
         if training not in self._known:
             result = read_sealed(self._file(training))
             if result is None or result["training"] != asdict(training):

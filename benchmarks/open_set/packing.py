@@ -19,7 +19,7 @@ SAME = ("engine", "quality", "corrections", "settings_hash")
 
 
 def rounded(dos: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round densities to float16; what float16 cannot hold stays as it is."""
+    """Return densities rounded to float16; values out of its range are kept."""
     with np.errstate(over="ignore"):
         half = dos.astype(np.float16).astype(np.float32)
     return np.where(np.isfinite(half), half, dos)

@@ -1,4 +1,4 @@
-"""The cause of an attempt's failure, in one or two words, determined when it fails and the evidence is available."""
+"""Cause of an attempt's failure, in one or two words, determined when it fails and the evidence is available."""
 
 import errno
 import json
@@ -19,40 +19,40 @@ from campaign.attempts.memory_kills import was_killed_for_memory
 from launchers.scheduler.this_job import scheduler, this_job
 from workflows.engine_ending import FROM_OUTSIDE, cause_in_words, cause_of_ending, exit_code
 
-#: A signal to end this long before the time limit is the one that batch scripts ask for (`#SBATCH --signal`).
+#: A termination signal this long before the time limit is the one requested by batch scripts (`#SBATCH --signal`).
 _END_OF_TIME = timedelta(minutes=15)
-#: Causes that make every further try fail until a person has fixed them: such a calculation fails immediately, and
-#: `campaign retry` resubmits it.
+#: Causes that make every further try fail until a person has fixed them: such calculations fail immediately, and
+#: `campaign retry` resubmits them.
 NEEDS_MENDING = frozenset(
     {
         *("not_found", "library_missing", "potcar_missing", "potcar_mismatch", "input_refused"),
         *("input_changed", "unusable_output"),
     }
 )
-#: What is missing on the machine or in its settings: whatever is computed next misses it too.
+#: Missing on the machine or in its settings, so that the next calculation fails as well.
 ENVIRONMENT = frozenset(
     {"not_found", "library_missing", "license_missing", "potcar_missing", "potcar_mismatch", "input_changed"}
 )
-#: What comes from elsewhere, and says nothing of the next calculation.
+#: External causes, which say nothing about the next calculation.
 FROM_ELSEWHERE = frozenset(
     {
         *("killed", "cancelled", "node_fail", "preempted", "requeued", "interrupted", "timeout", "out_of_memory"),
         *("disk_full", "database", "not_started", "launch_folder_gone", "output_lost", "features_lost"),
     }
 )
-#: custodian's codes that say that VASP does not take the input.
+#: custodian's codes for input that VASP refuses.
 _REFUSALS = frozenset({"read_error", "spin_polarized_harris"})
 
 
 def failure_cause(error: BaseException, directory: Path | None = None) -> str:
-    """Name what an attempt failed of.
+    """Return the cause of an attempt's failure.
 
     Parameters
     ----------
     error
-        What ended it.
+        Exception that ended the attempt.
     directory
-        Its launch directory; default: where this process is.
+        Its launch directory; by default the current one.
 
     Returns
     -------
@@ -60,10 +60,10 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
         ``custodian:CODE`` with custodian's own error codes, ``not_converged``, one of those of
         `workflows.engine_ending` (``killed``, ``out_of_memory``, ``timeout``, ``engine_crash``, ``not_found``,
         ``library_missing``, ``license_missing``, ``potcar_missing``, ``potcar_mismatch``, ``disk_full``,
-        ``input_refused``, ``cancelled``, ``preempted``, ``node_fail``), ``incomplete_output`` where nothing says more,
+        ``input_refused``, ``cancelled``, ``preempted``, ``node_fail``), ``incomplete_output`` if nothing else is known,
         ``interrupted``, ``database``, ``output_lost``, ``launch_folder_gone`` (`campaign.attempts.ledger`), or the name
-        of the exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``,
-        ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
+        of the exception. For attempts that could not report anything, `reconcile` uses ``timeout``, ``out_of_memory``,
+        ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
     """
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):
@@ -85,9 +85,9 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
 
 
 def _cause_of_run(error: CustodianError, folder: Path) -> str:
-    """What became of the engine under custodian."""
+    """Return what happened to the engine under custodian."""
     if isinstance(error, ReturnCodeError | ValidationError):
-        # custodian checks the files first: a missing one does not show why the engine stopped
+        # custodian checks the files first, but a missing one does not show why the engine stopped
         code = exit_code(error)
         cause = cause_of_ending(folder, code)
         if cause == "killed":
@@ -113,7 +113,7 @@ def _cause_of_os_error(error: OSError) -> str:
 
 
 def stored_cause(entry: Mapping[str, Any]) -> str:
-    """Cause of a stored failure or ledger entry; where an earlier version kept none, the exception's name."""
+    """Return the cause of a stored failure or ledger entry; if an earlier version stored none, the exception's name."""
     if entry.get("cause"):
         return str(entry["cause"])
     if entry.get("outcome") in ("lost", "stopped"):
@@ -123,7 +123,7 @@ def stored_cause(entry: Mapping[str, Any]) -> str:
 
 
 def cause_in_trace(error: str) -> str:
-    """Cause in the last words of a stack trace (``pymongo.errors.AutoReconnect: connection closed``)."""
+    """Return the cause in the last line of a stack trace (``pymongo.errors.AutoReconnect: connection closed``)."""
     name = error.partition(":")[0].strip()
     if name.endswith("PmgVaspPspDirError") or (name == "FileNotFoundError" and "POTCAR" in error):
         return "potcar_missing"
@@ -136,12 +136,14 @@ def cause_in_trace(error: str) -> str:
 
 
 def custodian_cause(codes: list[str]) -> str | None:
-    """``custodian:CODE`` of custodian's error codes; None for none."""
+    """Return ``custodian:CODE`` for custodian's error codes; None without any."""
     return f"custodian:{','.join(sorted(set(codes)))}" if codes else None
 
 
 def codes_of(custodian_log: Any) -> list[str]:
-    """Error codes of the last correction in custodian's log (``custodian.json``, or a TaskDoc's ``custodian``)."""
+    """Return the error codes of the last correction in custodian's log (``custodian.json``, or a TaskDoc's
+    ``custodian``).
+    """
     corrections = [
         correction for job in custodian_log or [] if isinstance(job, Mapping) for correction in job["corrections"] or []
     ]
@@ -156,7 +158,7 @@ def _last_codes(folder: Path) -> list[str]:
 
 
 def _time_is_over() -> bool:
-    """Whether this process's job is about to reach its time limit, as its scheduler says."""
+    """Whether this process's job is about to reach its time limit, according to its scheduler."""
     job = this_job()
     if not job:
         return False

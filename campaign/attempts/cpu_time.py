@@ -1,4 +1,4 @@
-"""CPU-seconds that a process and its children have used."""
+"""CPU-seconds used by a process and its children."""
 
 import resource
 
@@ -6,13 +6,13 @@ import psutil
 
 
 def ended_cpu_seconds() -> float:
-    """CPU-seconds so far of this process and of the children that it has waited for."""
+    """Return the CPU-seconds so far of this process and of children that it has waited for."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def running_cpu_seconds() -> float:
-    """CPU-seconds so far of the children that still run, theirs included."""
+    """Return the CPU-seconds so far of running children, including their own children."""
     seconds = 0.0
     for child in psutil.Process().children(recursive=True):
         try:

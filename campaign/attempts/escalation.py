@@ -1,4 +1,4 @@
-"""More time or memory for a calculation that has run out of it (`retries.time_factor`, `retries.memory_factor`)."""
+"""More time or memory for a calculation that ran out of it (`retries.time_factor`, `retries.memory_factor`)."""
 
 import logging
 import math
@@ -17,22 +17,22 @@ logger = logging.getLogger(__name__)
 def escalated_resources(
     cause: str | None, job: Job | None, said: JobState | None, retries: RetrySection, *, asked: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the next job asks the queue for, in the words of FireWorks' queue-adapter templates.
+    """Return the resources of the next job, in the terms of FireWorks' queue-adapter templates.
 
     Parameters
     ----------
     cause
-        Why the last one ended: ``timeout`` or ``out_of_memory``; anything else needs no more.
+        Why the last one ended; only ``timeout`` and ``out_of_memory`` need more.
     job, said
-        The job, and the scheduler's answer about it.
+        The job, and its state from the scheduler.
     asked
-        What the firework itself has asked for so far (``_queueadapter``).
+        Resources requested by the firework so far (``_queueadapter``).
 
     Returns
     -------
     dict
-        ``walltime``, or ``mem``, ``mem_per_cpu`` or ``pmem`` (as the job had it); empty where nothing is known of what
-        the job had, or if its partition allows no more.
+        ``walltime``, or ``mem``, ``mem_per_cpu`` or ``pmem`` (as for the job); empty if the job's resources are
+        unknown, or its partition allows no more.
     """
     if cause not in ("timeout", "out_of_memory") or job is None:
         return {}
@@ -65,7 +65,7 @@ def escalated_resources(
 def escalated_for_attempt(
     attempt: Mapping[str, Any], retries: RetrySection, *, asked: Mapping[str, str]
 ) -> dict[str, str]:
-    """The same for an attempt that has itself said, in the ledger, that it ran out of time or memory."""
+    """Return the resources after an attempt that itself recorded in the ledger that it ran out of time or memory."""
     if attempt.get("cause") not in ("timeout", "out_of_memory") or not attempt.get("job_id"):
         return {}
     job = Job(scheduler=attempt["scheduler"], cluster=attempt.get("cluster"), job_id=attempt["job_id"])
@@ -73,6 +73,6 @@ def escalated_for_attempt(
 
 
 def clock(time_s: float) -> str:
-    """``HH:MM:SS``, which SLURM and PBS both take; more than 24 hours too."""
+    """Format a time as ``HH:MM:SS``, possibly with more than 24 hours, which SLURM and PBS both accept."""
     minutes, secs = divmod(math.ceil(time_s), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{secs:02d}"

@@ -1,4 +1,4 @@
-"""Distinguishes failures of the calculation from failures of the machine that ran it."""
+"""Distinguish failures of the calculation from failures of the machine."""
 
 import re
 import traceback
@@ -8,14 +8,14 @@ from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
 
 
 class ScienceFailureError(RuntimeError):
-    """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again.
+    """The calculation ran but failed physically: no convergence, or custodian gave up. Not retried.
 
     Parameters
     ----------
     message
         What happened.
     cause
-        The same in a word, as `campaign.attempts.causes` has it.
+        The cause in a word, see `campaign.attempts.causes`.
     """
 
     def __init__(self, message: str, *, cause: str | None = None) -> None:
@@ -24,7 +24,7 @@ class ScienceFailureError(RuntimeError):
 
 
 def kind_in_trace(error: str) -> Literal["science", "machine"]:
-    """`failure_kind` of the last words of a stack trace (``custodian.custodian.MaxCorrectionsError: ...``)."""
+    """Return `failure_kind` for the last line of a stack trace (``custodian.custodian.MaxCorrectionsError: ...``)."""
     module, _, name = error.partition(":")[0].strip().rpartition(".")
     of_machine = (ReturnCodeError.__name__, ValidationError.__name__)
     is_verdict = name.endswith("Error") and module == CustodianError.__module__ and name not in of_machine
@@ -32,18 +32,18 @@ def kind_in_trace(error: str) -> Literal["science", "machine"]:
 
 
 def failure_kind(error: BaseException, *, cause: str | None = None) -> Literal["science", "machine"]:
-    """Tell a failure of the calculation from a failure of the machine that ran it.
+    """Return whether the calculation (``science``) or the machine that ran it failed.
 
     Parameters
     ----------
     error
-        What ended an attempt.
+        Exception that ended the attempt.
     cause
-        The same in a word, as `campaign.attempts.causes` has it: custodian also gives up what was killed from outside.
+        The cause in a word, see `campaign.attempts.causes`: custodian also gives up runs that were killed from outside.
 
-    custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with
-    an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
-    that, a full disk or a lost database is the machine's.
+    custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with an
+    error code or incomplete outputs, without an error known to custodian, was killed or crashed; this, a full disk, or
+    a lost database is a machine failure.
     """
     if isinstance(error, ReturnCodeError | ValidationError):
         return "machine"
@@ -53,6 +53,6 @@ def failure_kind(error: BaseException, *, cause: str | None = None) -> Literal["
 
 
 def error_message(error: BaseException) -> str:
-    """What an exception says, without what only its own process could make use of (``<... object at 0x7f...>``)."""
+    """Return the message of an exception, without object addresses (``<... object at 0x7f...>``)."""
     message = "".join(traceback.format_exception_only(error)).strip()
     return re.sub(r"<(?:[\w.]+\.)?(\w+)(?: \w+)* at 0x[0-9a-fA-F]+>", r"\1", message)

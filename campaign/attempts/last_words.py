@@ -1,6 +1,7 @@
-"""Records in the launch directory how an attempt ended, if the ledger could not be written.
+"""Record in the launch directory how an attempt ended, if the ledger could not be written.
 
-Whoever meets the open entry later (the firework that records, `reconcile`, the next attempt) finds the cause there.
+The cause is found there by whatever process handles the open entry later (the recording firework, `reconcile`, or the
+next attempt).
 """
 
 import json
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def leave_last_words(directory: Path, entry_id: str, ending: Mapping[str, Any]) -> None:
-    """Write how an attempt ended into its launch directory, if that is writable."""
+    """Write how an attempt ended into its launch directory, if writable."""
     try:
         _file(directory, entry_id).write_text(json.dumps({"_id": entry_id, **ending}, default=str), encoding="utf-8")
     except OSError as error:
@@ -30,7 +31,7 @@ def leave_last_words(directory: Path, entry_id: str, ending: Mapping[str, Any]) 
 
 
 def forget_last_words(directory: Path, entry_id: str) -> None:
-    """Remove the file: the ledger contains its content."""
+    """Remove the file once the ledger contains its content."""
     with suppress(OSError):
         _file(directory, entry_id).unlink()
 
@@ -40,12 +41,12 @@ def _file(directory: Path, entry_id: str) -> Path:
 
 
 def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the end of an attempt whose ledger entry is open: from its directory, else from FireWorks.
+    """Return how an attempt with an open ledger entry ended, from its directory or otherwise from FireWorks.
 
     Returns
     -------
     dict
-        ``outcome``, ``cause``, ``error``, ``cpu_s``, ``gpu_s``, ``inputs`` and ``ended``, as far as they are known.
+        ``outcome``, ``cause``, ``error``, ``cpu_s``, ``gpu_s``, ``inputs`` and ``ended``, as far as known.
     """
     try:
         said = json.loads(_file(Path(entry["directory"]), entry["_id"]).read_text(encoding="utf-8"))
@@ -56,7 +57,7 @@ def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]
                 "ended": ended,
             }
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # nothing was left, or half of it
+        pass  # no file, or a truncated one
     error = launch_error(store, entry["fw_id"], directory=entry.get("directory"))
     return {} if error is None else {"outcome": kind_in_trace(error), "cause": cause_in_trace(error), "error": error}
 
@@ -64,12 +65,12 @@ def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]
 def close_unclosed(
     store: CampaignStore, entry: Document, *, outcome: Outcome, facts: Mapping[str, Any] | None = None
 ) -> Document:
-    """Close an entry that its own process could not close; return it as it then is.
+    """Close an entry that its own process could not close; return the updated entry.
 
     Parameters
     ----------
     outcome, facts
-        What is said of it. The cause, the error and the costs that it has left itself take precedence, and so does
+        Outcome and details. Cause, error and costs recorded by the attempt itself take precedence, and so does
         ``completed`` or ``science``.
     """
     words = last_words(store, entry)
@@ -78,13 +79,13 @@ def close_unclosed(
     said = {key: value for key, value in words.items() if value is not None}
     ending = {"error": None, **(facts or {}), **said}
     if (used := _engine_cpu_s(store, entry)) > float(ending.get("cpu_s") or entry.get("cpu_s") or 0.0):
-        # its last record of its usage does not include an engine that is not a child of the worker
+        # its last recorded usage does not include an engine that is not a child of the worker
         ending["cpu_s"] = used
     close_attempt(store, entry["_id"], outcome=ended, facts=ending)
     return {**entry, "outcome": ended, **ending}
 
 
 def _engine_cpu_s(store: CampaignStore, entry: Mapping[str, Any]) -> float:
-    """CPU-seconds that the engine of an attempt has counted itself, or the scheduler; 0 where none says anything."""
+    """Return the CPU-seconds of an attempt's engine, from itself or the scheduler; 0 if unknown."""
     cost = engine_cost(store, entry) if entry.get("document") is not None else None
     return 0.0 if cost is None else cost.at_end()

@@ -1,8 +1,7 @@
 """The ledger: one document for each start of a calculation or a step, with its cost.
 
-Failed attempts are in it too: the CPU-hours of a campaign are the sum over its attempts. What an attempt has used so
-far is written down every quarter of a minute, so that of one that was killed (``lost``, ``stopped``) the last figure
-is known; it may have used some seconds more.
+It includes failed attempts: the CPU-hours of a campaign are the sum over its attempts. The usage of a running attempt
+is recorded every 15 s, so that for a killed one (``lost``, ``stopped``) only the last seconds are missing.
 """
 
 from __future__ import annotations
@@ -57,8 +56,7 @@ class Attempt:
     engine
         Counter of the engine's CPU-seconds if it is not a child of this process (srun): the larger figure counts.
     inputs
-        The inputs requested from a calculation's engine and those it was given, once known
-        (`workflows.inputs.used_inputs`).
+        The inputs requested of a calculation's engine and those it read, once known (`workflows.inputs.used_inputs`).
     """
 
     def __init__(self) -> None:
@@ -70,12 +68,12 @@ class Attempt:
         self._before = ended_cpu_seconds()
 
     def add_usage(self, usage: Usage) -> None:
-        """Add what other processes than this one's children have used, and GPUs."""
+        """Add the usage of other processes than this one's children, and of GPUs."""
         self.elsewhere_cpu_s += usage.cpu_s
         self.gpu_s += usage.gpu_s
 
     def used_cpu_s(self, *, ended: bool) -> float:
-        """CPU-seconds so far."""
+        """Return the CPU-seconds so far."""
         here = ended_cpu_seconds() - self._before + (0.0 if ended else running_cpu_seconds())
         engine = 0.0
         if self.engine is not None:
@@ -95,12 +93,12 @@ def attempt(
     database_wait_s: float = DEFAULT_WAIT_S,
     has_engine: bool = False,
 ) -> Iterator[Attempt]:
-    """Keep the ledger entry of one attempt.
+    """Keep the ledger entry of an attempt during a ``with`` block.
 
     Parameters
     ----------
     campaign
-        Its name.
+        Name of the campaign.
     stage
         ``dos``, ``relax``, ``rs_dos``, ``train``, ``screen`` ...
     fw_id
@@ -112,12 +110,12 @@ def attempt(
     database_wait_s
         How long the entry waits for an unavailable database.
     has_engine
-        An engine computes in this directory; its OUTCARs and the scheduler report its usage.
+        Whether an engine computes in this directory, whose usage is taken from its OUTCARs and the scheduler.
 
     Raises
     ------
     BaseException
-        Whatever the body raised, once the failure is in the ledger, or else in the launch directory.
+        Any exception of the body, once the failure is recorded in the ledger or the launch directory.
     """
     directory = Path.cwd()
     what = {"campaign": campaign, "document": document, "stage": stage, "fw_id": fw_id, "started": now()}
@@ -138,9 +136,9 @@ def attempt(
 
 
 def _open(store: CampaignStore, what: Mapping[str, Any], directory: Path) -> str:
-    """Open an entry and return its id; called again when the answer to an earlier call was lost, it finds that one."""
+    """Open an entry and return its id; a repeated call, after a lost answer, finds the same entry."""
     process = this_process()
-    # a firework whose worker was killed runs again in another process: the old entry must not stay open
+    # a firework whose worker was killed runs again in another process: the old entry must be closed
     for earlier in open_attempts(store, what["fw_id"]):
         if in_utc(earlier["started"]) == what["started"] and all(earlier.get(key) == process[key] for key in IDENTITY):
             return str(earlier["_id"])
@@ -162,26 +160,26 @@ def _open(store: CampaignStore, what: Mapping[str, Any], directory: Path) -> str
 
 
 def _ending(error: BaseException, directory: Path) -> dict[str, Any]:
-    """What the ledger says of an attempt that failed; nothing in here may hide the failure itself."""
+    """Return the ledger's fields for a failed attempt; nothing in here may hide the failure itself."""
     try:
         if isinstance(error, Exception) and not directory.is_dir():
-            # whatever the calculation or custodian made of it
+            # however the calculation or custodian interpreted it
             outcome, cause = "machine", "launch_folder_gone"
         else:
             cause = failure_cause(error, directory)
             outcome = failure_kind(error, cause=cause)
-    except Exception as trouble:  # noqa: BLE001 memory or a disk: looking for the cause may fail of the same
+    except Exception as trouble:  # noqa: BLE001 memory or a disk: the search for the cause may fail for the same reason
         outcome = failure_kind(error)
         cause = "out_of_memory" if isinstance(trouble, MemoryError) else type(error).__name__
     message = error_message(error)
-    # a name of a file may hold bytes that are no UTF-8, which MongoDB refuses
+    # file names may contain bytes that are not UTF-8, which MongoDB refuses
     return {"outcome": outcome, "cause": cause, "error": message[-2000:].encode("utf-8", "replace").decode()}
 
 
 def _close(
     store: CampaignStore, entry_id: str, directory: Path, ending: dict[str, Any], usage: Attempt, *, wait_s: float
 ) -> None:
-    """Close an entry; if that fails, leave its content in the launch directory."""
+    """Close an entry; if that fails, write its content into the launch directory."""
     cost = {"cpu_s": _used_at_end(usage), "gpu_s": usage.gpu_s}
     facts = {**ending, **cost, "ended": now()}
     if usage.inputs is not None:
@@ -243,7 +241,7 @@ def close_open_attempt(
     launch: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Close the entry of a firework whose process is gone; make one if it was killed before it had any.
+    """Close the entry of a firework whose process is gone, creating it if the process was killed before that.
 
     Parameters
     ----------
@@ -252,9 +250,9 @@ def close_open_attempt(
     outcome
         ``lost`` or ``stopped``; ``completed`` if its results are nevertheless there.
     launch
-        The launch that ended; if it has closed its own entry, that entry states the outcome.
+        The launch that ended; an entry that it closed itself is kept.
     facts
-        What is known of its end: ``cause`` (`campaign.attempts.causes`), ``job_id``, ``error`` ...
+        Known facts about its end: ``cause`` (`campaign.attempts.causes`), ``job_id``, ``error`` ...
     """
     fw_id = firework["fw_id"]
     entry = last_attempt(store, fw_id)
@@ -262,7 +260,7 @@ def close_open_attempt(
         close_unclosed(store, entry, outcome=outcome, facts=facts)
         return
     if outcome == "completed" or _is_of_launch(entry, launch):
-        return  # it had ended, and recorded this
+        return  # it ended normally and recorded this
     spec = firework.get("spec") or {}
     lost = {
         "_id": next_attempt_id(store, fw_id),
@@ -283,7 +281,7 @@ def close_open_attempt(
 
 
 def _is_of_launch(entry: Mapping[str, Any] | None, launch: Mapping[str, Any] | None) -> bool:
-    """Whether a launch has created this entry: it failed, and its process ended before FireWorks was notified."""
+    """Whether a launch created this entry, i.e. failed and ended before FireWorks was notified."""
     if entry is None or launch is None or entry["started"] is None or not launch.get("time_start"):
         return False
     began = in_utc(datetime.fromisoformat(launch["time_start"]))

@@ -1,26 +1,26 @@
-"""Whether the kernel has killed a process of this job's cgroup for want of memory."""
+"""Whether the kernel killed a process of this job's cgroup for lack of memory."""
 
 import re
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
-#: Kills before the attempt under way, by the file that counts them: a job computes one thing after another.
+#: Kills before the current attempt, by the file that counts them, since a job computes several calculations.
 _before: dict[Path, int] = {}
 
 
 def note_memory_kills() -> None:
-    """Count from now on."""
+    """Start counting."""
     _before.clear()
     _before.update(_counts())
 
 
 def was_killed_for_memory() -> bool:
-    """Whether the kernel has killed a process of this cgroup for want of memory since `note_memory_kills`."""
+    """Whether the kernel has killed a process of this cgroup for lack of memory since `note_memory_kills`."""
     return any(count > _before.get(file, 0) for file, count in _counts().items())
 
 
 def _counts() -> dict[Path, int]:
-    """Kills so far by the file that counts them (cgroup v2 and v1)."""
+    """Return the number of kills so far by the file that counts them (cgroup v2 and v1)."""
     counts = {}
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()

@@ -1,4 +1,4 @@
-"""Which jobs of the JobStore hold the outputs of a calculation."""
+"""The JobStore's jobs with the outputs of a calculation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,23 +14,23 @@ JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax"
 
 
 def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
-    """Key that names the jobs of one try of a stage; the same try always has the same uuids."""
+    """Return the key that names the jobs of one try of a stage; the same try always has the same uuids."""
     return f"{document_id}:{stage.name}:{attempt_number}"
 
 
 def uuids_of_try(document_id: str, stage: Stage, number: int) -> dict[str, str]:
-    """Uuid of each job of one try of a stage, by the job's name."""
+    """Return the uuid of each job of one try of a stage, by the job's name."""
     key = flow_key(document_id, stage, number)
     return {job: job_uuid(f"{key}:{job}") for job in JOBS[stage.name]}
 
 
 def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Uuid of each job of a calculation, by its name; for a reused calculation, those of its origin.
+    """Return the uuid of each job of a calculation, by name; for a reused calculation, those of its origin.
 
     Parameters
     ----------
     facts
-        The stage's fields of the document: ``attempt``, and ``reused_from`` where there is one.
+        The stage's fields of the document: ``attempt``, and ``reused_from`` if reused.
     """
     origin = facts.get("reused_from")
     if origin:
@@ -39,10 +39,10 @@ def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> di
 
 
 def first_tries(store: CampaignStore, documents: Sequence[Mapping[str, Any]], stage: Stage) -> dict[str, int]:
-    """Number of the first try of calculations that were never started, by id of the document; absent if 0.
+    """Return the number of the first try of calculations never started, by document id; absent if 0.
 
-    A campaign that was deleted may have left outputs (another one has taken them over, or they were to be kept). A
-    later campaign with the same name and settings has the same ids, and must not mistake those results for its own.
+    A deleted campaign may have left outputs (reused by another one, or kept on request). A later campaign with the same
+    name and settings has the same ids, and must not mistake those results for its own.
     """
     new = [document["_id"] for document in documents if "attempt" not in stage_fields(document, stage)]
     found: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Other settings with which a person has a failed calculation tried again (`campaign retry --set`)."""
+"""Settings of a person's retry of a failed calculation (`campaign retry --set`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from workflows.settings import Engine
 
 
 class OverrideError(UserError, ValueError):
-    """A setting that cannot be changed; the message names it and says why."""
+    """A setting cannot be changed; the message names it and says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Overrides:
     incar
         INCAR tags.
     queue
-        ``walltime`` (HH:MM:SS) and ``mem``, as FireWorks' queue-adapter templates have them.
+        ``walltime`` (HH:MM:SS) and ``mem``, in the terms of FireWorks' queue-adapter templates.
     """
 
     incar: Mapping[str, Any] = field(default_factory=dict)
@@ -36,19 +36,19 @@ class Overrides:
 
 
 def parse_overrides(words: Sequence[str], *, stages: Sequence[Stage], engine: Engine) -> Overrides:
-    """Read ``INCAR.TAG=value``, ``walltime=HH:MM:SS`` and ``memory=4000M``.
+    """Parse ``INCAR.TAG=value``, ``walltime=HH:MM:SS`` and ``memory=4000M``.
 
     Parameters
     ----------
     words
         As given on the command line.
     stages
-        What is calculated again; a tag must be allowed for each.
+        Stages to be repeated; a tag must be allowed for each.
 
     Raises
     ------
     OverrideError
-        Naming the first setting that cannot be.
+        Names the first invalid setting.
     """
     incar: dict[str, Any] = {}
     queue: dict[str, str] = {}
@@ -78,7 +78,7 @@ def parse_overrides(words: Sequence[str], *, stages: Sequence[Stage], engine: En
 
 
 def incar_overrides(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """INCAR tags that a document's overrides set for a stage; a later one goes before an earlier one."""
+    """Return the INCAR tags that a document's overrides set for a stage; later ones take precedence."""
     tags: dict[str, Any] = {}
     for entry in document.get("overrides") or []:
         if entry["stage"] == stage.name:

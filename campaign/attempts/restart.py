@@ -1,4 +1,4 @@
-"""The geometry from which a relaxation continues an earlier attempt: its last CONTCAR."""
+"""The geometry to continue a relaxation from: the last CONTCAR of an earlier attempt."""
 
 import logging
 import socket
@@ -18,7 +18,7 @@ from workflows.whole_files import is_whole_contcar
 
 logger = logging.getLogger(__name__)
 
-#: Ends that say nothing against the geometry that had been reached. After a crash of the engine it may be the cause.
+#: Causes that do not discredit the geometry reached; a crash of the engine may be due to it.
 _GEOMETRY_IS_GOOD = (
     *("timeout", "out_of_memory", "cancelled", "node_fail", "preempted", "requeued", "killed"),
     *("interrupted", "disk_full", "database"),
@@ -26,7 +26,7 @@ _GEOMETRY_IS_GOOD = (
 
 
 def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[Structure, dict[str, Any]] | None:
-    """Last geometry of the latest interrupted attempt of a document's relaxation.
+    """Return the last geometry of the latest interrupted attempt at a document's relaxation.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
     Returns
     -------
     tuple or None
-        The structure, and where it comes from (``attempt``, ``directory``, ``cause``). None where no attempt was
-        interrupted, or none has left a CONTCAR that can be read and holds the same atoms.
+        The structure, and where it comes from (``attempt``, ``directory``, ``cause``). None if no attempt was
+        interrupted, or none left a readable CONTCAR with the same atoms.
     """
     initial = Structure.from_dict(document["structure"])
     entries = interrupted_attempts(store, document["_id"], STAGES["relax"], causes=_GEOMETRY_IS_GOOD)
@@ -59,16 +59,16 @@ def _read_contcar(directory: Path) -> Structure | None:
         try:
             with zopen(path, mode="rt", encoding="utf-8") as file:
                 text = str(file.read())
-            # the last number of one that was cut off may lack digits
+            # the last number of a truncated file may lack digits
             if is_whole_contcar(text):
                 return read_poscar(text)[0]
         except (OSError, EOFError, zlib.error, ValueError):
-            continue  # absent, empty (no ionic step had finished) or truncated when the run was killed
+            continue  # absent, empty (no ionic step finished) or truncated by a kill
     return None
 
 
 def _is_same_crystal(found: Structure, initial: Structure) -> bool:
-    """Whether a geometry holds the same atoms, in a cell that a relaxation can have made of the initial one."""
+    """Whether a geometry has the same atoms, in a cell that a relaxation of the initial one can have reached."""
     counts = {str(element): number for element, number in found.composition.items()}
     if counts != {str(element): number for element, number in initial.composition.items()}:
         return False

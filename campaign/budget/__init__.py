@@ -1,1 +1,1 @@
-"""What a campaign has spent and may still spend."""
+"""Spent and remaining budget of a campaign."""

@@ -1,4 +1,4 @@
-"""Checks the budget again when a calculation is about to start: it may have waited in a queue for weeks."""
+"""Check the budget again when a calculation is about to start, perhaps weeks after it was submitted."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from campaign.store.usage import cost_by_stage
 
 logger = logging.getLogger(__name__)
 
-#: A launch does not recompute its expected cost from the ledger while this many times the stored estimate are left.
+#: A launch does not recompute its expected cost from the ledger while this multiple of the stored estimate is left.
 _FAR = 50.0
 
 
 def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
-    """Hold a candidate whose calculation was about to begin, if the budget does not allow it any more.
+    """Hold a candidate whose calculation is about to start if the budget no longer allows it.
 
     A submitted calculation may wait in a queue for weeks: meanwhile a date may have passed, a stop rule may be
     fulfilled, or jobs that cost more than expected may have spent the budget.
@@ -30,7 +30,7 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
     Returns
     -------
     str or None
-        Why it is held; None: it may begin.
+        Why it is held; None if it may start.
     """
     if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
         return None
@@ -44,9 +44,9 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
     changes: dict[str, Any] = {}
     push: dict[str, Any] = {}
     if decision and is_persons(decision) and not decision["promoted"]:
-        to = CandidateState.REJECTED  # a person rejected it while its IS-DOS waited
+        to = CandidateState.REJECTED  # a person rejected it while its IS-DOS was queued
     elif decision:
-        # of the audit sample: not promoted before, and not now
+        # member of the audit sample: not promoted before, and not now
         to = decision["outcome"] if decision["audit"] else CandidateState.HELD
         changes = {
             "decision.outcome": to,
@@ -70,10 +70,10 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
 
 
 def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
-    """Return why a calculation does not fit into the remaining CPU-hours; None: it fits, or there is no limit.
+    """Return why a calculation exceeds the remaining CPU-hours; None if it does not, or there is no limit.
 
-    For a relaxation, calculations started elsewhere count at their expected cost. What waits in a queue does not: it is
-    asked in its turn.
+    For a relaxation, calculations started elsewhere count at their expected cost, but queued ones do not, since they
+    are checked in turn.
     """
     budget = current_budget(campaign)
     relaxes = stage.name == "relax"
@@ -81,13 +81,13 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
     if budget.cpu_hours is None and seconds is None:
         return None
     by_stage = cost_by_stage(campaign)
-    limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
+    limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, purpose
     if budget.cpu_hours is not None:
         limits.append((budget.cpu_hours * 3600.0, sum(cost["cpu_s"] for cost in by_stage.values()), "all"))
     if seconds is not None:
         limits.append((seconds, spent_on_screened(campaign, by_stage), "relaxations"))
     if not relaxes:
-        # held before its IS-DOS it resumes only when the budget is raised, so running work, which may cost less, is
+        # if held before its IS-DOS, it only resumes when the budget is raised, so running work, which may cost less, is
         # left out
         return _refused(limits, learn_dos_cost(campaign, dos_cpu_s=budget.dos_cpu_s), {})
     stored = (document.get("decision") or {}).get("relax_cpu_s")
@@ -101,7 +101,7 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
 
 
 def _refused(limits: Sequence[tuple[float, float, str]], cost: float, begun: Mapping[str, float]) -> str | None:
-    """Return why one more calculation of this cost, besides started ones, exceeds a limit; None: it does."""
+    """Return why one more calculation of this cost, besides started ones, exceeds a limit, or None."""
     for allowed, spent, of in limits:
         to_come = sum(begun.values()) if of == "all" else begun.get("relax", 0.0)
         if cost > allowed - spent - to_come:

@@ -1,4 +1,4 @@
-"""What calculations are expected to cost, learnt from those that have finished."""
+"""Expected costs of calculations, estimated from finished ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.counts import CostSum, ended_attempts
 from campaign.store.usage import cells, latest_relaxation_costs
 
-#: Costs are learnt from this many of the relaxations that finished last.
+#: Number of latest relaxations from which costs are estimated.
 _LEARN_FROM = 2000
 
 
@@ -22,11 +22,11 @@ class Costs:
     Attributes
     ----------
     relax
-        Of a relaxation, by the size of the cell.
+        Cost of a relaxation by the size of the cell.
     dos_cpu_s
-        Of a DOS, CPU-s: the mean (they differ little, and there are many).
+        Mean cost of a DOS, CPU-s (they are many and differ little).
     rs_dos_cpu_s
-        Of the RS-DOS that follows the relaxation of a screened candidate, CPU-s; 0 where none follows.
+        Cost of the RS-DOS after the relaxation of a screened candidate, CPU-s; 0 if there is none.
     """
 
     relax: CostModel
@@ -34,26 +34,26 @@ class Costs:
     rs_dos_cpu_s: float = 0.0
 
     def relaxation(self, document: Mapping[str, Any]) -> float:
-        """Expected cost of a candidate's or a reference's relaxation, CPU-s."""
+        """Return the expected cost of a candidate's or a reference's relaxation, CPU-s."""
         return self.relax.estimate(**_size(document))
 
     def screened(self, document: Mapping[str, Any]) -> float:
-        """Expected cost of relaxing a screened candidate, CPU-s, with the RS-DOS that follows."""
+        """Return the expected cost of relaxing a screened candidate, CPU-s, including its RS-DOS."""
         return self.relaxation(document) + self.rs_dos_cpu_s
 
 
 def learn_costs(
     campaign: Campaign, *, relax_cpu_s: float, dos_cpu_s: float, session: ClientSession | None = None
 ) -> Costs:
-    """Estimate the cost of the next calculations from those that finished last.
+    """Estimate the costs of calculations from those that finished last.
 
     Parameters
     ----------
     relax_cpu_s, dos_cpu_s
-        Expected costs while none has finished, CPU-s.
+        Expected costs until calculations have finished, CPU-s.
     """
     used, completed = _used_and_completed(campaign, "relax", session)
-    # each bears its share of the attempts that failed
+    # each bears its share of failed attempts
     share = used / completed.cpu_s if completed.cpu_s > 0.0 else 1.0
     cost = latest_relaxation_costs(campaign, limit=_LEARN_FROM, session=session)
     sizes = cells(campaign, cost.keys(), session=session) if cost else {}
@@ -65,13 +65,13 @@ def learn_costs(
 
 
 def learn_dos_cost(campaign: Campaign, *, dos_cpu_s: float, session: ClientSession | None = None) -> float:
-    """Mean cost of a DOS so far, CPU-s, failed attempts included; `dos_cpu_s` while none has finished."""
+    """Return the mean cost of a DOS, CPU-s, including failed attempts; `dos_cpu_s` until one has finished."""
     used, completed = _used_and_completed(campaign, "dos", session)
     return used / completed.number if completed.cpu_s > 0.0 else dos_cpu_s
 
 
 def _used_and_completed(campaign: Campaign, stage: str, session: ClientSession | None) -> tuple[float, CostSum]:
-    """CPU-s of all attempts that have finished, and the completed ones among them."""
+    """Return the CPU-s of all finished attempts, and the completed ones among them."""
     groups = ended_attempts(campaign, [stage], session=session)
     return sum(group.cpu_s for group in groups.values()), groups.get((stage, "completed"), CostSum())
 

@@ -1,4 +1,4 @@
-"""Predictions and decisions as a candidate's document stores them."""
+"""Predictions and decisions in the form stored in a candidate's document."""
 
 import math
 from collections.abc import Mapping
@@ -17,15 +17,16 @@ def is_persons(decision: Mapping[str, Any] | None) -> bool:
 
 
 def is_prefilters(decision: Mapping[str, Any] | None) -> bool:
-    """Whether a stored decision is the prefilter's: on a candidate that it rejects, audited or not."""
+    """Whether a stored decision is the prefilter's, i.e. on a candidate that it rejects, audited or not."""
     return (decision or {}).get("kind") == PREFILTER
 
 
 def policy_decision(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The latest decision of a policy or the prefilter on a candidate, whatever persons decided after it; or None.
+    """Return the latest decision of a policy or the prefilter, even if persons decided after it; or None.
 
-    One that the prefilter rejects and the audit has drawn is decided on before its IS-DOS, and the decision is written
-    by its Screen: until then it is stored in ``prefilter.decision``.
+    For a candidate that the prefilter rejects and the audit draws, the decision is made before the IS-DOS and written
+    by
+    its Screen; until then it is stored in ``prefilter.decision``.
     """
     made = [*(document.get("previous_decisions") or []), document.get("decision") or None]
     found = next((decision for decision in reversed(made) if decision and not is_persons(decision)), None)
@@ -34,7 +35,7 @@ def policy_decision(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:
-    """What a candidate's document says of its prediction."""
+    """Return the prediction stored in a candidate's document."""
     stored, before = document["prediction"], document.get("prefilter") or {}
     return Prediction(
         id=document["_id"],
@@ -54,12 +55,12 @@ def _number(value: float | None) -> float:
 def decision_document(
     decision: Decision, prediction: Prediction, campaign: Campaign, document: Mapping[str, Any], *, step_id: str
 ) -> dict[str, Any]:
-    """A decision with everything that is needed to make it again.
+    """Return a decision with all data needed to reproduce it.
 
     Parameters
     ----------
     document
-        The candidate's; what predicted, and against which reference set, is taken from its prediction.
+        The candidate's document; scorer and reference set are taken from its prediction.
     step_id
         The step that decided.
     """
@@ -73,7 +74,7 @@ def decision_document(
             "e_above_hull": prediction.e_hull,  # eV/atom
             "uncertainty": prediction.uncertainty,  # eV/atom
             "novel": prediction.novel,
-            "relax_cpu_s": prediction.relax_cpu_s,  # CPU-s; the decision has what was still to pay
+            "relax_cpu_s": prediction.relax_cpu_s,  # CPU-s; the decision has the cost still to pay
         },
         "policy": campaign.spec.policy.to_dict(),
         "seed": campaign.spec.seed,
@@ -87,7 +88,7 @@ def decision_document(
 
 
 def _corrected_by(prediction: Mapping[str, Any]) -> str:
-    """Say which fit has corrected the prediction that was decided on; nothing where none has."""
+    """Return a text on the fit that corrected the prediction; empty without one."""
     used, raw = prediction.get("recalibration"), prediction.get("raw")
     if not used or not raw:
         return ""

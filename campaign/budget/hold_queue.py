@@ -1,4 +1,4 @@
-"""Candidates that the budget holds: released when it allows them, and held when it does not."""
+"""Candidates held by the budget: held when it is spent, and released when it allows them."""
 
 import logging
 import math
@@ -33,20 +33,20 @@ from campaign.store.steps import StepKind, is_step_open
 
 logger = logging.getLogger(__name__)
 
-#: Released in one transaction; the next call releases more.
+#: Released per transaction; the next call releases more.
 _AT_ONCE = 500
 
 
 def release_held(campaign: Campaign) -> int:
-    """Promote held candidates as far as the budget allows now, the best first; return how many.
+    """Promote held candidates as far as the budget now allows, best first; return their number.
 
-    What persons want relaxed comes first. Their earlier decisions are kept (``previous_decisions``). Those among them
-    that the audit has relaxed meanwhile are promoted in their turn without another relaxation.
+    Candidates that persons want relaxed come first. Earlier decisions are kept (``previous_decisions``). Candidates
+    relaxed for the audit meanwhile are promoted in turn without another relaxation.
     """
     if not is_any_decision_held(campaign):
         return 0
     costs = expected_costs(campaign)
-    # not even the next one may fit, as far as that is known without looking at all of them
+    # not even the next one may fit, as far as known without reading all of them
     expected = [costs.screened(cell) for cell in next_held_cells(campaign)]
     if allowance_now(campaign, costs).refusal(min(expected, default=0.0)) is not None:
         return 0
@@ -76,7 +76,7 @@ def release_held(campaign: Campaign) -> int:
         if releases:
             reopen(campaign, session=session)
         write_releases(campaign, releases, session=session)
-        # the others of them come next
+        # the others come next
         _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, waiting, session)
         return len(releases)
 
@@ -87,8 +87,8 @@ def release_held(campaign: Campaign) -> int:
 
 
 def _still_to_pay(document: Mapping[str, Any], costs: Costs) -> Prediction:
-    # as it is expected now, not when it was predicted; one that the audit has relaxed already costs nothing more
-    # its place must not depend on who has had it relaxed: the audit's sample would be one of something else
+    # at its present expected cost; one relaxed for the audit costs nothing more, but must keep its place in the order,
+    # since otherwise the audit sample would no longer be random
     return replace(prediction_of(document), relax_cpu_s=costs.screened(document), is_paid=not _is_held(document))
 
 
@@ -97,7 +97,7 @@ def _is_held(document: Mapping[str, Any]) -> bool:
 
 
 def note_best_held(campaign: Campaign, decisions: Sequence[Decision]) -> None:
-    """Note the best of the candidates that a Screen holds, so that `release_held` need not look at all each time.
+    """Note the best of the candidates that a Screen holds, so that `release_held` need not read all each time.
 
     The best of all is among the best of each Screen.
     """
@@ -113,10 +113,10 @@ def _note_next(
     waiting: Mapping[str, Any] | None,
     session: ClientSession,
 ) -> None:
-    """Note what comes next: the first that a person wants, else the policy's best."""
+    """Note the next candidate: the first that a person wants, otherwise the policy's best."""
     best = _best_held(decisions)
     document = waiting or (None if best is None else by_id[best.candidate])
-    # one that the audit has relaxed is released at no cost, so it is looked at each time
+    # one relaxed for the audit is released at no cost, so it is checked each time
     noted = document if document is not None and _is_held(document) else None
     replace_noted(campaign, noted, session=session)
 
@@ -127,7 +127,7 @@ def _best_held(decisions: Sequence[Decision]) -> Decision | None:
 
 
 def dos_room(campaign: Campaign, *, session: ClientSession | None = None) -> int | None:
-    """How many more IS-DOS the budget allows; None: no limit."""
+    """Return how many more IS-DOS the budget allows; None for no limit."""
     if not is_limited(campaign):
         return None
     if closed_reason(campaign, session=session) is not None:
@@ -141,14 +141,16 @@ def dos_room(campaign: Campaign, *, session: ClientSession | None = None) -> int
 
 
 def hold_waiting(campaign: Campaign) -> int:
-    """Hold candidates that wait for an IS-DOS that the budget does not allow, once nothing else moves."""
-    # the sums over the ledger come last: this is asked after every calculation
+    """Hold candidates waiting for an IS-DOS that the budget does not allow, once nothing else is in progress; return
+    their number.
+    """
+    # sums over the ledger come last, since this is called after every calculation
     if not is_limited(campaign) or not is_any_in_state(campaign, CandidateState.NEW, role=SCREENED):
         return 0
-    # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
+    # candidates with a DOS wait for a last Screen, which waits until no other candidate is to come
     if is_any_in_state(campaign, *MOVING_STATES) or dos_room(campaign) != 0:
         return 0
-    # what a prefilter looks at now would be held, and the campaign finished, under it
+    # otherwise the candidates of a running prefilter would be held, and the campaign finished
     if is_step_open(campaign, StepKind.PREFILTER):
         return 0
     return hold_waiting_for_dos(campaign)

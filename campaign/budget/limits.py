@@ -1,7 +1,7 @@
-"""What a campaign may still spend: the budget of its file, or what `campaign budget` has made of it since.
+"""Remaining budget of a campaign, from its file or as changed by `campaign budget`.
 
 Relaxations are reserved in a transaction that first writes to the campaign's document
-(`campaign.store.held.lock_budget`): of two at the same time, the second waits, and counts the reservations of the
+(`campaign.store.held.lock_budget`), so that of two at the same time the second waits and counts the reservations of the
 first.
 """
 
@@ -22,13 +22,13 @@ from campaign.store.usage import audited_cost, count_before_screen, latest_resul
 
 
 def current_budget(campaign: Campaign) -> BudgetSection:
-    """The budget in force."""
+    """Return the budget in force."""
     changed = campaign.document.get("budget")
     return campaign.spec.budget if changed is None else BudgetSection.model_validate(changed)
 
 
 def relaxation_cpu_hours(campaign: Campaign) -> float | None:
-    """CPU-hours for the relaxations of screened candidates, see `hours_for_relaxations`; None: no limit."""
+    """Return the CPU-hours for relaxations of screened candidates, see `hours_for_relaxations`; None for no limit."""
     return hours_for_relaxations(current_budget(campaign), campaign.spec.policy)
 
 
@@ -38,16 +38,16 @@ def is_limited(campaign: Campaign) -> bool:
 
 
 def expected_costs(campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
-    """Expected costs of the campaign's calculations."""
+    """Return the expected costs of the campaign's calculations."""
     budget = current_budget(campaign)
     costs = learn_costs(campaign, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session)
-    # relaxed candidates then get an RS-DOS, for training the next model
+    # relaxed candidates also get an RS-DOS, to train the next model
     retrained = campaign.spec.screening.retrain_every is not None
     return replace(costs, rs_dos_cpu_s=costs.dos_cpu_s) if retrained else costs
 
 
 def closed_reason(campaign: Campaign, *, session: ClientSession | None = None) -> str | None:
-    """Why nothing more is submitted (a date that has passed, a stop rule); None: it is."""
+    """Return why nothing more is submitted (a date that has passed, a stop rule), or None."""
     budget = current_budget(campaign)
     if budget.until is not None and now() >= budget.until:
         return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
@@ -63,14 +63,14 @@ def closed_reason(campaign: Campaign, *, session: ClientSession | None = None) -
 def allowance_now(
     campaign: Campaign, costs: Costs, *, session: ClientSession | None = None, step_id: str | None = None
 ) -> RemainingBudget:
-    """What may be promised to relaxations of screened candidates.
+    """Return the budget available for relaxations of screened candidates.
 
     Parameters
     ----------
     session
         Transaction to read in, which holds the lock.
     step_id
-        The Screen that asks; what other Screens have reserved is not free.
+        Id of the calling Screen; reservations of other Screens are subtracted.
     """
     if not is_limited(campaign):
         return RemainingBudget()
@@ -96,21 +96,23 @@ def allowance_now(
 
 
 def relaxation_cpu_seconds(campaign: Campaign, *, session: ClientSession | None = None) -> float | None:
-    """CPU-seconds that relaxations of screened candidates may have taken by now; None: no limit."""
+    """Return the CPU-seconds that relaxations of screened candidates may have used by now; None for no limit."""
     hours = relaxation_cpu_hours(campaign)
     return None if hours is None else hours * 3600.0 * _share_looked_at(campaign, session)
 
 
 def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Reserved:
-    """What Screens that are deciding now have set aside."""
+    """Return the reservations of Screens that are deciding now."""
     reserved = reserved_by_screens(campaign, apart_from=step_id, session=session)
     return Reserved(sum(each["cpu_s"] for each in reserved), sum(each["relaxations"] for each in reserved))
 
 
 def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float:
-    """Share of the screened candidates that have come to a Screen; 1 for a policy that does not go best first."""
+    """Return the fraction of screened candidates that have reached a Screen; 1 for a policy that does not pace
+    itself.
+    """
     whole = campaign.document["n_screened"]
     if not campaign.spec.policy.paces() or not whole:
         return 1.0
-    rejected = prefilter_counts(campaign, session=session).rejected  # they come to no Screen
+    rejected = prefilter_counts(campaign, session=session).rejected  # they reach no Screen
     return 1.0 - count_before_screen(campaign, session=session) / max(whole - rejected, 1)

@@ -1,4 +1,4 @@
-"""Decisions of persons within the budget: carried out, held, and released before all others."""
+"""Decisions of persons within the budget: carried out or held, and released before all others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,20 +27,20 @@ def person_decision(
     relax_cpu_s: float = 0.0,
     over_budget: bool = False,
 ) -> dict[str, Any]:
-    """Return the decision of a person as a candidate's document stores it.
+    """Return the decision of a person in the form stored in a candidate's document.
 
     Parameters
     ----------
     outcome
         ``promoted`` or ``rejected``.
     reason
-        What the person says.
+        The person's reason.
     by
-        ``user`` and ``host``.
+        ``user`` and ``host`` of the person.
     relax_cpu_s
-        What the relaxation is expected to cost, CPU-seconds.
+        Expected cost of the relaxation, CPU-seconds.
     over_budget
-        Whether it is relaxed whatever the budget says.
+        Whether it is relaxed regardless of the budget.
     """
     return {
         "kind": PERSON,
@@ -61,9 +61,9 @@ def person_decision(
 
 
 def within_budget(decision: Mapping[str, Any], allowance: RemainingBudget) -> dict[str, Any]:
-    """Promote as a person wants it if the budget allows it, which lessens `allowance`; hold the candidate otherwise.
+    """Promote a candidate if the budget allows it, which reduces `allowance`; hold it otherwise.
 
-    The first that is held ends the promotions after it, as among the candidates of a policy.
+    The first one held ends the promotions after it, as for the candidates of a policy.
     """
     cost = float(decision["relax_cpu_s"])
     refused = None if decision["over_budget"] else allowance.refusal(cost)
@@ -78,7 +78,7 @@ def within_budget(decision: Mapping[str, Any], allowance: RemainingBudget) -> di
 
 
 def settle_decided(campaign: Campaign) -> int:
-    """Carry out decisions that persons made while an IS-DOS was running, once it has finished; return how many."""
+    """Carry out decisions made by persons while an IS-DOS was running, once it has finished; return their number."""
     if not is_any_due(campaign):
         return 0
     costs = expected_costs(campaign)
@@ -106,19 +106,19 @@ def settle_decided(campaign: Campaign) -> int:
 def release_persons(
     held: Sequence[Document], costs: Costs, allowance: RemainingBudget
 ) -> tuple[list[tuple[Document, dict[str, Any]]], Document | None]:
-    """Release what persons want relaxed and the budget holds, in the order of their decisions.
+    """Release candidates that persons want relaxed and the budget holds, in the order of the decisions.
 
     Parameters
     ----------
     held
-        Candidates that are held by a person's decision.
+        Held candidates with a person's decision.
     allowance
-        What may be promised; it is lessened, and closed if one of them does not fit.
+        Available budget; it is reduced, and closed if one of them does not fit.
 
     Returns
     -------
     list, dict or None
-        Documents with their new decisions, and the first that stays held.
+        Documents with their new decisions, and the first that remains held.
     """
     releases: list[tuple[Document, dict[str, Any]]] = []
     for document in sorted(held, key=lambda each: each["decision"]["time"]):
@@ -130,5 +130,5 @@ def release_persons(
 
 
 def held_by_persons(by_id: Mapping[str, Document]) -> list[Document]:
-    """Those of the held candidates that a person wants relaxed."""
+    """Return the held candidates that a person wants relaxed."""
     return [document for document in by_id.values() if is_persons(document["decision"])]

@@ -1,4 +1,4 @@
-"""Repeats decisions under another policy, on rejected and held candidates, never on promoted ones."""
+"""Repeat decisions on rejected and held candidates under another policy; promoted ones are never changed."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ from campaign.store.collections import Document, in_chunks
 from campaign.store.held import lock_budget, reopen
 from campaign.store.states import CandidateState
 
-#: Promoted, or written, in one transaction.
+#: Promoted or written per transaction.
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class _Again:
-    """A candidate, its prediction at the cost that is expected now, and the decision that is made again."""
+    """A candidate, its prediction at the present expected cost, and the new decision."""
 
     document: Document
     prediction: Prediction
@@ -35,39 +35,40 @@ class _Again:
 
     @property
     def state(self) -> str:
-        """State that it moves to; an audited one is relaxed already, or will be."""
+        """State that it moves to; an audited one has been or will be relaxed."""
         if not _waits(self.document):
             return str(self.document["state"])
         return CandidateState.PROMOTED if self.decision.relaxed else CandidateState(self.decision.outcome)
 
     @property
     def change(self) -> str | None:
-        """``rejected -> promoted``; None if the outcome is unchanged."""
+        """Return e.g. ``rejected -> promoted``; None if the outcome is unchanged."""
         before, after = self.document["decision"], self.decision
         words = ("audited" if before.get("audit") else before["outcome"], "audited" if after.audit else after.outcome)
         return None if words[0] == words[1] else " -> ".join(words)
 
 
 def redecide(campaign: Campaign, *, dry_run: bool = False) -> Counter[str]:
-    """Decide again, by the policy in force, on candidates that earlier policies have rejected or held.
+    """Decide again, by the policy in force, on candidates that earlier policies rejected or held.
 
-    Decisions go into ``previous_decisions`` and keep the policy that they were made by. What was promoted stays so, and
-    what persons decided. A candidate of the audit stays in it, unless the policy promotes it now, and is relaxed once.
+    Earlier decisions move to ``previous_decisions``, with the policy they were made by. Promoted candidates and
+    decisions of persons are kept. A candidate of the audit stays in it unless the policy now promotes it, and is
+    relaxed once.
 
     Parameters
     ----------
     dry_run
-        Write nothing.
+        If True, write nothing.
 
     Returns
     -------
     Counter
-        How many candidates have come from which outcome to which, e.g. ``rejected -> promoted``.
+        Number of candidates by change of outcome, e.g. ``rejected -> promoted``.
     """
     costs = expected_costs(campaign)
     if dry_run:
         return Counter(each.change for each in _made(campaign, costs) if each.change)
-    release_held(campaign)  # what persons want relaxed comes before all others
+    release_held(campaign)  # candidates that persons want relaxed come first
 
     def promote(session: ClientSession) -> list[_Again]:
         lock_budget(campaign, session)
@@ -77,7 +78,7 @@ def redecide(campaign: Campaign, *, dry_run: bool = False) -> Counter[str]:
         return _write(campaign, relaxed, session)
 
     changed: list[_Again] = []
-    # promotions first, each transaction with what the budget has left after the one before
+    # promotions first, each transaction with the budget left by the previous one
     while promoted := campaign.store.in_transaction(promote):
         changed += promoted
     rest = [each for each in _made(campaign, costs) if not each.decision.relaxed]
@@ -88,7 +89,7 @@ def redecide(campaign: Campaign, *, dry_run: bool = False) -> Counter[str]:
 
 
 def _write(campaign: Campaign, made: Sequence[_Again], session: ClientSession) -> list[_Again]:
-    """Write decisions; return those that were to be written, none if another process has decided on all meanwhile."""
+    """Write decisions; return those still to be written, none if another process has decided on all meanwhile."""
     step_id = f"{campaign.name}/redecide"
     updates = [
         update_decided_again(
@@ -102,7 +103,7 @@ def _write(campaign: Campaign, made: Sequence[_Again], session: ClientSession) -
 
 
 def _made(campaign: Campaign, costs: Costs, session: ClientSession | None = None) -> Iterator[_Again]:
-    """Decide on candidates without a decision by the policy in force; unchanged members of the audit are left out."""
+    """Yield decisions of the policy in force on undecided candidates; unchanged members of the audit are left out."""
     policy, seed = campaign.spec.policy, campaign.spec.seed
     current = policy.to_dict()
     documents = [each for each in not_promoted(campaign, session=session) if each["decision"].get("policy") != current]
@@ -136,9 +137,9 @@ def _place(policy: Policy, prediction: Prediction) -> tuple[Any, ...]:
 def _audited_again(
     policy: Policy, prediction: Prediction, seed: int, first_held: tuple[Any, ...] | None
 ) -> Decision | None:
-    """Decide on a candidate that the audit has had relaxed: it is promoted in its turn, and costs nothing more.
+    """Decide on a candidate already relaxed for the audit: it is promoted in turn and costs nothing more.
 
-    Left behind as not promoted among candidates that are, it would make the sample one of something else.
+    If it remained not promoted among promoted candidates, the audit sample would no longer be random.
     """
     if not prediction.is_known:
         return None

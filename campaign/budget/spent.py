@@ -23,18 +23,18 @@ from campaign.store.usage import (
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Usage and reservations; a running calculation counts at its expected cost, or at its usage if that is larger.
+    """Usage and reservations; a running calculation counts at its expected cost, or its usage if that is larger.
 
     Attributes
     ----------
     cpu_s, gpu_s
-        Of all attempts of all stages so far.
+        Usage of all attempts of all stages so far.
     promised_cpu_s
-        Still to come from calculations that are queued or running.
+        Expected further cost of queued and running calculations.
     relax_cpu_s, promised_relax_cpu_s
         The same for relaxations of screened candidates alone.
     relaxations
-        Screened candidates that were sent to a relaxation, whatever became of it.
+        Number of screened candidates sent to a relaxation, whatever its outcome.
     """
 
     cpu_s: float
@@ -46,9 +46,9 @@ class Usage:
 
 
 def usage(campaign: Campaign, costs: Costs, *, session: ClientSession | None = None) -> Usage:
-    """Sum up a campaign's usage and reservations at these expected costs, in a transaction if one is given."""
+    """Return a campaign's usage and reservations at these expected costs."""
     by_stage = cost_by_stage(campaign, session=session)
-    # asked after each calculation: it reads what is queued and what is not screened, not everything ever relaxed
+    # called after each calculation, so only queued and unscreened documents are read, not everything ever relaxed
     relaxations = count_sent_to_relaxation(campaign, session=session)
     used = spent_on_screened(campaign, by_stage, session=session) if relaxations else 0.0
     promised = _promised_to_screened(campaign, costs, session) if relaxations else 0.0
@@ -64,7 +64,7 @@ def usage(campaign: Campaign, costs: Costs, *, session: ClientSession | None = N
 
 
 def _promised_to_screened(campaign: Campaign, costs: Costs, session: ClientSession | None) -> float:
-    """CPU-s still to come from relaxations of screened candidates."""
+    """Return the expected further CPU-s of relaxations of screened candidates."""
     queued = queued_screened(campaign, session=session)
     ids = [document["_id"] for document in queued]
     used = cpu_seconds_by_document(campaign, stage="relax", documents=ids, session=session)
@@ -72,9 +72,9 @@ def _promised_to_screened(campaign: Campaign, costs: Costs, session: ClientSessi
 
 
 def spent_on_screened(campaign: Campaign, by_stage: StageCosts, *, session: ClientSession | None = None) -> float:
-    """CPU-s that relaxations of screened candidates have used so far; `by_stage` is the result of `cost_by_stage`.
+    """Return the CPU-s used by relaxations of screened candidates; `by_stage` is the result of `cost_by_stage`.
 
-    Used by all relaxations, without those of the references and of the training sample.
+    Computed as that of all relaxations minus those of the references and the training sample.
     """
     others = not_screened_ids(campaign, session=session)
     used_by_others = cpu_seconds_by_document(campaign, stage="relax", documents=others, session=session)
@@ -82,13 +82,13 @@ def spent_on_screened(campaign: Campaign, by_stage: StageCosts, *, session: Clie
 
 
 def _promised_to_others(campaign: Campaign, costs: Costs, session: ClientSession | None) -> float:
-    """CPU-s still to come from queued DOS, and from relaxations of references and of the training sample."""
+    """Return the expected further CPU-s of queued DOS, and of relaxations of references and the training sample."""
     dos = costs.dos_cpu_s * count_open_dos(campaign, session=session)
     return dos + sum(costs.relaxation(document) for document in queued_not_screened(campaign, session=session))
 
 
 def still_to_come(campaign: Campaign, costs: Costs, *, apart_from: str) -> dict[str, float]:
-    """CPU-s that running calculations, those of one candidate apart, are still expected to use, by stage."""
+    """Return the expected further CPU-s of running calculations, except one candidate's, by stage."""
     running = running_attempts(campaign, apart_from=apart_from)
     relaxing = [entry["document"] for entry in running if entry["stage"] == STAGES["relax"].name]
     expected = {name: costs.relaxation(document) for name, document in cells(campaign, relaxing).items()}

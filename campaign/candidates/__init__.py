@@ -1,1 +1,1 @@
-"""Prototypes and elements to unique candidate crystals. Pure: no database."""
+"""Generation of unique candidate crystals from prototypes and elements. Pure: no database."""

@@ -1,8 +1,8 @@
-"""CIF and magnetic CIF files: pymatgen's parser, and a comparison of what it read with what the file says.
+"""Read CIF and magnetic CIF files with pymatgen's parser, and compare the result with the file.
 
-Where the file leaves something open that decides the crystal (operations of its space group, partial occupancies,
-several crystals), pymatgen takes a default and warns. Here the default is either one that CIF defines, or the block
-is refused; and all that pymatgen says is passed on as notes.
+If the file leaves open something that determines the crystal (symmetry operations, partial occupancies, several
+crystals), pymatgen assumes a default and warns. Here either the default is defined by CIF or the block is refused; all
+of pymatgen's warnings are passed on as notes.
 """
 
 import re
@@ -32,16 +32,16 @@ _LARGEST_ORBITS = 20_000
 
 @dataclass(frozen=True)
 class CifCrystal:
-    """A block of a CIF file that holds a crystal.
+    """A block of a CIF file with a crystal.
 
     Attributes
     ----------
     block
-        Its name, behind ``data_``.
+        Its name, without ``data_``.
     structure
         The crystal, lengths in A; its sites may be of several elements or partly empty.
     notes
-        What a user should know of how it was read.
+        Notes for the user on how it was read.
     """
 
     block: str
@@ -55,13 +55,12 @@ def read_cif(text: str) -> list[CifCrystal | tuple[str, StructureFileError]]:
     Returns
     -------
     list
-        For each block that holds a crystal the crystal, or the block's name and the error that names the tag that is
-        wrong.
+        For each block with a crystal, the crystal, or the block's name and the error, which names the tag.
 
     Raises
     ------
     StructureFileError
-        The file as a whole cannot be read.
+        If the file as a whole cannot be read.
     """
     blocks = re.findall(r"^\s*data_(\S*)", text, flags=re.MULTILINE | re.IGNORECASE)
     if not blocks:
@@ -72,7 +71,7 @@ def read_cif(text: str) -> list[CifCrystal | tuple[str, StructureFileError]]:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            parser = CifParser.from_str(text, check_cif=False)  # `_compare` does, for every block
+            parser = CifParser.from_str(text, check_cif=False)  # `_compare` checks every block
         except PARSER_ERRORS as error:
             if "zip()" in str(error):
                 raise StructureFileError("has a loop_ whose last row lacks values; right: one for each tag") from error
@@ -81,7 +80,7 @@ def read_cif(text: str) -> list[CifCrystal | tuple[str, StructureFileError]]:
     crystals: list[CifCrystal | tuple[str, StructureFileError]] = []
     for name, block in parser._cif.data.items():
         if not any(key.startswith("_atom_site_") for key in block.data):
-            continue  # e.g. the bibliography, or the reflections
+            continue  # e.g. the bibliography or reflections
         try:
             crystals.append(_read_block(name, block, parser, notes))
         except StructureFileError as error:
@@ -117,12 +116,12 @@ def _read_block(name: str, block: CifBlock, parser: CifParser, notes: Sequence[s
     return CifCrystal(name, structure, list(dict.fromkeys(noted)))
 
 
-#: pymatgen's own words on what `give_operations` decides more strictly.
+#: Warnings of pymatgen about what `give_operations` checks more strictly.
 _CHECKED_HERE = ("A 1-line symmetry op",)
 
 
 def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
-    """Write out the defaults defined by CIF, and refuse entries that are not atoms; yield notes."""
+    """Apply the defaults defined by CIF and refuse entries that are not atoms; yield notes."""
     _check_cell(data)
     for axis in "xyz":
         tag = f"_atom_site_fract_{axis}"
@@ -172,7 +171,7 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_cell(data: Mapping[str, Any]) -> None:
-    """Refuse what are no lengths and angles of a cell, before pymatgen makes a lattice of them."""
+    """Refuse invalid cell lengths and angles before pymatgen makes a lattice of them."""
     for tag in ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"):
         name = f"_cell_{tag}"
         if name not in data:
@@ -189,12 +188,12 @@ def _check_cell(data: Mapping[str, Any]) -> None:
 
 
 def _compare(data: Mapping[str, Any], structure: Structure) -> None:
-    """Compare the crystal with the formula and the volume that the file says.
+    """Compare the crystal with the formula and volume stated in the file.
 
     Raises
     ------
     StructureFileError
-        They differ.
+        If they differ.
     """
     formula = formula_of(data)
     read = structure.composition.element_composition

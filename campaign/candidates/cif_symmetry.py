@@ -1,4 +1,4 @@
-"""Symmetry operations of a CIF block: those that it lists and those of the space group that it names, compared."""
+"""Symmetry operations of a CIF block: those listed, compared with those of the named space group."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pymatgen.core import Composition
 from campaign.candidates.space_groups import SpaceGroupSetting, hall_settings, named_settings, numbered_settings
 from campaign.candidates.structure_text import StructureFileError, read_number
 
-#: What pymatgen's parser raises on files that are not what their name says.
+#: Errors that pymatgen's parser raises on files of another kind than their name implies.
 PARSER_ERRORS = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError, re.error),
 )
@@ -23,20 +23,20 @@ _HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 _HERMANN_MAUGUIN = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m", "_space_group_name_h-m_full")
 _NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
 UNKNOWN = ("", ".", "?")
-"""What a CIF has where it says nothing."""
+"""Values of unspecified CIF items."""
 
 
 def give_operations(data: dict[str, Any], notes: list[str]) -> int:
-    """Give the block the operations that it names if it lists none; return how many there are.
+    """Add the operations of the named space group if the block lists none; return their number.
 
-    A list of operations is compared with the space group that the file names, so that a file which lists the atoms of
-    the asymmetric unit, and the identity alone, is not taken for a crystal without symmetry.
+    Listed operations are compared with the named space group, so that a file that lists only the identity and the atoms
+    of the asymmetric unit is not read as a crystal without symmetry.
     """
     lower = {key.lower(): key for key in data}
     if magnetic := next((key for key in data if "space_group_symop_magn_operation" in key), None):
         return len(as_list(data[magnetic])) * max(1, len(as_list(data.get("_space_group_symop_magn_centering.xyz"))))
     if any("_space_group_magn" in key for key in data):
-        return 1  # pymatgen expands the magnetic group that is named
+        return 1  # pymatgen expands the named magnetic group
     tag, value, settings, contradiction = _named_group(data, lower)
     listed = next((data[lower[key]] for key in _OPERATIONS if key in lower), None)
     if listed is not None:
@@ -68,7 +68,7 @@ def give_operations(data: dict[str, Any], notes: list[str]) -> int:
 def _compare_operations(
     count: int, settings: Sequence[SpaceGroupSetting], data: Mapping[str, Any], *, named: str
 ) -> None:
-    """Refuse a list of operations that lacks some of the named group's: the cell would lack atoms."""
+    """Refuse a list of operations that lacks some of the named group's, since the cell would lack atoms."""
     if count == 1 and any(setting.number > 1 for setting in settings):
         raise StructureFileError(
             f"names the space group {named} and lists the identity as its only operation; right: all operations, or "
@@ -85,7 +85,7 @@ def _compare_operations(
 def _named_group(
     data: Mapping[str, Any], lower: Mapping[str, str]
 ) -> tuple[str | None, str, list[SpaceGroupSetting], str]:
-    """Tag, text and settings of the space group that the file names, by its Hall symbol first, and a contradiction."""
+    """Return tag, text and settings of the named space group, preferably by its Hall symbol, and any contradiction."""
     unread: tuple[str | None, str] = (None, "")
     read: list[tuple[str, str, list[SpaceGroupSetting]]] = []
     for tags, find in ((_HALL, hall_settings), (_HERMANN_MAUGUIN, named_settings), (_NUMBER, _settings_of_text)):
@@ -114,7 +114,7 @@ def _settings_of_text(number: str) -> list[SpaceGroupSetting]:
 def _one_setting(
     settings: Sequence[SpaceGroupSetting], data: Mapping[str, Any], *, tag: str, value: str
 ) -> SpaceGroupSetting:
-    """The setting that the shape of the cell leaves; the standard one of a monoclinic group where the cell fits it."""
+    """Return the only setting that fits the cell, or the standard one of a monoclinic group if that fits."""
     fitting = [setting for setting in settings if _fits_cell(setting, data)]
     if len(fitting) > 1 and all(3 <= setting.number <= 15 for setting in fitting):
         fitting = [setting for setting in fitting if setting.choice.startswith("b")] or fitting
@@ -162,7 +162,7 @@ def _is_operation(text: str) -> bool:
 
 
 def _holds_all_atoms(data: Mapping[str, Any]) -> bool:
-    """Whether the listed atoms are as many as the file's formula and number of formula units say."""
+    """Whether the number of listed atoms matches the file's formula and number of formula units."""
     formula, units = formula_of(data), number_or_0(data.get("_cell_formula_units_Z"))
     rows = len(data["_atom_site_fract_x"])
     return formula is not None and rows in {round(formula.num_atoms), round(formula.num_atoms * units)}
@@ -175,7 +175,7 @@ def formula_of(data: Mapping[str, Any]) -> Composition | None:
     try:
         return Composition(re.sub(r"\bD(?=[\d\s]|$)", "H", text.replace(",", " ")))
     except PARSER_ERRORS:
-        return None  # x and n as numbers of atoms, words
+        return None  # x and n as numbers of atoms, or words
 
 
 def as_list(value: Any) -> list[str]:

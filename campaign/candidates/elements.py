@@ -1,4 +1,4 @@
-"""Which elements a campaign may use, their reference crystals and the volume that one atom takes up in them."""
+"""Elements that a campaign may use, their reference crystals, and the volume per atom in these."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -19,24 +19,25 @@ from campaign.config.yaml_file import nearest
 from esnet.files.errors import UserError
 
 LARGEST_ATOMIC_NUMBER = 111
-"""The composition vector of ESNet has 111 places, H to Rg."""
+"""Length of ESNet's composition vector, H to Rg."""
 
 BUILT_IN: Literal[1, 2] = 2
 """Version of the built-in data: crystals of the elements, volumes of candidates. Version 1 (up to release 0.1) has
-diamond for carbon and sizes every candidate by the volumes of its elements. A running campaign keeps its version."""
+diamond for carbon and scales every candidate by the volumes of its elements. A running campaign keeps its version.
+"""
 
 _CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
-"""The kinds of crystal that `ase.build.bulk` builds from `ase.data.reference_states` without further input."""
+"""Crystal types that `ase.build.bulk` builds from `ase.data.reference_states` without further input."""
 
 _LABELS = ("Li", "Be", "B", "C")
-"""The properties that distinguish the orbits of a crystal while its primitive cell is determined."""
+"""Labels that distinguish the orbits of a crystal while its primitive cell is determined."""
 
 AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
-"""Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
+"""Avogadro's number times 1e-24 cm^3/A^3, to convert cm^3/mol to A^3/atom (SI definition of 2019)."""
 
 
 class ElementError(UserError, ValueError):
-    """A symbol that is not an element, or an element that a campaign cannot treat."""
+    """A symbol is not an element, or is one that a campaign cannot treat."""
 
 
 class MissingReferenceError(ElementError):
@@ -45,7 +46,7 @@ class MissingReferenceError(ElementError):
 
 @cache
 def symbols() -> tuple[str, ...]:
-    """The 111 symbols H to Rg in the order of their atomic numbers."""
+    """Return the 111 symbols H to Rg ordered by atomic number."""
     return tuple(chemical_symbols[1 : LARGEST_ATOMIC_NUMBER + 1])
 
 
@@ -56,12 +57,12 @@ def is_f_block(symbol: str) -> bool:
 
 
 def check_element(symbol: str) -> str:
-    """Return `symbol` where a campaign can treat it.
+    """Return `symbol` if a campaign can treat it.
 
     Raises
     ------
     ElementError
-        It is not an element (the nearest right one is named), or it is in the f block.
+        If it is not an element (suggests the nearest one) or is in the f block.
     """
     if symbol not in symbols():
         guess = _nearest_symbol(symbol)
@@ -77,7 +78,7 @@ def check_element(symbol: str) -> str:
 
 
 def _nearest_symbol(word: str) -> str | None:
-    """By symbol in any case first (``CU``), then by English name (``Gold``), then by likeness (``Alu``)."""
+    """Return the nearest symbol: ignoring case (``CU``), by English name (``Gold``), or by similarity (``Alu``)."""
     by_lower = {symbol.lower(): symbol for symbol in symbols()}
     by_name = {name.lower(): symbol for name, symbol in zip(atomic_names[1:], symbols(), strict=False)}
     lowered = word.strip().lower()
@@ -89,16 +90,16 @@ def _nearest_symbol(word: str) -> str | None:
 
 
 def _has_crystal(symbol: str) -> bool:
-    """Whether ase.data says enough of the element's crystal; ase.build, which imports GPAW, is not needed for it."""
+    """Whether ase.data describes the element's crystal; avoids ase.build, which imports GPAW."""
     state = reference_states[atomic_numbers[symbol]]
     if state is None or state["symmetry"] not in _CRYSTALS:
         return False
-    return state.get("basis", ()) is not None  # None: a basis is needed and not listed (Se, Te)
+    return state.get("basis", ()) is not None  # None: a basis is needed but not listed (Se, Te)
 
 
 @cache
 def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
-    """Cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
+    """Return cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
     atoms = bulk(symbol)
     cell = tuple(tuple(float(x) for x in vector) for vector in atoms.cell)
     return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())
@@ -106,7 +107,7 @@ def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[fl
 
 @cache
 def listed_elements() -> Mapping[str, Mapping[str, Any]]:
-    """Entries of `elements.yaml`."""
+    """Return the entries of `elements.yaml`."""
     text = resources.files("campaign.candidates").joinpath("elements.yaml").read_text(encoding="utf-8")
     entries: dict[str, Mapping[str, Any]] = YAML(typ="safe", pure=True).load(text)["elements"]
     return entries
@@ -114,9 +115,9 @@ def listed_elements() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def _listed_crystal(symbol: str) -> Structure:
-    """Primitive cell of an entry of `elements.yaml`, with its initial moments as the site property ``magmom``."""
+    """Return the primitive cell of an entry of `elements.yaml`, with initial moments as site property ``magmom``."""
     entry = listed_elements()[symbol]
-    # each orbit under another element: a primitive cell keeps the elements, but not the moments
+    # each orbit as a different element: a primitive cell keeps elements but not moments
     orbits = dict(zip(_LABELS, entry["sites"], strict=False))
     sites = [
         Site(element=label, wyckoff=site["wyckoff"], coordinates=tuple(float(x) for x in site["coordinates"]))  # type: ignore[arg-type]
@@ -131,26 +132,26 @@ def _listed_crystal(symbol: str) -> Structure:
 
 
 def reference_structure(symbol: str, *, built_in: int = BUILT_IN) -> Structure:
-    """Primitive cell of the crystal that an element forms, before relaxation.
+    """Return the unrelaxed primitive cell of an element's crystal.
 
-    Every element up to bismuth that is not in the f block has one. Metals, noble gases, silicon, germanium, arsenic
-    and antimony: lattice and experimental lattice parameters of `ase.data.reference_states` (C. Kittel, Introduction
-    to Solid State Physics; tin is beta-tin there). The others, gases as crystals of their molecules: `elements.yaml`,
-    with initial magnetic moments as the site property ``magmom`` where they matter (O, Mn).
+    Available for every element up to bismuth outside the f block. Metals, noble gases, silicon, germanium, arsenic and
+    antimony: lattice and experimental lattice parameters of `ase.data.reference_states` (C. Kittel, Introduction to
+    Solid State Physics; tin is beta-tin there). The others, gases as crystals of their molecules: `elements.yaml`, with
+    initial magnetic moments as the site property ``magmom`` for O and Mn.
 
     Parameters
     ----------
     symbol
-        Of the element.
+        Symbol of the element.
     built_in
         Version of the built-in data (`BUILT_IN`).
 
     Raises
     ------
     MissingReferenceError
-        There is no built-in crystal of the element; the message names the remedy.
+        If there is no built-in crystal of the element; the message names the remedy.
     ElementError
-        No such element, or an f-block element.
+        If there is no such element, or it is in the f block.
     """
     known_to_ase = _has_crystal(check_element(symbol))
     if symbol in listed_elements() and not (built_in == 1 and known_to_ase):
@@ -165,24 +166,24 @@ def reference_structure(symbol: str, *, built_in: int = BUILT_IN) -> Structure:
 
 
 def elements_without_reference(elements: Iterable[str]) -> tuple[str, ...]:
-    """Those of `elements`, in their order, that `reference_structure` has no crystal of."""
+    """Return those of `elements`, in order, for which `reference_structure` has no crystal."""
     return tuple(symbol for symbol in elements if symbol not in listed_elements() and not _has_crystal(symbol))
 
 
 @cache
 def volume_per_atom(symbol: str) -> float:
-    """Volume that one atom takes up in the element's own condensed phase, in A^3.
+    """Return the volume per atom in the element's condensed phase, in A^3.
 
-    From, in this order: the reference crystal that ASE builds; the molar volume of the solid or liquid in pymatgen's
-    periodic table; for the few radioactive elements with neither, the cube of ASE's covalent radius (B. Cordero et
-    al., Dalton Trans. 2008, 2832) times the median ratio of volume to cubed radius over all built-in crystals (7.4).
+    Taken from, in this order: the reference crystal built by ASE; the molar volume of the solid or liquid in pymatgen's
+    periodic table; for the few radioactive elements with neither, the cube of ASE's covalent radius (B. Cordero et al.,
+    Dalton Trans. 2008, 2832) times the median ratio of volume to cubed radius over all built-in crystals (7.4).
     """
     check_element(symbol)
     volume = _crystal_volume(symbol)
     if volume is not None:
         return volume
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen warns where it has no value
+        warnings.simplefilter("ignore")  # pymatgen warns about missing values
         molar_volume = Element(symbol).molar_volume
     if molar_volume is not None:
         return float(molar_volume) / AVOGADRO_PER_CUBIC_ANGSTROM

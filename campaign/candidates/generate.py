@@ -1,7 +1,7 @@
-"""Candidates: every prototype with every ordered choice of distinct elements, rescaled, each crystal once.
+"""Generate candidates: every prototype with every ordered choice of distinct elements, rescaled, each crystal once.
 
-Measured on 2026-11-23, one core of a 2-core machine that others used too: 13,475 candidates of 50 elements in B1, B2,
-B3, L1_2, D0_3, A15 and C15 in 41 s (328 candidates/s); the 30 of the quickstart in 0.2 s.
+Measured on 2026-11-23, one core of a shared 2-core machine: 13,475 candidates of 50 elements in B1, B2, B3, L1_2, D0_3,
+A15 and C15 in 41 s (328 candidates/s); the 30 of the quickstart in 0.2 s.
 """
 
 import logging
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class CandidateSettings(Protocol):
-    """Which crystals are candidates (section ``candidates``)."""
+    """Settings of the section ``candidates``."""
 
     @property
     def prototypes(self) -> Sequence[str] | None: ...
@@ -43,7 +43,7 @@ class CandidateSettings(Protocol):
 
 
 class GeneratedFrom(Protocol):
-    """What of a campaign file decides its candidates."""
+    """Settings of a campaign file that determine its candidates."""
 
     @property
     def name(self) -> str: ...
@@ -72,8 +72,8 @@ class Prototype:
     space_group
         Number in International Tables A.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; 1 for the
-        user's structures; None: the distances of neighbours decide for metals too.
+        Volume relative to that of the atoms in their elements, for compounds of metals; 1 for the user's structures;
+        None: determined by neighbour distances for metals too.
     """
 
     name: str
@@ -85,29 +85,29 @@ class Prototype:
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """Who is next to whom in `structure`."""
+        """Neighbours of the sites of `structure`."""
         return find_neighbours(self.structure)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One unrelaxed crystal to screen.
+    """An unrelaxed crystal to screen.
 
     Attributes
     ----------
     id
-        Campaign, crystal and calculation settings: the same candidate always has the same id.
+        Built from campaign, crystal and calculation settings: the same candidate always has the same id.
     formula
         Reduced formula.
     chemsys
         Elements in alphabetical order, e.g. ``Al-Pd``.
     prototype
-        Name of the prototype; of a crystal that was given as it is its kind, e.g. ``AB_cP2_221``.
+        Name of the prototype; for a crystal used as given its structure type, e.g. ``AB_cP2_221``.
     parent
-        ``prototype``, ``source`` and ``substitution`` (element of the prototype -> element of the candidate); of a
-        crystal that was given as it is ``source``, ``name``, ``file`` and ``columns``.
+        ``prototype``, ``source`` and ``substitution`` (element of the prototype -> element of the candidate); for a
+        crystal used as given, ``source``, ``name``, ``file`` and ``columns``.
     crystal
-        The primitive cell of what was made from a prototype; the cell as it was given otherwise.
+        The primitive cell if made from a prototype, otherwise the cell as given.
     """
 
     id: str
@@ -119,24 +119,24 @@ class Candidate:
 
     @property
     def structure(self) -> Structure:
-        """The crystal, lengths in A."""
+        """The crystal as a pymatgen Structure, lengths in A."""
         return self.crystal.structure()
 
     @property
     def n_sites(self) -> int:
-        """Atoms in its cell."""
+        """Number of atoms in its cell."""
         return len(self.crystal)
 
 
 def prototypes(section: CandidateSettings) -> list[Prototype]:
-    """The prototypes that a campaign asks for: shipped ones first, then the user's files in the order of their names.
+    """Return the prototypes of a campaign: shipped ones first, then the user's files sorted by name.
 
     Raises
     ------
     StructureFileError
-        A user's folder or file cannot be used.
+        If a user's folder or file cannot be used.
     ValueError
-        A user's file has the name of a shipped prototype that is asked for too.
+        If a user's file has the name of a shipped prototype that is also requested.
     """
     found = []
     for name in section.prototypes or ():
@@ -169,32 +169,32 @@ def _user_prototype(name: str, structure: Structure) -> Prototype:
 
 
 def substitute(prototype: Prototype, elements: Sequence[str], *, built_in: int = BUILT_IN) -> Structure:
-    """The prototype with its elements replaced and its cell rescaled, shape (c/a, angles, coordinates) kept.
+    """Replace a prototype's elements and rescale its cell, keeping its shape (c/a, angles, coordinates).
 
-    Compounds of metals: the new volume is ``volume_factor`` x the sum over the atoms of the volume that each takes up
-    in its own element (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for
-    close-packed arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
-    `prototypes.yaml`). Compounds with a nonmetal or metalloid: the distances of neighbours decide
-    (`campaign.candidates.volumes`). Either way the prototype compound's own volume plays no part, so an ionic or
-    covalent prototype compound does not set the size of an alloy.
+    Compounds of metals: the new volume is ``volume_factor`` times the sum of the atomic volumes in the elements
+    (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for close-packed
+    arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
+    `prototypes.yaml`). Compounds with a nonmetal or metalloid: the volume follows from neighbour distances
+    (`campaign.candidates.volumes`). The prototype compound's own volume is never used, so that an ionic or covalent
+    compound does not determine the size of an alloy.
 
     Limits: strongly bound alloys are 5 to 10 % smaller; errors by class of compound: docs/reference/prototypes.md.
-    Compounds of noble gases and of elements beyond bismuth have the volumes of their elements. IS-DOS is computed in
-    that unrelaxed cell on purpose (IS2RE); a relaxation corrects it.
+    Compounds of noble gases and of elements beyond bismuth have the volumes of their elements. The IS-DOS is computed
+    in this unrelaxed cell on purpose (IS2RE); a relaxation corrects it.
 
     Parameters
     ----------
     prototype
-        The crystal.
+        The prototype crystal.
     elements
         New elements, in the order of ``prototype.elements``.
     built_in
-        Version of the built-in data; in version 1 the volumes of the elements decide everywhere.
+        Version of the built-in data; version 1 uses the volumes of the elements for all compounds.
 
     Returns
     -------
     Structure
-        Lengths in A.
+        The substituted crystal, lengths in A.
     """
     replaced = dict(zip(prototype.elements, elements, strict=True))
     species = [replaced[site.specie.symbol] for site in prototype.structure]
@@ -209,19 +209,19 @@ def substitute(prototype: Prototype, elements: Sequence[str], *, built_in: int =
 
 
 def generate(spec: GeneratedFrom) -> Iterator[Candidate]:
-    """The candidates of a campaign, each crystal once, always in the same order.
+    """Yield the candidates of a campaign, each crystal once, always in the same order.
 
-    For each prototype, every ordered assignment of distinct elements to its species, in the order of the campaign
-    file. A crystal that was there already is passed over: the same id, or a match by pymatgen's StructureMatcher
-    (default tolerances) with an earlier one of the same reduced formula, number of sites and space group. Comparing
-    inside such buckets alone keeps the effort proportional to the number of candidates.
+    For each prototype, these are all ordered assignments of distinct elements to its species, in the order of the
+    campaign file. Duplicates are skipped: crystals with the same id, or matched by pymatgen's StructureMatcher (default
+    tolerances) to an earlier one of the same reduced formula, number of sites and space group. Comparing within such
+    buckets only keeps the effort proportional to the number of candidates.
 
     Raises
     ------
     StructureFileError
-        A user's folder or file cannot be used.
+        If a user's folder or file cannot be used.
     """
-    # candidates are primitive cells already
+    # candidates are already primitive cells
     matcher = StructureMatcher(primitive_cell=False)
     buckets: dict[tuple[str, int, int], list[Candidate]] = {}
     ids: set[str] = set()
@@ -266,18 +266,18 @@ def _known(candidate: Candidate, bucket: Sequence[Candidate], matcher: Structure
 
 
 def bootstrap_sample(candidates: Sequence[Candidate], size: int, seed: int) -> tuple[str, ...]:
-    """Ids of the candidates that are relaxed first, to train on.
+    """Return the ids of the candidates relaxed first, to train on.
 
-    A seeded choice that spreads evenly: one candidate after the other, always from a prototype chosen least often so
-    far, and among its candidates one whose elements were chosen least often; ties are decided by the seed. So every
-    prototype comes in before one comes in twice, and no element is left out while another comes often.
+    The sample is spread evenly: candidates are chosen one by one from the prototype chosen least often so far,
+    preferring those whose elements were chosen least often; the seed breaks ties. Every prototype is thus used before
+    any is used twice, and elements are covered evenly.
 
     Parameters
     ----------
     candidates
         All candidates of the campaign.
     size
-        How many to choose; all of them where there are fewer.
+        Number to choose; all candidates if there are fewer.
     seed
         The campaign's seed.
     """
@@ -285,7 +285,7 @@ def bootstrap_sample(candidates: Sequence[Candidate], size: int, seed: int) -> t
     prototype_names = sorted({candidate.prototype for candidate in candidates})
     symbols = sorted({symbol for candidate in candidates for symbol in candidate.chemsys.split("-")})
     of_prototype = np.array([prototype_names.index(candidate.prototype) for candidate in candidates], dtype=int)
-    contains = np.zeros((n, len(symbols)))  # share of an element, so that binaries and ternaries weigh the same
+    contains = np.zeros((n, len(symbols)))  # fraction, so that binaries and ternaries weigh the same
     column = {symbol: position for position, symbol in enumerate(symbols)}
     for row, candidate in enumerate(candidates):
         present = [column[symbol] for symbol in candidate.chemsys.split("-")]
@@ -298,7 +298,7 @@ def bootstrap_sample(candidates: Sequence[Candidate], size: int, seed: int) -> t
     for _ in range(min(size, n)):
         left = np.flatnonzero(free)
         order = np.lexsort(
-            # rounded: sums of thirds must tie where they are equal
+            # rounded, so that equal sums of thirds tie
             (tie_break[left], (contains[left] @ taken_elements).round(9), taken_prototypes[of_prototype[left]])
         )
         pick = left[order[0]]

@@ -1,4 +1,4 @@
-"""A crystal in a few hundred bytes: tens of thousands are kept, compared and sent between processes."""
+"""A crystal packed into a few hundred bytes, to keep, compare and send tens of thousands between processes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PackedCrystal:
-    """Cell and sites of an ordered crystal, with every digit.
+    """Cell and sites of an ordered crystal, in full precision.
 
     Attributes
     ----------
     cell
-        Vectors in A, (3, 3).
+        Lattice vectors in A, shape (3, 3).
     numbers
-        Atomic numbers, (n,).
+        Atomic numbers, shape (n,).
     positions
-        Fractional coordinates, (n, 3).
+        Fractional coordinates, shape (n, 3).
     """
 
     cell: npt.NDArray[np.float64]
@@ -41,11 +41,11 @@ class PackedCrystal:
         return cls(np.array(structure.lattice.matrix), numbers, np.array(structure.frac_coords))
 
     def structure(self) -> Structure:
-        """The crystal as pymatgen has it."""
+        """Return the crystal as a pymatgen Structure."""
         return Structure(Lattice(self.cell), [chemical_symbols[number] for number in self.numbers], self.positions)
 
     def composition(self) -> Mapping[str, int]:
-        """Number of atoms of each element."""
+        """Return the number of atoms of each element."""
         return Counter(chemical_symbols[number] for number in self.numbers)
 
     def __len__(self) -> int:

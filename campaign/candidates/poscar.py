@@ -1,8 +1,7 @@
-"""VASP's POSCAR and CONTCAR files.
+"""Read VASP's POSCAR and CONTCAR files.
 
-pymatgen's reader guesses where a file says nothing (elements from the comment, H and He where it has none) and drops
-what does not fit. This one reads the same files, and names the line of missing data.
-https://www.vasp.at/wiki/POSCAR
+If a file lacks data, pymatgen's reader guesses (elements from the comment, or H and He), and it drops what does not
+fit. This reader names the line of missing data instead. https://www.vasp.at/wiki/POSCAR
 """
 
 import re
@@ -22,12 +21,12 @@ from campaign.candidates.structure_text import (
 
 
 def read_poscar(text: str) -> tuple[Structure, list[str]]:
-    """Read a POSCAR: its crystal (lengths in A), and what a user should know of how it was read.
+    """Read a POSCAR; return its crystal (lengths in A), and notes for the user on how it was read.
 
     Raises
     ------
     StructureFileError
-        Naming the line that is wrong or absent.
+        Names the wrong or missing line.
     """
     lines = text.split("\n")
     notes: list[str] = []
@@ -37,7 +36,7 @@ def read_poscar(text: str) -> tuple[Structure, list[str]]:
     counts = _counts(_line(lines, 6, "the number of atoms of each element").split(), symbols)
     at = 7
     if _line(lines, at, "Direct or Cartesian").strip()[:1].lower() == "s":
-        at += 1  # selective dynamics: the flags behind the coordinates are for a relaxation
+        at += 1  # selective dynamics: the flags after the coordinates only matter for a relaxation
     mode = _line(lines, at, "Direct or Cartesian").strip()
     if not mode[:1].isalpha():
         raise StructureFileError(f"line {at + 1} is {mode[:40]!r}; right: Direct or Cartesian")
@@ -61,7 +60,7 @@ def read_poscar(text: str) -> tuple[Structure, list[str]]:
 
 
 def _line(lines: Sequence[str], index: int, what: str) -> str:
-    """A line without its comment."""
+    """Return a line without its comment."""
     text = re.split(r"[!#]", lines[index], maxsplit=1)[0] if index < len(lines) else ""
     if not text.strip():
         raise StructureFileError(f"line {index + 1} is empty or absent; right: {what}")
@@ -94,7 +93,7 @@ def _symbols(words: Sequence[str], notes: list[str]) -> list[str]:
             "names no elements (a file of VASP 4); right: a line with the symbols of the elements before the line "
             "with their numbers of atoms"
         )
-    symbols = [re.split(r"[_/]", word)[0] for word in words]  # Fe_pv/1a2b, as VASP 6 writes into its CONTCAR
+    symbols = [re.split(r"[_/]", word)[0] for word in words]  # Fe_pv/1a2b, as written by VASP 6 into its CONTCAR
     notes += map(isotope_note, sorted(set(symbols).intersection(HYDROGEN_ISOTOPES)))
     symbols = ["H" if symbol in HYDROGEN_ISOTOPES else symbol for symbol in symbols]
     if wrong := [word for word, symbol in zip(words, symbols, strict=True) if not Element.is_valid_symbol(symbol)]:

@@ -1,4 +1,4 @@
-"""The prototype crystals that ship with the project."""
+"""The prototype crystals shipped with the project."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class UnknownPrototypeError(ValueError):
-    """No prototype of that name ships with the project."""
+    """No shipped prototype has this name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +40,13 @@ class ShippedPrototype:
     lengths
         Lengths a, b, c of the conventional cell in A.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; see
-        `prototypes.yaml`.
+        Volume relative to that of the atoms in their elements, for compounds of metals; see `prototypes.yaml`.
     aflow
         Label in the AFLOW library of crystallographic prototypes.
     sites
         The occupied orbits.
     also
-        Other names that a campaign file may use.
+        Other names accepted in a campaign file.
     """
 
     name: str
@@ -66,17 +65,17 @@ class ShippedPrototype:
         return tuple(dict.fromkeys(site.element for site in self.sites))
 
     def conventional_cell(self) -> Structure:
-        """The prototype compound in its conventional cell."""
+        """Return the prototype compound in its conventional cell."""
         return conventional_cell(self.space_group, self.lengths, self.sites)
 
     def structure(self) -> Structure:
-        """The prototype compound in its primitive cell."""
+        """Return the prototype compound in its primitive cell."""
         return primitive_cell(self.conventional_cell())
 
 
 @cache
 def shipped_prototypes() -> Mapping[str, ShippedPrototype]:
-    """All shipped prototypes by name, in the order of the file."""
+    """Return all shipped prototypes by name, in the order of the file."""
     text = resources.files("campaign.candidates").joinpath("prototypes.yaml").read_text(encoding="utf-8")
     content = YAML(typ="safe", pure=True).load(text)
     if content["format"] != FORMAT:
@@ -109,14 +108,14 @@ def _prototype(name: str, entry: Mapping[str, Any]) -> ShippedPrototype:
 
 
 def check_prototype_name(name: str) -> str:
-    """The Strukturbericht name of a shipped prototype, given that name or another one of it.
+    """Return the Strukturbericht name of a shipped prototype, given any of its names.
 
-    ``NiAs``, ``B81`` and ``b8_1`` are ``B8_1``; AFLOW's label names a prototype too, where only one has it.
+    ``NiAs``, ``B81`` and ``b8_1`` all mean ``B8_1``; AFLOW's label is accepted if only one prototype has it.
 
     Raises
     ------
     UnknownPrototypeError
-        Listing the names and the nearest one.
+        If the name is unknown; lists the names and the nearest one.
     """
     found = _spellings().get(_plain(name), ())
     if len(found) == 1:
@@ -136,7 +135,7 @@ def _plain(name: str) -> str:
 
 @cache
 def _spellings() -> Mapping[str, tuple[str, ...]]:
-    """Prototypes by each of their names, in plain letters and digits."""
+    """Return the prototypes by each of their names, reduced to letters and digits."""
     found: dict[str, dict[str, None]] = {}
     for prototype in shipped_prototypes().values():
         for name in (prototype.name, *prototype.also, prototype.aflow):

@@ -1,7 +1,7 @@
-"""Whether two stored structures are the same crystal in the same cell, so that one calculation speaks for both.
+"""Whether two stored structures are the same crystal in the same cell, so that a calculation is valid for both.
 
-Stricter than `campaign.candidates.structure_hash`: another cell of the same crystal has another energy of the cell,
-other k-points and, where it is rotated, other p and d channels of its DOS.
+Stricter than `campaign.candidates.structure_hash`: another cell of the same crystal has another energy per cell, other
+k-points and, if rotated, other p and d channels of its DOS.
 """
 
 import json
@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 _TOLERANCE = 1e-3  # A, of lattice vectors and of distances between sites
-#: Properties of a site that decide how it is calculated.
+#: Site properties that affect a calculation.
 _PROPERTIES = ("magmom", "selective_dynamics")
 
 
 def same_cell(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two structures (dictionaries of pymatgen) have the same lattice, sites and initial moments.
+    """Whether two structures (pymatgen dictionaries) have the same lattice, sites and initial moments.
 
-    The order of the sites and the origin may differ; lengths count to 0.001 A.
+    The order of the sites and the origin may differ; lengths are compared to 0.001 A.
     """
     kinds, others = _kinds(first), _kinds(second)
     if Counter(kinds) != Counter(others) or (first.get("charge") or 0) != (second.get("charge") or 0):
@@ -43,7 +43,7 @@ def _coincide(
     lattice: npt.NDArray[np.float64],
     same_kind: npt.NDArray[np.bool_],
 ) -> bool:
-    """Whether each site lies on one of the same kind; fractional positions (n, 3)."""
+    """Whether each site coincides with one of the same kind; fractional positions, shape (n, 3)."""
     apart = here[:, None] - there[None]
     distances = np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=2)
     match = (distances < _TOLERANCE) & same_kind
@@ -55,7 +55,7 @@ def _positions(structure: Mapping[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _kinds(structure: Mapping[str, Any]) -> list[str]:
-    """The content of each site: species with oxidation state and spin, and the relevant properties."""
+    """Return the content of each site: species with oxidation state and spin, and the relevant properties."""
     return [_kind(site) for site in structure["sites"]]
 
 

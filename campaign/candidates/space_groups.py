@@ -1,4 +1,4 @@
-"""Space groups by spglib: of a crystal, and the operations of one that a file names, in every setting (530)."""
+"""Space groups from spglib: that of a crystal, and the operations of a named group in each of the 530 settings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import spglib
 
-#: Names from before 1992 of the groups with an e glide (International Tables A, table 1.6.4.1 of 2016).
+#: Names, before 1992, of the groups with an e glide (International Tables A, table 1.6.4.1 of 2016).
 _OLD_NAMES = {"abm2": "aem2", "aba2": "aea2", "cmca": "cmce", "cmma": "cmme", "ccca": "ccce"}
-#: Suffixes that say which setting a name means, by the choices of spglib; S and Z are the ICSD's.
+#: Suffixes that select a setting, with spglib's choices; S and Z are used by the ICSD.
 _CHOICES = {"1": "1", "2": "2", "h": "H", "r": "R", "s": "1", "z": "2"}
 
 _VOLUME = 15.0  # A^3 an atom
 _SYMPREC = 0.01  # A
-_DECIMALS = 5  # of cells and positions: far finer than the tolerance
+_DECIMALS = 5  # of cells and positions, far finer than the tolerance
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class SpaceGroupSetting:
     Attributes
     ----------
     hall_number
-        From 1 to 530 (S. R. Hall, Acta Cryst. A 37, 517 (1981), in the order of spglib).
+        Number from 1 to 530 (S. R. Hall, Acta Cryst. A 37, 517 (1981), in the order of spglib).
     number
-        In International Tables A, 1 to 230.
+        Number in International Tables A, 1 to 230.
     choice
-        Origin (``1``, ``2``), axes (``H``, ``R``) or unique axis and cell (``b1`` ...); empty where there is one only.
+        Origin (``1``, ``2``), axes (``H``, ``R``) or unique axis and cell (``b1`` ...); empty if there is only one.
     """
 
     hall_number: int
@@ -39,7 +39,7 @@ class SpaceGroupSetting:
 
     @property
     def operations(self) -> list[str]:
-        """All operations, centring included, in the form ``x,y+1/2,-z``."""
+        """Return all operations, centring included, in the form ``x,y+1/2,-z``."""
         found = spglib.get_symmetry_from_database(self.hall_number)
         pairs = zip(found["rotations"], found["translations"], strict=True)
         return [",".join(map(_row_text, rotation, translation)) for rotation, translation in pairs]
@@ -54,10 +54,10 @@ def _row_text(rotation: list[int], translation: float) -> str:
 
 
 def space_group_of(content: Mapping[str, Any] | None) -> tuple[str, int] | None:
-    """Space group of a crystal, with sites within 0.01 A of their symmetric places in a cell of 15 A^3 an atom.
+    """Return the space group of a crystal, with a tolerance of 0.01 A for sites in a cell of 15 A^3/atom.
 
-    Volumes are scaled to that, so that crystals of one prototype are the same question, which is asked once: spglib
-    takes up to 15 ms for each. No pymatgen object is built.
+    Volumes are scaled to that, so that crystals of one prototype share a cached result: spglib takes up to 15 ms for
+    each. No pymatgen object is built.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def space_group_of(content: Mapping[str, Any] | None) -> tuple[str, int] | None:
     Returns
     -------
     tuple of str and int or None
-        Short Hermann-Mauguin symbol, and the number in International Tables A; None without a structure, or where
-        spglib finds no symmetry.
+        Short Hermann-Mauguin symbol, and the number in International Tables A; None without a structure, or if spglib
+        finds no symmetry.
     """
     if not content or not content.get("sites"):
         return None
@@ -97,9 +97,9 @@ def _space_group(
 
 
 def named_settings(name: str) -> list[SpaceGroupSetting]:
-    """Every setting that a Hermann-Mauguin symbol, short or full, old or new, may mean; none for an unknown symbol.
+    """Return every setting that a Hermann-Mauguin symbol, short or full, old or new, may mean; empty if unknown.
 
-    A suffix such as ``:2``, ``:H``, ``Z`` or ``S`` narrows the settings down where the group has more than one.
+    A suffix such as ``:2``, ``:H``, ``Z`` or ``S`` narrows the settings down if the group has more than one.
     """
     head, suffix = name, ""
     if found := re.fullmatch(r"(.*\S)(?:\s*:\s*|\s+)([12HRSZ])", name.strip(), flags=re.IGNORECASE):
@@ -115,12 +115,12 @@ def named_settings(name: str) -> list[SpaceGroupSetting]:
 
 
 def hall_settings(symbol: str) -> list[SpaceGroupSetting]:
-    """The setting of a Hall symbol; none for an unknown symbol."""
+    """Return the setting of a Hall symbol in a list; empty if unknown."""
     return [setting for hall, setting in _settings() if _hall_key(hall) == _hall_key(symbol)]
 
 
 def numbered_settings(number: int) -> list[SpaceGroupSetting]:
-    """Every setting of a space group by its number in International Tables A."""
+    """Return every setting of a space group given by its number in International Tables A."""
     return [setting for _, setting in _settings() if setting.number == number]
 
 

@@ -1,7 +1,7 @@
-"""A user's crystal structures: folders of CIF and POSCAR files, each read with one rule.
+"""A user's crystal structures: folders of CIF and POSCAR files, with one rule for reading all of them.
 
-What a file says and what was read must agree. What does not is refused, by file and by line or tag; what is unusual
-and clear is read, with a note that `campaign check` shows.
+The file's statements and the crystal must agree. A contradiction is refused, naming file and line or tag; unusual but
+unambiguous input is read with a note, which `campaign check` shows.
 """
 
 import re
@@ -22,7 +22,7 @@ _RIGHT = "right: files named *.cif, *.mcif, *.vasp, *.poscar, *POSCAR* or *CONTC
 _LONGEST_CELL = 500.0  # A
 _LEAST_THICKNESS = 0.5  # A, between opposite faces of the cell
 _LEAST_DISTANCE = 0.5
-"""A, and this times the sum of two covalent radii (B. Cordero et al., Dalton Trans. 2008, 2832)."""
+"""A, and also this times the sum of two covalent radii (B. Cordero et al., Dalton Trans. 2008, 2832)."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Crystal:
     Attributes
     ----------
     name
-        The file's stem; ``stem#block`` where the file has several crystals.
+        The file's stem; ``stem#block`` if the file has several crystals.
     structure
         Ordered, without oxidation states or site properties; lengths in A.
     notes
-        What a user should know of how it was read.
+        Notes for the user on how it was read.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Crystal:
 
 @dataclass(frozen=True)
 class RefusedCrystal:
-    """A crystal of a file that cannot be used, and why."""
+    """A crystal of a file that cannot be used, with the reason."""
 
     name: str
     error: StructureFileError
@@ -54,26 +54,26 @@ class RefusedCrystal:
 
 @dataclass(frozen=True)
 class StructureFolder:
-    """What a folder of structures holds.
+    """Content of a folder of structures.
 
     Attributes
     ----------
     files
-        Its CIF and POSCAR files in the order of their names.
+        Its CIF and POSCAR files sorted by name.
     unused
-        What else is there, each with the reason why it is not read.
+        Other files, each with the reason why it is not read.
     """
 
     files: list[Path]
     unused: list[str]
 
     def by_stem(self) -> dict[str, Path]:
-        """The files by their names without endings."""
+        """Return the files by their names without endings."""
         return {structure_stem(path): path for path in self.files}
 
 
 def structure_kind(path: Path) -> str | None:
-    """Whether a file is CIF or POSCAR by its name; None: neither."""
+    """Return ``CIF`` or ``POSCAR`` by a file's name, or None."""
     name = unpacked_name(path).lower()
     if name.endswith((".cif", ".mcif")):
         return "CIF"
@@ -83,17 +83,17 @@ def structure_kind(path: Path) -> str | None:
 
 
 def structure_stem(path: Path) -> str:
-    """A file's name without its endings."""
+    """Return a file's name without its endings."""
     return Path(unpacked_name(path)).stem
 
 
 def list_structure_folder(folder: Path) -> StructureFolder:
-    """List the structure files of a folder, and what else is there.
+    """List the structure files and other files of a folder.
 
     Raises
     ------
     StructureFileError
-        The folder is absent or has no structure file, or two files have the same stem.
+        If the folder is absent or has no structure file, or two files have the same stem.
     """
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
@@ -133,7 +133,7 @@ def read_structure_file(path: Path) -> list[Crystal]:
     Raises
     ------
     StructureFileError
-        What the file says and what was read do not agree, or it is no ordered crystal.
+        If the file contradicts the crystal read from it, or the crystal is not ordered.
     """
     kind = structure_kind(path)
     if kind is None:
@@ -147,21 +147,21 @@ def read_structure_file(path: Path) -> list[Crystal]:
 
 
 def read_structure_text(text: str, kind: str, *, name: str) -> list[Crystal | RefusedCrystal]:
-    """Read every crystal of a text, each that cannot be used with its error.
+    """Read every crystal of a text; unusable ones are returned with their errors.
 
     Parameters
     ----------
     text
-        As `read_text` returns it.
+        Result of `read_text`.
     kind
         ``CIF`` or ``POSCAR``.
     name
-        Of the crystal; several in one text are called ``name#block``.
+        Name of the crystal; several in one text are named ``name#block``.
 
     Raises
     ------
     StructureFileError
-        The text as a whole cannot be read.
+        If the text as a whole cannot be read.
     """
     if kind == "POSCAR":
         try:
@@ -187,12 +187,12 @@ def read_structure_text(text: str, kind: str, *, name: str) -> list[Crystal | Re
 
 
 def check_crystal(structure: Structure) -> Structure:
-    """The plain crystal, once nothing is left in it on which spglib or DFT would fail.
+    """Return the plain crystal after checking for anything on which spglib or DFT would fail.
 
     Raises
     ------
     StructureFileError
-        Naming what is wrong with the cell or the sites.
+        Names the problem of the cell or the sites.
     """
     matrix = structure.lattice.matrix
     if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
@@ -241,12 +241,12 @@ def _check_distances(structure: Structure) -> None:
 
 
 def read_crystals(folder: Path) -> Iterator[tuple[Path, Crystal]]:
-    """Read every crystal of every structure file of a folder, in the order of the names.
+    """Yield path and crystal for all structure files of a folder, sorted by name.
 
     Raises
     ------
     StructureFileError
-        Naming the folder or the file that cannot be used.
+        Names the folder or file that cannot be used.
     """
     for path in list_structure_folder(folder).files:
         try:
@@ -257,6 +257,6 @@ def read_crystals(folder: Path) -> Iterator[tuple[Path, Crystal]]:
 
 
 def read_structure_folder(folder: Path) -> Iterator[tuple[str, Structure]]:
-    """Name and crystal of every structure in a folder, see `read_crystals`."""
+    """Yield name and crystal of every structure in a folder, see `read_crystals`."""
     for _, crystal in read_crystals(folder):
         yield crystal.name, crystal.structure

@@ -1,4 +1,4 @@
-"""Text of a structure file: unpacked, decoded and of a size that a crystal can have."""
+"""Text of a structure file: unpacked, decoded and limited in size."""
 
 import bz2
 import codecs
@@ -12,18 +12,18 @@ from typing import IO, cast
 from esnet.files.errors import UserError
 
 LARGEST_FILE = 16 << 20
-"""Bytes, unpacked, beyond which a file is refused before it is read: about 100 times what `MAX_SITES` atoms take."""
+"""Bytes, unpacked. Larger files are refused unread; `MAX_SITES` atoms take about a hundredth of this."""
 MAX_SITES = 2000
-"""Atoms in the cell of a crystal that is read; DFT relaxes a few hundred."""
+"""Largest number of atoms in a cell that is read; DFT relaxes a few hundred."""
 FARTHEST = 1e4
-"""Largest fractional coordinate: the search for neighbours takes the longer, the farther atoms are from the cell."""
+"""Largest fractional coordinate: the search for neighbours slows down with the distance of atoms from the cell."""
 
 HYDROGEN_ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _PACKED = (".gz", ".bz2", ".xz")
 
 
 class Reason(StrEnum):
-    """Why a crystal cannot be a candidate, in the words in which it is counted."""
+    """Why a crystal cannot be a candidate, as worded in counts."""
 
     UNREADABLE = "not readable"
     DISORDERED = "disordered"
@@ -45,7 +45,7 @@ class StructureFileError(UserError, ValueError):
     message
         What was found and what would be right.
     reason
-        The same in a word, for counting.
+        The reason in a word, for counting.
     """
 
     def __init__(self, message: str, *, reason: Reason = Reason.UNREADABLE) -> None:
@@ -54,17 +54,17 @@ class StructureFileError(UserError, ValueError):
 
 
 def unpacked_name(path: Path) -> str:
-    """A file's name without the ending of a packed file."""
+    """Return a file's name without the ending of a compressed file."""
     return path.stem if path.suffix.lower() in _PACKED else path.name
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, packed or not, with line feeds at the ends of its lines.
+    """Read a text file, compressed or not, with line feeds as line ends.
 
     Raises
     ------
     StructureFileError
-        It cannot be read or unpacked, is larger than `LARGEST_FILE`, or is not text.
+        If it cannot be read or unpacked, is larger than `LARGEST_FILE`, or is not text.
     """
     try:
         with open_packed(path) as file:
@@ -83,14 +83,14 @@ def read_text(path: Path) -> str:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = content.decode("latin-1")  # names of authors in files of before Unicode
+            text = content.decode("latin-1")  # authors' names in files that predate Unicode
     if "\0" in text:
         raise StructureFileError("is not text; right: a CIF or POSCAR file")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def open_packed(path: Path) -> IO[bytes]:
-    """Open a file, packed or not, for reading its bytes."""
+    """Open a file, compressed or not, for reading bytes."""
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".bz2":
@@ -99,23 +99,23 @@ def open_packed(path: Path) -> IO[bytes]:
 
 
 def isotope_note(symbol: str) -> str:
-    """The message about a symbol that begins with that of an isotope."""
+    """Return the note about a symbol that begins with that of an isotope."""
     return f"{symbol} ({HYDROGEN_ISOTOPES[symbol[0]]}) is read as hydrogen"
 
 
 def read_number(text: str, what: str) -> float:
-    """A finite number as VASP and CIF files write it: ``1.5``, ``3.0d0``, ``5.43(2)``.
+    """Parse a finite number as written in VASP and CIF files: ``1.5``, ``3.0d0``, ``5.43(2)``.
 
     Raises
     ------
     StructureFileError
-        Naming what it should have been.
+        Names what it should have been.
     """
     plain = text.partition("(")[0].lower().replace("d", "e")
     try:
         value = float(plain)
     except ValueError:
         raise StructureFileError(f"{what} is {text!r}; right: a number") from None
-    if not abs(value) < 1e12:  # NaN as well
+    if not abs(value) < 1e12:  # also excludes NaN
         raise StructureFileError(f"{what} is {text!r}; right: a finite number")
     return value

@@ -1,4 +1,4 @@
-"""The volume that a crystal of these elements and this shape is given before it is relaxed."""
+"""The volume given to an unrelaxed crystal with these elements and this shape."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,12 +7,12 @@ from pymatgen.core import Structure
 from campaign.candidates.elements import volume_per_atom
 from campaign.candidates.volumes import NONMETALS, Neighbours, bond_volume, find_neighbours, has_bond_lengths
 
-_LEAST_OF_HYDROGEN = 2.5  # A^3 for each atom: VH2 with vanadium of 14 A^3 leaves hydrogen 2.7
-_LEAST_OF_OTHERS = 5.0  # A^3 for each atom: diamond has 5.7, the least of all crystals at ambient pressure
+_LEAST_OF_HYDROGEN = 2.5  # A^3 per atom: VH2 with vanadium of 14 A^3 leaves hydrogen 2.7
+_LEAST_OF_OTHERS = 5.0  # A^3 per atom: diamond has 5.7, the least of all crystals at ambient pressure
 
 
 def volume_of_elements(species: Sequence[str]) -> float:
-    """Volume in A^3 that atoms take up in their own elements."""
+    """Return the volume in A^3 of atoms in their own elements."""
     return sum(volume_per_atom(symbol) for symbol in species)
 
 
@@ -23,7 +23,8 @@ def usual_volume(
     volume_factor: float | None = 1.0,
     neighbours: Callable[[], Neighbours] | None = None,
 ) -> float:
-    """Volume of a cell in A^3: of metals that of the atoms in their own elements, else by the neighbours' distances.
+    """Return the volume of a cell in A^3: for metals that of the atoms in their elements, otherwise from neighbour
+    distances.
 
     See `campaign.candidates.generate.substitute`.
 
@@ -32,18 +33,18 @@ def usual_volume(
     structure
         The crystal whose shape is kept.
     species
-        Symbol for each of its sites.
+        Symbol on each of its sites.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; None: the
-        distances of neighbours decide for metals too.
+        Volume relative to that of the atoms in their elements, for compounds of metals; None: neighbour distances
+        decide for metals too.
     neighbours
-        Gives the neighbours in the structure where they are known; None: they are looked for.
+        Returns the neighbours in the structure. If None, they are computed.
     """
     of_metals = volume_factor is not None and not NONMETALS & set(species)
     if of_metals or not has_bond_lengths(species):
         return (volume_factor or 1.0) * volume_of_elements(species)
     by_distances = bond_volume(structure, species, find_neighbours(structure) if neighbours is None else neighbours())
-    # Only nearest neighbours count there: atoms of NH5 in the shape of CaCu5 would touch those behind them.
+    # Only nearest neighbours enter the distances: in NH5 with the shape of CaCu5, atoms would touch those behind them.
     return max(by_distances, _least_volume(species))
 
 

@@ -1,16 +1,16 @@
-"""The volume that a crystal is given before it is relaxed, from the distances between neighbours.
+"""The volume given to an unrelaxed crystal, from the distances between neighbours.
 
 For a crystal of a given shape, the ideal distance of two neighbours i and j is
 
     d0 = r_i + r_j + (k_i + k_j) |x_i - x_j| + (t_i + t_j) (q - 2) + b ln(n_i n_j / 36) + c (m_i + m_j - 2 |x_i - x_j|)
 
-with three lengths r, k and t of each element; Pauling's electronegativities x, whose difference measures ionicity (as
+with three lengths r, k and t for each element; Pauling's electronegativities x, whose difference measures ionicity (as
 in V. Schomaker and D. P. Stevenson, J. Am. Chem. Soc. 63, 37 (1941)); the formal charge q of the cations; the numbers
 of neighbours n of both (more neighbours are farther away: L. Pauling, J. Am. Chem. Soc. 69, 542 (1947)); and the
-largest difference of electronegativity m that each has with a neighbour: two cations that share an anion may come
-nearer than in their metal. The crystal is scaled by the power mean of d0 / d over the neighbours of each site and over
-the sites; its exponent is high, so that the pair that touches first decides, as of hard spheres. `bond_lengths.yaml`
-has the numbers; `benchmarks/volumes.py` fitted them and measures them.
+largest difference of electronegativity m that each has with a neighbour: two cations that share an anion may be closer
+than in their metal. The crystal is scaled by the power mean of d0 / d over the neighbours of each site and over the
+sites; its exponent is high, so that the pair that touches first decides, as for hard spheres. The parameters are in
+`bond_lengths.yaml`, fitted and evaluated by `benchmarks/volumes.py`.
 """
 
 import math
@@ -29,26 +29,26 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 SHELL = 1.25
-"""Neighbours of a site are the sites up to this many times as far away as the nearest one."""
+"""Neighbours of a site are all sites within this multiple of the distance to the nearest one."""
 
 VALENCES = {
     "H": 1, "F": 1, "Cl": 1, "Br": 1, "I": 1, "O": 2, "S": 2, "Se": 2, "Te": 2, "N": 3, "P": 3, "As": 3, "Sb": 3,
     "B": 3, "C": 4, "Si": 4, "Ge": 4,
 }  # fmt: skip
-"""Charge of the most electronegative element of a compound, as an anion."""
+"""Charge of the most electronegative element of a compound as an anion."""
 
 NONMETALS = frozenset(VALENCES)
-"""Elements whose compounds are not sized like alloys (metalloids included)."""
+"""Elements, including metalloids, whose compounds are not sized like alloys."""
 
 LARGEST_CHARGE = 6.0
-"""Of a cation, in elementary charges."""
+"""Largest charge of a cation, in elementary charges."""
 
 _SMALLEST = 0.3  # A; no ideal distance is smaller, whatever the elements
 
 
 @dataclass(frozen=True, kw_only=True)
 class BondLengths:
-    """The fitted numbers.
+    """The fitted parameters.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class BondLengths:
     coordination, shared
         b and c in A.
     exponent
-        Of the power mean.
+        Exponent of the power mean.
     """
 
     radius: Mapping[str, float]
@@ -70,14 +70,14 @@ class BondLengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """Who is next to whom in a crystal; one entry for each neighbour of each site.
+    """Pairs of neighbours in a crystal; one entry for each neighbour of each site.
 
     Attributes
     ----------
     first, second
         Indices of the two sites.
     distance
-        In A.
+        Distance in A.
     coordination
         ln(n_i n_j / 36).
     weight
@@ -93,7 +93,7 @@ class Neighbours:
 
 @cache
 def bond_lengths() -> BondLengths:
-    """The numbers that ship with the project."""
+    """Return the shipped parameters."""
     text = resources.files("campaign.candidates").joinpath("bond_lengths.yaml").read_text(encoding="utf-8")
     content = YAML(typ="safe", pure=True).load(text)
     radius, ionicity, charge = (
@@ -111,7 +111,7 @@ def bond_lengths() -> BondLengths:
 
 
 def find_neighbours(structure: Structure) -> Neighbours:
-    """The neighbours of every site; the elements do not matter."""
+    """Return the neighbours of every site; the elements do not matter."""
     sites = len(structure)
     reach = 3.0 * (structure.volume / sites) ** (1 / 3)
     while True:
@@ -120,7 +120,7 @@ def find_neighbours(structure: Structure) -> Neighbours:
         np.minimum.at(nearest, first, distance)
         if SHELL * nearest.max() <= reach:
             break
-        reach *= 1.5  # an atom far from all others
+        reach *= 1.5  # an atom is far from all others
     inside = distance < SHELL * nearest[first]
     first, second, distance = first[inside], second[inside], distance[inside]
     count = np.bincount(first, minlength=sites)
@@ -134,12 +134,12 @@ def find_neighbours(structure: Structure) -> Neighbours:
 
 
 def has_bond_lengths(species: Sequence[str]) -> bool:
-    """Whether there are numbers for all of these elements."""
+    """Whether there are parameters for all of these elements."""
     return set(species) <= bond_lengths().radius.keys()
 
 
 def cation_charge(species: Sequence[str]) -> float | None:
-    """Formal charge that the most electronegative element leaves for each of the other atoms; None for metals."""
+    """Return the formal charge per remaining atom that balances the most electronegative element; None for metals."""
     anion = max(set(species), key=lambda symbol: (Element(symbol).X, symbol))
     if anion not in VALENCES:
         return None
@@ -148,7 +148,7 @@ def cation_charge(species: Sequence[str]) -> float | None:
 
 
 def differences(negativity: Floats, neighbours: Neighbours) -> tuple[Floats, Floats]:
-    """|x_i - x_j| and m_i + m_j - 2 |x_i - x_j| of each pair of neighbours, given the x of the sites."""
+    """Return |x_i - x_j| and m_i + m_j - 2 |x_i - x_j| for each pair of neighbours, given the sites' x."""
     i, j = neighbours.first, neighbours.second
     difference = np.abs(negativity[i] - negativity[j])
     largest = np.zeros(len(negativity))
@@ -157,16 +157,16 @@ def differences(negativity: Floats, neighbours: Neighbours) -> tuple[Floats, Flo
 
 
 def bond_volume(structure: Structure, species: Sequence[str], neighbours: Neighbours) -> float:
-    """Volume in A^3 of a cell of this shape with other elements on its sites.
+    """Return the volume in A^3 of a cell of this shape with other elements on its sites.
 
     Parameters
     ----------
     structure
         The crystal whose shape is kept.
     species
-        Symbol for each of its sites.
+        Symbol on each of its sites.
     neighbours
-        `find_neighbours` of the crystal.
+        Result of `find_neighbours` for the crystal.
     """
     table = bond_lengths()
     difference, shared = differences(np.array([Element(symbol).X for symbol in species]), neighbours)

@@ -1,4 +1,4 @@
-"""Crystals from their definition: space group, cell, one site of each occupied Wyckoff position."""
+"""Build crystals from their definition: space group, cell, and one site of each occupied Wyckoff position."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Site:
 
 
 def read_lengths(entry: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Lengths a, b, c in A of an entry that leaves out those that equal a."""
+    """Return the lengths a, b, c in A of an entry that omits those equal to a."""
     a = float(entry["a"])
     return a, float(entry.get("b", a)), float(entry.get("c", a))
 
@@ -38,18 +38,18 @@ def read_lengths(entry: Mapping[str, Any]) -> tuple[float, float, float]:
 def conventional_cell(
     space_group: int, lengths: tuple[float, float, float], sites: Sequence[Site], *, beta: float = 90.0
 ) -> Structure:
-    """The crystal in its conventional cell.
+    """Return the crystal in its conventional cell.
 
     Parameters
     ----------
     space_group
-        Number in International Tables A; origin choice 2 or hexagonal axes where there is a choice, unique axis b.
+        Number in International Tables A; with origin choice 2 or hexagonal axes if there is a choice, unique axis b.
     lengths
         a, b, c in A.
     sites
-        One for each orbit.
+        One site for each orbit.
     beta
-        In degrees, of monoclinic crystals.
+        Angle of monoclinic crystals in degrees.
     """
     gamma = 120.0 if 143 <= space_group <= 194 else 90.0  # trigonal and hexagonal: hexagonal axes
     species: list[str] = []
@@ -63,7 +63,7 @@ def conventional_cell(
 
 @cache
 def _hall_number(space_group: int) -> int:
-    """Spglib's number of a space group's setting: origin choice 2 or hexagonal axes where there is a choice."""
+    """Return spglib's number of a space group's setting: origin choice 2 or hexagonal axes if there is a choice."""
     settings = [(spglib.get_spacegroup_type(hall), hall) for hall in range(1, 531)]
     of_group = [(setting.choice, hall) for setting, hall in settings if setting.number == space_group]
     preferred = [hall for choice, hall in of_group if choice in ("2", "H")]
@@ -71,10 +71,10 @@ def _hall_number(space_group: int) -> int:
 
 
 def _orbit(space_group: int, coordinates: tuple[float, float, float]) -> list[list[float]]:
-    """Fractional coordinates in [0, 1) of every site that the space group makes of one."""
+    """Return fractional coordinates in [0, 1) of all sites equivalent to one."""
     operations = spglib.get_symmetry_from_database(_hall_number(space_group))
     images = operations["rotations"] @ np.array(coordinates) + operations["translations"]
-    # 1e-6: far below any distance between sites, far above the rounding of 1/3
+    # 1e-6: far below any distance between sites, far above the rounding error of 1/3
     keys = np.rint(images * 1e6).astype(int) % 1_000_000
     keys[keys == 999_999] = 0
     _, first = np.unique(keys, axis=0, return_index=True)

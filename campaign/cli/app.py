@@ -1,4 +1,4 @@
-"""The command `campaign`and its subcommands. Each subcommand has its own file."""
+"""The command `campaign` and its subcommands, each of which has its own file."""
 
 import os
 from collections.abc import Callable
@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
-# in the order in which a user meets them
+# in the order in which a user needs them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (example, check, run, submit),
     "Inspect a campaign": (status, results, report, serve, history, notify, dashboard),

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of `campaign` take."""
+"""Arguments and options shared by several commands of `campaign`."""
 
 from pathlib import Path
 from typing import Annotated

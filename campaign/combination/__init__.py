@@ -1,1 +1,1 @@
-"""One prediction from several: weights, and the correlation of the errors. Pure numbers."""
+"""Combination of several predictions: weights, and correlation of the errors. Pure numbers."""

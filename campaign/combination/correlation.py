@@ -1,4 +1,4 @@
-"""How far the errors of several scorers go together, estimated on what a campaign has relaxed."""
+"""Correlation of the errors of several scorers, estimated from a campaign's relaxations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_RELAXED = 20
-"""Relaxed candidates below which nothing is estimated."""
+"""Smallest number of relaxed candidates for an estimate."""
 ASSUMED_CORRELATION = 0.5
-"""Of each pair of scorers before that: what one of them finds hard is often hard for the other."""
+"""Correlation of each pair of scorers before that: candidates that are hard for one are often hard for the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,11 @@ class Correlation:
     Attributes
     ----------
     scorers
-        Their names; k of them.
+        Names of the k scorers.
     matrix
-        (k, k), 1 on the diagonal.
+        Correlation matrix, shape (k, k), 1 on the diagonal.
     n
-        Relaxed candidates at hand.
+        Number of relaxed candidates.
     """
 
     scorers: tuple[str, ...]
@@ -33,15 +33,15 @@ class Correlation:
 
     @property
     def is_assumed(self) -> bool:
-        """Whether too few are relaxed to estimate it."""
+        """Whether there are too few relaxed candidates for an estimate."""
         return self.n < LEAST_RELAXED
 
     def of(self, chosen: Sequence[int]) -> list[list[float]]:
-        """Part of the matrix, for some of the scorers."""
+        """Return the part of the matrix for some of the scorers."""
         return [[self.matrix[row][column] for column in chosen] for row in chosen]
 
     def describe(self) -> str:
-        """Say it in a few words."""
+        """Return a short description."""
         pairs = [self.matrix[row][column] for row in range(len(self.matrix)) for column in range(row)]
         if self.is_assumed:
             return f"correlation of their errors {pairs[0]:.2f}, assumed: {self.n} relaxed of {LEAST_RELAXED} needed"
@@ -49,26 +49,26 @@ class Correlation:
         return f"correlation of their errors {least if least == most else f'{least} to {most}'}, of {self.n} relaxed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON types, to be stored."""
+        """Return JSON types for storage."""
         return {"scorers": list(self.scorers), "matrix": [list(row) for row in self.matrix], "n": self.n}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned."""
+        """Create from the result of `to_dict`."""
         return cls(scorers=tuple(stored["scorers"]), matrix=tuple(map(tuple, stored["matrix"])), n=stored["n"])
 
 
 def estimate_correlation(scorers: Sequence[str], errors: Sequence[Sequence[float]]) -> Correlation:
     """Estimate the correlation of the errors of scorers, if enough are known.
 
-    Spearman's correlation of the ranks, which one prediction that fails by many eV/atom does not decide (for normally
-    distributed errors it is within 0.02 of the usual one), drawn towards `ASSUMED_CORRELATION` as if that came from as
-    many candidates as are needed at least. The matrix can therefore always be inverted.
+    This is Spearman's rank correlation, which is insensitive to single predictions off by many eV/atom (for normally
+    distributed errors it is within 0.02 of Pearson's), shrunk towards `ASSUMED_CORRELATION` with the weight of
+    `LEAST_RELAXED` candidates. The matrix is therefore always invertible.
 
     Parameters
     ----------
     scorers
-        Their names.
+        Names of the scorers.
     errors
         For each relaxed candidate, in any order, the error of each scorer divided by its standard deviation.
     """
@@ -84,12 +84,12 @@ def estimate_correlation(scorers: Sequence[str], errors: Sequence[Sequence[float
 
 
 def _ranks_correlation(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    # loaded when it is needed: it takes a second
+    # imported on demand: takes a second
     from scipy.stats import rankdata
 
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.corrcoef(rankdata(errors, axis=0), rowvar=False)
-    # equal errors of a scorer are correlated with nothing
+    # constant errors of a scorer are uncorrelated with everything
     found = np.asarray(np.nan_to_num(found, nan=0.0), dtype=np.float64)
     np.fill_diagonal(found, 1.0)
     return found

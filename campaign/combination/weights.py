@@ -1,7 +1,7 @@
-"""The formula: several predictions of one number as the weighted mean of least variance.
+"""Minimum-variance weighted mean of several predictions of one number.
 
-J. M. Bates and C. W. J. Granger, "The Combination of Forecasts", Operational Research Quarterly 20, 451 (1969), for two
-and more.
+J. M. Bates and C. W. J. Granger, "The Combination of Forecasts", Operational Research Quarterly 20, 451 (1969),
+generalised to more than two.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 MOST_MEMBERS = 6
-"""Predictions that can be combined: their subsets are tried one by one."""
-#: A standard deviation of 0, or nearly so, counts as this, eV/atom: one member would else outweigh all others for ever.
+"""Largest number of predictions, since their subsets are tried one by one."""
+#: Lower bound of a standard deviation, eV/atom, so that no member outweighs all others forever.
 _LEAST_DEVIATION_EV = 1e-6
 
 
@@ -22,9 +22,9 @@ class Combined(NamedTuple):
     Attributes
     ----------
     mean, deviation
-        It and its standard deviation, in the unit of the predictions.
+        Mean and its standard deviation, in the unit of the predictions.
     weights
-        Of the predictions in their order: none is negative, their sum is 1.
+        Non-negative weights of the predictions in order, with sum 1.
     """
 
     mean: float
@@ -35,13 +35,12 @@ class Combined(NamedTuple):
 def combine(
     means: Sequence[float], deviations: Sequence[float], correlation: Sequence[Sequence[float]] | float
 ) -> Combined:
-    """Combine predictions of one number: of all weighted means with no negative weight, the one of least variance.
+    """Combine predictions of one number to the weighted mean of least variance with non-negative weights.
 
     With the covariance C of the errors, C_ij = r_ij s_i s_j, the weights C^-1 1 / (1' C^-1 1) have the least variance
-    that weights with the sum 1 can have. Where the errors are correlated by more than the ratio of two standard
-    deviations the worse prediction would get a negative weight: the mean would lie outside of both, as far as an
-    uncertain correlation says. Such a prediction is left out (weight 0). The variance is therefore never larger than
-    that of the best prediction.
+    among those with sum 1. If the correlation exceeds the ratio of two standard deviations, the worse prediction would
+    get a negative weight, and an uncertain correlation would place the mean outside both; such a prediction gets weight
+    0. The variance is therefore never larger than that of the best prediction.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def combine(
     deviations
         Standard deviations of their errors, in the same unit, at least 0.
     correlation
-        Of the errors: a matrix, or one number for each pair.
+        Correlation of the errors: a matrix, or one number for all pairs.
 
     Examples
     --------
@@ -75,7 +74,7 @@ def combine(
             try:
                 found = np.linalg.solve(part, np.ones(size))
             except np.linalg.LinAlgError:
-                continue  # two that say the same: each alone is tried, too
+                continue  # identical predictions: each is also tried alone
             found = found / found.sum()
             variance = float(found @ part @ found)
             if np.all(found >= 0.0) and 0.0 <= variance < least:

@@ -1,1 +1,3 @@
-"""What each command of `campaign` does, a file for each command or group; `campaign.cli` declares their options."""
+"""Implementation of each command of `campaign`, one file per command or group; `campaign.cli` declares their
+options.
+"""

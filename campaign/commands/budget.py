@@ -19,7 +19,7 @@ _NONE = "none"
 
 
 class BudgetOptionError(UserError, ValueError):
-    """A limit on the command line is none; the message says what would be right."""
+    """An invalid limit on the command line; the message says what would be right."""
 
 
 def budget(
@@ -57,7 +57,7 @@ def budget(
 
 
 def _limit(text: str | None, read: Callable[[str], Any], option: str) -> tuple[bool, Any]:
-    """Whether a limit was given, and its value; None takes the limit away."""
+    """Return whether a limit was given, and its value; None removes the limit."""
     if text is None or text.lower() == _NONE:
         return text is not None, None
     rights: dict[Any, str] = {int: "a whole number", float: "a number"}

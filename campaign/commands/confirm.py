@@ -1,4 +1,4 @@
-"""Questions before what cannot be undone."""
+"""Confirmation of irreversible actions."""
 
 import typer
 
@@ -6,7 +6,7 @@ from esnet.files.errors import UserError
 
 
 class NotConfirmedError(UserError, RuntimeError):
-    """What a person has to confirm was not confirmed; nothing was done."""
+    """An action was not confirmed, and nothing was done."""
 
 
 def confirm(question: str, *, answer: str, option: str = "--yes") -> None:
@@ -15,14 +15,14 @@ def confirm(question: str, *, answer: str, option: str = "--yes") -> None:
     Parameters
     ----------
     answer
-        What is to be typed: the campaign's name.
+        Required answer: the campaign's name.
     option
-        What a script gives instead.
+        Option that scripts use instead.
 
     Raises
     ------
     NotConfirmedError
-        If something else was typed, or there is no one to ask.
+        If something else was typed, or there is no terminal.
     """
     try:
         typed = typer.prompt(question, default="", show_default=False)

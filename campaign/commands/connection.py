@@ -1,4 +1,4 @@
-"""How every command finds its database."""
+"""Connection of every command to its database."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ UNPROTECTED = (
 
 
 def connect(launchpad_file: Path | None) -> LaunchPad:
-    """LaunchPad of a database that answers.
+    """Return the LaunchPad of a database that responds.
 
     Raises
     ------
     DatabaseError
-        One sentence: no file, no answer, wrong password, no transactions.
+        In one sentence: no file, no response, wrong password, no transactions.
     """
     settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
     check_database(settings)
@@ -41,7 +41,7 @@ def read_campaign(launchpad_file: Path | None, name: str) -> Campaign:
 
 
 def open_for_writing(launchpad_file: Path | None, *, dry_run: bool = False) -> tuple[CampaignStore, LaunchPad]:
-    """Connect for a command that changes campaigns; one that an earlier version started gets the indexes it lacks."""
+    """Connect for a command that changes campaigns, adding missing indexes of earlier versions."""
     launchpad = connect(launchpad_file)
     store = CampaignStore(launchpad.db)
     if not dry_run:
@@ -50,12 +50,12 @@ def open_for_writing(launchpad_file: Path | None, *, dry_run: bool = False) -> t
 
 
 def data_dir_of(launchpad_file: Path, data_dir: Path | None) -> Path:
-    """Folder of the embedded database: the one asked for, or that beside my_launchpad.yaml."""
+    """Return the folder of the embedded database: the given one, or that next to my_launchpad.yaml."""
     return (data_dir or default_data_dir(launchpad_file)).resolve()
 
 
 def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Path:
-    """Find my_launchpad.yaml; where none is named and there is none, write one for an embedded database here."""
+    """Find my_launchpad.yaml; if none is given or found, write one for an embedded database here."""
     try:
         return find_launchpad_file(launchpad_file)
     except LaunchpadFileError:
@@ -67,14 +67,14 @@ def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Path:
 
 
 def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
-    """Start the embedded database where my_launchpad.yaml means that of its folder and it does not run yet.
+    """Start the embedded database if my_launchpad.yaml refers to that of its folder and it is not running.
 
-    Another address on this machine may be a tunnel that is down: nothing is started in its place.
+    Another address on this machine may be a tunnel that is down, for which nothing is started.
 
     Returns
     -------
     Path
-        my_launchpad.yaml.
+        Path of my_launchpad.yaml.
     """
     found = launchpad_file_of(launchpad_file, console).resolve()
     settings = DatabaseSettings.from_file(found)

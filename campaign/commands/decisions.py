@@ -21,7 +21,7 @@ SHOWN = 40
 
 
 class DryRunError(UserError, ValueError):
-    """Another policy was asked for without --dry-run."""
+    """Another policy was given without --dry-run."""
 
 
 def explain(*, name: str, candidate: str, launchpad: Path | None, as_json: bool) -> None:

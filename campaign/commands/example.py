@@ -1,4 +1,4 @@
-"""The command `campaign example`: every installation has the campaign files of the repository's folder examples/."""
+"""The command `campaign example`: the campaign files of the folder examples/, included in every installation."""
 
 from importlib.resources import files
 from itertools import takewhile
@@ -24,13 +24,13 @@ def example(*, name: str | None, output: Path | None) -> None:
     if file.exists():
         raise UserError(f"{file} exists: give another file with --output, or remove it")
     file.parent.mkdir(parents=True, exist_ok=True)
-    # the comments name the file as it lies in the repository
+    # the comments contain the file's path in the repository
     write_whole(file, found[name].replace(f"examples/{name}.yaml", str(file)))
     print_plain(out, f"wrote {file}; next: campaign check {file}")
 
 
 def _examples() -> dict[str, str]:
-    """Return the text of each example by its name, the one to begin with first."""
+    """Return the text of each example by its name, quickstart first."""
     found = {file.name.removesuffix(".yaml"): file for file in files("campaign").joinpath("examples").iterdir()}
     return {name: found[name].read_text() for name in sorted(found, key=lambda name: (name != "quickstart", name))}
 

@@ -30,7 +30,7 @@ from launchers.database.errors import DatabaseError
 
 
 class ResubmitOptionError(UserError, ValueError):
-    """Options of `campaign reconcile` that do not go together; the message says what would be right."""
+    """Incompatible options of `campaign reconcile`; the message says what would be right."""
 
 
 def reconcile(
@@ -65,7 +65,7 @@ def reconcile(
             campaign = OpenCampaign.open(store, connection, each, dry_run=dry_run)
             _reconcile_one(campaign, kinds, retry, dry_run, console, prefix=f"{each}: ")
         except Exception as error:
-            # a problem of one campaign does not keep others from its repair; errors of the database concern all
+            # a problem of one campaign must not prevent the repair of others; database errors concern all
             if not is_user_error(error) or isinstance(error, DatabaseError):
                 raise
             print_plain(console, f"{each}: cannot be reconciled: {error}")
@@ -92,7 +92,7 @@ def _reconcile_one(
 
 
 def _resubmit(campaign: OpenCampaign, kinds: Collection[str], done: ReconcileReport, *, dry_run: bool) -> list[str]:
-    """Resubmit workflows that were removed in one of these ways; ``done`` keeps what was removed in another."""
+    """Resubmit workflows removed in one of these ways; ``done`` keeps those removed in another way."""
     removed = removed_workflows(campaign)
     meant = [each for each in removed if each.how in kinds]
     done.removed = list(format_removed(campaign, [each for each in removed if each.how not in kinds]))
@@ -113,7 +113,7 @@ def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, qui
 
 
 def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
-    """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do."""
+    """Show the failures of a campaign: a row for each kind, with an example, its last output, and the remedy."""
     kinds = failure_kinds(read_campaign(launchpad, name))
     if as_json:
         typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=1))

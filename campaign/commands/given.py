@@ -1,4 +1,4 @@
-"""What commands say while crystals are read as they are, and of those that are left out."""
+"""Messages while given crystals are read, and about those left out."""
 
 import contextlib
 import time
@@ -59,19 +59,19 @@ def _log_lines(out: Console) -> OnProgress:
 
 
 def make_and_report(spec: CampaignSpec, *, strict: bool, list_file: Path) -> MadeCandidates:
-    """Make a campaign's candidates, and list the crystals that are left out in a file.
+    """Make a campaign's candidates, and write a list of the crystals left out.
 
     Parameters
     ----------
     strict
-        Stop where a crystal cannot be a candidate.
+        Raise if a crystal cannot be a candidate.
     list_file
-        Where the list goes.
+        File for the list.
 
     Raises
     ------
     LeftOutError
-        With `strict`, naming them.
+        With `strict`, if crystals are left out; names them.
     """
     if spec.candidates.as_given is None:
         return make_candidates(spec)
@@ -84,7 +84,7 @@ def make_and_report(spec: CampaignSpec, *, strict: bool, list_file: Path) -> Mad
 
 
 def report_left_out(made: MadeCandidates, list_file: Path) -> None:
-    """Say how many crystals are left out and why, and list them in a file; an old list is replaced."""
+    """Print how many crystals are left out and why, and list them in a file, replacing an old list."""
     if not made.left_out and not list_file.exists():
         return
     write_left_out(made.left_out, list_file)
@@ -97,12 +97,12 @@ def report_left_out(made: MadeCandidates, list_file: Path) -> None:
 
 
 def write_left_out(left_out: Sequence[LeftOut], file: Path) -> None:
-    """Write the crystals that are left out as CSV: name, file, reason, detail.
+    """Write the crystals left out as CSV: name, file, reason, detail.
 
     Raises
     ------
     OutputPlaceError
-        The file cannot be written.
+        If the file cannot be written.
     """
     rows = [(each.name, each.file, str(each.reason), each.detail) for each in left_out]
     try:

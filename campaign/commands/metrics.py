@@ -1,4 +1,4 @@
-"""The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
+"""The command `campaign metrics`: how good a campaign's decisions were, and how much they saved."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from esnet.commands.console import console
 def metrics(
     *, name: str, launchpad: Path | None, as_json: bool, sweep: bool, cpu_hours: float | None, confidence: float
 ) -> None:
-    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read."""
+    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. Read-only."""
     if cpu_hours is not None and not sweep:
         raise typer.BadParameter("--cpu-hours sets the budget of --sweep; give both")
     campaign = read_campaign(launchpad, name)

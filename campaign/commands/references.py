@@ -15,7 +15,7 @@ from esnet.commands.console import console
 
 
 def fetch_mp(*, file: Path, elements: str, max_elements: int | None, endpoint: str | None) -> None:
-    """Fetch the known phases of some elements from the Materials Project (needs mp-api, extra mp)."""
+    """Fetch the known phases of given elements from the Materials Project (requires mp-api, extra mp)."""
     symbols = [word.strip() for word in elements.split(",") if word.strip()]
     if not symbols:
         raise typer.BadParameter("no element given; right: symbols such as Al,Cu,Pd", param_hint="--elements")
@@ -26,7 +26,7 @@ def fetch_mp(*, file: Path, elements: str, max_elements: int | None, endpoint: s
 
 
 def check(*, file: Path, engine: str | None, elements: str | None) -> None:
-    """Say what is in a file of entries, or all that is wrong with it."""
+    """Summarise a file of entries, or list all its problems."""
     chosen = None
     if elements:
         chosen = [check_element(word.strip()) for word in elements.split(",") if word.strip()]
@@ -43,7 +43,7 @@ def list_sets(*, launchpad: Path | None) -> None:
 
 
 def show(*, checksum: str, launchpad: Path | None, output: Path | None) -> None:
-    """Verify a reference set and say what it is; write it as a file that another campaign can take."""
+    """Verify and describe a reference set; optionally write it as a file that another campaign can use."""
     store = CampaignStore(connect(launchpad).db)
     found = find_set(store, checksum)
     out = console()

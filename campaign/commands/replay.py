@@ -1,4 +1,4 @@
-"""The command `campaign replay`: what policies would have found, and for how many CPU-hours, on known data."""
+"""The command `campaign replay`: what policies would have found on known data, and at what cost in CPU-hours."""
 
 import json
 import math
@@ -57,11 +57,11 @@ def replay(
     stable_e_hull: float | None,
     as_json: bool,
 ) -> None:
-    """Replay a campaign's decisions on known data, with no DFT: stable materials against CPU-hours."""
+    """Replay a campaign's decisions on known data, without DFT: stable materials found against CPU-hours."""
     if (dataset is None) == (campaign is None):
         raise typer.BadParameter("give either DATASET (a file or a directory) or --campaign NAME")
     if output is not None:
-        # before minutes of work
+        # before minutes of computing
         refuse_existing_output(output)
     policies = _policies(policy or ["thresholds"])
     limits = {

@@ -20,7 +20,7 @@ def report(
     map_of_dos: bool,
     launchpad: Path | None,
 ) -> None:
-    """Write a campaign as one HTML file that needs no network: figures, tables, structures. It is only read."""
+    """Write a campaign as one self-contained HTML file: figures, tables, structures. Read-only."""
     out = console()
     target = output or Path(f"{name}-report.html")
     data = build_report(read_campaign(launchpad, name), map_of_dos=map_of_dos)

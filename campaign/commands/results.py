@@ -23,7 +23,7 @@ _WIDE = {
     "group\nrelaxed": "relaxed_space_group",
     "decomposition": "decomposition",
 }
-"""Columns that a wide terminal has room for."""
+"""Additional columns on a wide terminal."""
 
 
 def results(
@@ -35,7 +35,7 @@ def results(
     structures: bool | None,
     wide: bool,
 ) -> None:
-    """Print the candidates of a campaign, the most stable first. Energies in eV/atom, cost in CPU-s."""
+    """Print the candidates of a campaign, most stable first. Energies are in eV/atom, costs in CPU-s."""
     _refuse(format, output, structures=structures, wide=wide)
     campaign = read_campaign(launchpad, name)
     if format == "table":
@@ -57,7 +57,7 @@ def results(
 
 
 def _refuse(format: str, output: Path | None, *, structures: bool | None, wide: bool) -> None:
-    """Say what does not go together before anything is read."""
+    """Refuse incompatible options before anything is read."""
     if format == "table" and (output is not None or structures is not None):
         raise typer.BadParameter(
             "the table contains no structures; right: add --format csv, json or parquet",

@@ -67,20 +67,20 @@ def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
 
 
 def _list_file(file: Path, left_out: Path | None) -> Path:
-    """Where the crystals are listed that are left out: beside the campaign file, unless another file is named."""
+    """Return the file that lists the crystals left out: next to the campaign file unless given."""
     return left_out or file.with_suffix(LEFT_OUT_ENDING)
 
 
 def check(
     *, file: Path, engine_elsewhere: bool, write_inputs: Path | None, strict: bool, left_out: Path | None
 ) -> None:
-    """Check a campaign file and say what it would do; nothing is submitted."""
+    """Check a campaign file and show what it would do; nothing is submitted."""
     spec = read_campaign_file(file)
     made = make_and_report(spec, strict=strict, list_file=_list_file(file, left_out))
     if has_settings_file() and (engine_elsewhere or write_inputs is not None):
         check_node_settings(file=file)
     if write_inputs is not None:
-        # before this machine is looked at: they need nothing of it
+        # written before the checks of this machine, which they do not depend on
         for line in write_example_inputs(spec, write_inputs):
             _console().print(line, highlight=False, soft_wrap=True)
     if not engine_elsewhere:
@@ -98,7 +98,9 @@ def check(
 def submit(
     *, file: Path, launchpad: Path | None, engine_elsewhere: bool, no_reuse: bool, strict: bool, left_out: Path | None
 ) -> None:
-    """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing."""
+    """Submit a campaign, to be run by `rlaunch rapidfire` or `campaign cluster run`. Submitting it again adds
+    nothing.
+    """
     spec, made = _checked(
         file, _list_file(file, left_out), engine_here=not engine_elsewhere, strict=strict, reuse=not no_reuse
     )
@@ -123,7 +125,7 @@ def submit(
 
 
 def _why_it_waits(campaign: OpenCampaign) -> list[str]:
-    """Say why nothing of a campaign that is there already runs: a person has stopped it, or removed its workflows."""
+    """Return why an existing campaign does not run: a person has stopped it, or removed its workflows."""
     halted = stop_reason(campaign) or pause_reason(campaign)
     return [*([halted] if halted else []), *format_removed(campaign, removed_workflows(campaign))]
 
@@ -175,7 +177,7 @@ def run(
         if not dashboard:
             return
         if draws_on(console):
-            # never into a file, where it would stay: until it is used it is as good as the token
+            # never into a file, where it would remain: until used, it is equivalent to the token
             link = ending.enter_context(DashboardLink(dashboard, token.read_text(encoding="utf-8")))
             again = f"`campaign dashboard {spec.name}`"
             print_plain(console, f"Ray dashboard: {link.address} (opens once, on this machine; again: {again})")
@@ -192,7 +194,7 @@ def run(
         else:
             console.print("the database answers again", highlight=False)
 
-    # a closed terminal and a polite kill end a run as Ctrl-C does, unless they are to be ignored (nohup)
+    # a closed terminal and SIGTERM end a run like Ctrl-C, unless ignored (nohup)
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number_of_signal) is not signal.SIG_IGN:
             signal.signal(number_of_signal, _interrupt)
@@ -228,7 +230,7 @@ def run(
         campaign = Campaign.read(store, spec.name)
         if notifier is not None:
             notifier.look(campaign, status, is_over=True)
-        # before the last message is waited for
+        # before waiting for the last message
         console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
         console.print(f"\n{format_model(campaign)}", highlight=False)
     opened = OpenCampaign.open(store, connection, spec.name)
@@ -237,7 +239,7 @@ def run(
 
 
 def _is_name(file: Path) -> bool:
-    """Whether the name of a stored campaign is meant: neither a file nor what looks like the name of one."""
+    """Whether this is the name of a stored campaign: neither a file nor similar to a file name."""
     return not file.is_file() and file.suffix not in (".yaml", ".yml") and file.name == str(file)
 
 
@@ -251,7 +253,7 @@ def _checked_stored(store: CampaignStore, name: Path) -> CampaignSpec:
 
 
 def _make_run_folder(folder: Path) -> None:
-    """Make the folder of the launch directories before anything is submitted."""
+    """Create the folder of the launch directories before anything is submitted."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

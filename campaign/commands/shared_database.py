@@ -1,4 +1,4 @@
-"""A campaign in a FireWorks database that others work in too: warned of, and kept from their workers."""
+"""Campaigns in a FireWorks database shared with others: warn, and keep them from others' workers."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from launchers.workers.project_worker import project_worker_name
 
 
 def worker_for(file: Path, name: str, launchpad: LaunchPad, launchpad_file: Path, console: Console) -> str | None:
-    """Name of the FireWorker that alone may take a campaign's fireworks; None: any.
+    """Return the name of the only FireWorker that may take a campaign's fireworks; None for any.
 
-    It is ``_fworker`` of the campaign file. Where there is none, and others have fireworks in the database, it is the
-    name in `my_fworker.yaml` beside the launchpad file: their workers, which may lack this package, would end each
-    firework that they take as FIZZLED.
+    It is ``_fworker`` of the campaign file. Without that, if others have fireworks in the database, it is the name in
+    `my_fworker.yaml` next to the launchpad file: others' workers, which may lack this package, would fizzle each
+    firework that they take.
     """
     content, _ = read_yaml(file)
     if (asked := content["spec"].get("_fworker")) is not None:
@@ -27,12 +27,12 @@ def worker_for(file: Path, name: str, launchpad: LaunchPad, launchpad_file: Path
 
 
 def shared_worker(name: str, launchpad: LaunchPad, launchpad_file: Path, console: Console) -> str | None:
-    """Name of the FireWorker for a campaign whose file names none, see `worker_for`."""
+    """Return the name of the FireWorker for a campaign whose file names none, see `worker_for`."""
     foreign = foreign_work(launchpad)
     if foreign is None or campaign_exists(CampaignStore(launchpad.db), name):
         return None
     warning = f"it also contains {foreign}. Preferably use a separate database (`name` in {launchpad_file.name})"
-    # the files in FireWorks' own folder apply to everything that the user does with FireWorks
+    # files in FireWorks' own folder apply to all of the user's work with FireWorks
     is_global = launchpad_file.parent == Path.home() / ".fireworks"
     folder = Path.cwd() if is_global else launchpad_file.parent
     try:

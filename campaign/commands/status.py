@@ -1,4 +1,4 @@
-"""The command `campaign status`: once, as JSON, or again and again until the campaign has ended."""
+"""The command `campaign status`: once, as JSON, or repeatedly until the campaign has ended."""
 
 import json
 import time
@@ -23,16 +23,16 @@ from esnet.commands.console import console, draws_on
 from esnet.files.errors import UserError
 
 _EVERY_S = 5.0
-#: Looking for killed workers lasts longer than counting.
+#: The search for killed workers takes longer than counting.
 _RECOVERY_EVERY_S = 60.0
 
 
 class WatchOptionError(UserError, ValueError):
-    """Options of `campaign status` that do not go together; the message says what would be right."""
+    """Incompatible options of `campaign status`; the message says what would be right."""
 
 
 def status(*, name: str, seconds: float | None, watch: bool, launchpad: Path | None, as_json: bool) -> None:
-    """Show where a campaign stands, and what `campaign reconcile` would repair. Read-only."""
+    """Show the state of a campaign, and what `campaign reconcile` would repair. Read-only."""
     if seconds is not None and not watch:
         raise WatchOptionError(f"found {seconds:g} seconds without --watch; right: campaign status {name} --watch 10")
     if watch and as_json:
@@ -53,7 +53,7 @@ def status(*, name: str, seconds: float | None, watch: bool, launchpad: Path | N
 
 
 def _to_repair(store: CampaignStore, connection: LaunchPad, name: str) -> ReconcileReport:
-    """What killed workers and jobs left behind, and whose workflow was removed; it is left as it is."""
+    """Return what `campaign reconcile` would repair, and removed workflows, without changing anything."""
     return reconcile(OpenCampaign.open(store, connection, name, dry_run=True), dry_run=True)
 
 
@@ -68,7 +68,7 @@ def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
 
 
 def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Console, *, every_s: float) -> None:
-    """Redraw on a terminal; print a block each time where output is none."""
+    """Redraw repeatedly on a terminal; otherwise print a block each time."""
     look = _Look(store, connection, name)
     try:
         picture, finished = look.again()
@@ -85,14 +85,14 @@ def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Cons
                 time.sleep(every_s)
                 picture, finished = look.again()
                 live.update(picture, refresh=True)
-        console.print(picture)  # the last one stays when the screen is gone
+        console.print(picture)  # the last one remains after the screen is closed
     except KeyboardInterrupt:
         if draws_on(console) and look.last is not None:
             console.print(look.last)
 
 
 class _Look:
-    """One look after the other; a database that does not answer for a while ends nothing.
+    """Repeated views of a campaign, which survive a temporarily unavailable database.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class _Look:
         self._looked: float | None = None
 
     def again(self) -> tuple[Group, bool]:
-        """Return the picture now, and whether the campaign has ended."""
+        """Return the current picture, and whether the campaign has ended."""
         try:
             if self._looked is None or time.monotonic() - self._looked > _RECOVERY_EVERY_S:
                 self._to_repair = _to_repair(self._store, self._connection, self._name)

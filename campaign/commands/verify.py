@@ -1,4 +1,4 @@
-"""The command `campaign verify`: the invariants of a campaign, what is wrong, and the remedies."""
+"""The command `campaign verify`: the invariants of a campaign, their violations, and the remedies."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ from campaign.verification.finding import Finding
 from campaign.verification.verify import verify as verify_campaign
 from esnet.commands.console import console, print_labelled, print_plain
 
-#: Findings of one kind that are shown on a terminal; `--json` has them all.
+#: Findings per kind shown on a terminal; `--json` has all of them.
 _SHOWN = 5
 
 
 def verify(*, name: str, launchpad: Path | None, features: bool, as_json: bool) -> None:
-    """Check that nothing of a campaign is lost, doubled, damaged or stuck; exit code 1 if something is. Read-only."""
+    """Check that nothing in a campaign is lost, duplicated, damaged or stuck; exit code 1 if anything is. Read-only."""
     connection = connect(launchpad)
     campaign = OpenCampaign.open(CampaignStore(connection.db), connection, name, dry_run=True)
     found = verify_campaign(campaign, lambda: reconcile(campaign, dry_run=True), read_features=features)
@@ -51,7 +51,7 @@ def _counted(looked_at: dict[str, int]) -> str:
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Label and text of each line: the invariant, then what breaks it, each with its remedy."""
+    """Yield label and text of each line: the invariant, then its violations, each with its remedy."""
     in_order = sorted(findings, key=lambda finding: finding.check)
     for check, group in groupby(in_order, key=lambda finding: finding.check):
         same = list(group)

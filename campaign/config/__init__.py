@@ -1,1 +1,1 @@
-"""Reading settings: strict models, YAML with line numbers, and plugins. Imports nothing of ours."""
+"""Reading settings: strict models, YAML with line numbers, and plugins. Imports no other package of this project."""

@@ -1,4 +1,4 @@
-"""Paths in a campaign file: relative to its folder."""
+"""Paths in a campaign file, which are relative to its folder."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ValidationInfo
 
 
 def resolved(value: Any, info: ValidationInfo) -> Any:
-    """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
+    """Resolve a path relative to the campaign file's folder, ``base_dir`` of the validation context."""
     if not isinstance(value, str) or not value.strip():
         return value
     path = Path(os.path.expanduser(value))

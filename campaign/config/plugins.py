@@ -1,4 +1,4 @@
-"""Classes that a campaign file chooses by ``kind``: those that ship, and those that other packages bring."""
+"""Classes that a campaign file chooses by ``kind``: shipped ones, and those of other packages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,21 +17,21 @@ class Kinds(Generic[Kind]):
     Attributes
     ----------
     noun
-        What they are, in messages.
+        Name of such a class in messages.
     base
-        The class that all of them derive from.
+        Common base class.
     shipped
-        Ours by their names; another package cannot replace them.
+        Shipped classes by name; another package cannot replace them.
     group
-        Entry-point group of those that other packages bring.
+        Entry-point group for classes of other packages.
     unknown
-        Error for a name that means none.
+        Error raised for an unknown name.
     renamed
-        Names of earlier versions, and what they are called now; they are still read.
+        Names of earlier versions, still accepted, with their present names.
     implied
-        Fields that name the kind where ``kind`` is left out, and the kind that each names.
+        Fields that imply the kind if ``kind`` is absent, with that kind.
     lists
-        Kinds with a field that is a list of what other classes make, that field, and those classes.
+        Kinds with a field that is a list of objects of other classes, with that field and those classes.
     """
 
     noun: str
@@ -44,11 +44,11 @@ class Kinds(Generic[Kind]):
     lists: Mapping[str, tuple[str, "Kinds[Any]"]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Names of all, the shipped ones first."""
+        """Names of all classes, the shipped ones first."""
         return [*self.shipped, *sorted({entry.name for entry in entry_points(group=self.group)} - set(self.shipped))]
 
     def current(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings with the present name of their ``kind``, also where only a field of theirs says which it is."""
+        """Return the settings with the present name of their ``kind``, added if a field implies it."""
         kind = settings.get("kind")
         if kind is None and (named := next((self.implied[key] for key in self.implied if key in settings), None)):
             return {**settings, "kind": named}
@@ -57,12 +57,12 @@ class Kinds(Generic[Kind]):
         return {**settings, "kind": self.renamed[kind]}
 
     def class_of(self, kind: str) -> type[Kind]:
-        """Class by its name.
+        """Return the class of a name.
 
         Raises
         ------
         Exception
-            `unknown`, naming those that there are, or the entry point that names something else.
+            `unknown`, listing the known names or naming an entry point that provides something else.
         """
         if kind in self.shipped:
             return self.shipped[kind]

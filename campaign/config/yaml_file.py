@@ -1,4 +1,4 @@
-"""Reads a campaign file, and reports all its problems together, each with its place in the file."""
+"""Read a campaign file, and report all its problems together, each with its place in the file."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,16 +18,16 @@ from campaign.config.wording import format_count
 
 FieldPath = tuple[str | int, ...]
 LARGEST_FILE = 128 << 10
-"""Bytes. A file with every field and its comment has 5 KiB; the parser takes 4 s and 0.1 GiB for one of this size."""
+"""Bytes. A commented file with every field has 5 KiB; parsing one of this size takes 4 s and 0.1 GiB."""
 
-_LONGEST = 60  # characters of a value that is quoted
+_LONGEST = 60  # characters of a quoted value
 _DEEPEST = 50  # levels of lists and mappings
-_MOST_REPEATED = 10_000  # values that aliases stand for, those inside them counted each time
+_MOST_REPEATED = 10_000  # values that aliases expand to, including nested ones
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a campaign file, or with a file that it names.
+    """A problem of a campaign file, or of a file that it refers to.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Problem:
     message
         What was found and what would be right.
     file
-        The file that has the problem; None for a campaign that came through ``lpad add``.
+        The file with the problem; None for a campaign submitted with ``lpad add``.
     line
-        Line number in the file, counted from 1, where it is known.
+        Line number in the file, counted from 1, if known.
     """
 
     field: str
@@ -47,7 +47,7 @@ class Problem:
     line: int | None = None
 
     def __str__(self) -> str:
-        """``file, line 7: spec.campaign.dft.encut: message``."""
+        """Return e.g. ``file, line 7: spec.campaign.dft.encut: message``."""
         place = str(self.file) if self.file else "campaign given to lpad add"
         if self.line is not None:
             place += f", line {self.line}"
@@ -55,7 +55,7 @@ class Problem:
 
 
 class CampaignFileError(ValueError):
-    """A campaign file cannot be used; `problems` has every reason found, not only the first one."""
+    """A campaign file cannot be used; `problems` lists all reasons found."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -65,7 +65,7 @@ class CampaignFileError(ValueError):
 
 
 def dotted(path: FieldPath) -> str:
-    """``("dft", "encut")`` -> ``dft.encut``; list positions in brackets, counted from 0."""
+    """Return a dotted path, ``("dft", "encut")`` -> ``dft.encut``; list positions in brackets, counted from 0."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -73,12 +73,12 @@ def dotted(path: FieldPath) -> str:
 
 
 def nearest(word: object, right_words: Iterable[str]) -> str | None:
-    """The right word that looks most like `word`, upper and lower case alike; None where none resembles it."""
+    """Return the valid word most similar to `word`, ignoring case, or None if none is similar."""
     by_lower = {right.lower(): right for right in right_words}
     lowered = str(word).strip().lower()
 
     def likeness(right: str) -> tuple[float, int]:
-        # of two that are as near the one with the same beginning: Alu is Al rather than Lu
+        # of two equally similar words, prefer the one with the same beginning: Alu is Al rather than Lu
         beginning = takewhile(lambda pair: pair[0] == pair[1], zip(right, lowered, strict=False))
         return difflib.SequenceMatcher(a=right, b=lowered).ratio(), len(list(beginning))
 
@@ -87,22 +87,22 @@ def nearest(word: object, right_words: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: object, right_words: Sequence[str]) -> str:
-    """``did you mean 'encut'?`` where something resembles `word`, followed by all right words."""
+    """Return ``did you mean 'encut'?`` if a word resembles `word`, followed by all valid words."""
     guess = nearest(word, right_words)
     listed = f"known here: {', '.join(right_words)}"
     return f"did you mean {guess!r}? ({listed})" if guess else listed
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
-    """The content of a YAML file and its text.
+    """Return the content of a YAML file, and its text.
 
-    The same loader as FireWorks' own (YAML 1.2, safe), so ``campaign`` and ``lpad add`` read the same values:
-    ``1e-5`` is a number and ``No`` is the symbol of nobelium. Duplicate keys are refused.
+    The loader is that of FireWorks (YAML 1.2, safe), so ``campaign`` and ``lpad add`` read the same values: ``1e-5`` is
+    a number and ``No`` is the symbol of nobelium. Duplicate keys are refused.
 
     Raises
     ------
     CampaignFileError
-        The file is absent, too large, is not text, is not valid YAML (with the line), or is not a mapping.
+        If the file is absent, too large, not text, not valid YAML (with the line), or not a mapping.
     """
     try:
         with path.open("rb") as file:
@@ -126,7 +126,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
         line = mark.line + 1 if mark else None
         raise CampaignFileError([Problem("", message, path, line)]) from error
     except (YAMLError, ValueError) as error:
-        # ValueError: something that looks like a date and is none, e.g. 2027-02-30; the parser does not say where
+        # ValueError: an invalid date such as 2027-02-30; the parser gives no location
         raise CampaignFileError([Problem("", f"not valid YAML: {_first_line(error)}", path)]) from error
     if not isinstance(content, dict):
         message = (
@@ -138,16 +138,16 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def load_yaml(text: str) -> Any:
-    """Load YAML 1.2 safely, without aliases of aliases that fill the memory and nesting that no parser ends.
+    """Load YAML 1.2 safely, limiting nested aliases, which could fill the memory, and the depth of nesting.
 
     Raises
     ------
     YAMLError
-        It is not valid YAML, or goes beyond these limits; a `MarkedYAMLError` where the place is known.
+        If it is not valid YAML or exceeds these limits; a `MarkedYAMLError` if the place is known.
     ValueError
-        Something looks like a date or a number and is none.
+        If a value looks like a date or a number but is not valid.
     """
-    sizes: dict[str, int] = {}  # of what an anchor stands for
+    sizes: dict[str, int] = {}  # of the value behind each anchor
     open_nodes: list[tuple[str | None, int]] = []
     count = repeated = 0
     for event in YAML(typ="safe", pure=True).parse(text):
@@ -176,7 +176,7 @@ def _first_line(message: object) -> str:
 
 
 def describe(value: object) -> str:
-    """How a value found in the file is quoted in a message, shortened; of a large one only its beginning is read."""
+    """Return a value found in the file as quoted in a message, shortened; only the beginning of a large one is read."""
     if value is None:
         return "nothing (null)"
     text = ""
@@ -188,7 +188,7 @@ def describe(value: object) -> str:
 
 
 def _pieces(value: object) -> Iterator[str]:
-    """The parts of what `repr` would give, one after the other."""
+    """Yield the parts of the value's `repr` one by one."""
     if isinstance(value, dict):
         yield "{"
         for place, (key, item) in enumerate(value.items()):
@@ -206,15 +206,15 @@ def _pieces(value: object) -> Iterator[str]:
     elif isinstance(value, str | bytes):
         yield repr(value[: _LONGEST + 1])
     elif isinstance(value, int) and abs(value) >= 10**_LONGEST:
-        yield hex(value)  # Python refuses to write very long numbers in decimal
+        yield hex(value)  # Python refuses to print very long numbers in decimal
     else:
-        # YAML makes dates of what looks like one
+        # YAML converts date-like text to dates
         yield value.isoformat() if isinstance(value, date) else repr(value)
 
 
 @lru_cache(maxsize=1)
 def _composed(text: str) -> Any:
-    """The nodes of a file, which takes as long as loading it; a file may have many problems."""
+    """Return the nodes of a file, once for all its problems: this takes as long as loading it."""
     return YAML(typ="safe", pure=True).compose(text)
 
 

@@ -1,1 +1,1 @@
-"""Formation energies and distances to the convex hull. Pure: no database."""
+"""Formation energies and energies above the convex hull. Pure: no database."""

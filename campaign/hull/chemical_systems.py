@@ -1,8 +1,7 @@
-"""Compositions as arrays, by chemical system.
+"""Compositions as arrays, grouped by chemical system.
 
-A pymatgen Composition is a mapping whose look-ups search all its species, so reading one costs more than evaluating a
-hull for it. Its ``items()`` are those of the dictionary inside: a third of the time of ``get_atomic_fraction`` and half
-of ``get_el_amt_dict``.
+Look-ups in a pymatgen Composition search all its species, so reading one costs more than evaluating a hull for it.
+``items()`` takes a third of the time of ``get_atomic_fraction`` and half that of ``get_el_amt_dict``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +19,9 @@ class CompositionGroup:
     Attributes
     ----------
     symbols
-        Elements of the system in alphabetical order, k of them.
+        The k elements of the system in alphabetical order.
     indices
-        Where the m compositions stood among all, shape (m,).
+        Indices of the m compositions in the input, shape (m,).
     amounts
         Number of atoms of each element, shape (m, k).
     n_atoms
@@ -39,23 +38,23 @@ class CompositionGroup:
 
 
 def symbols_of(composition: Composition) -> set[str]:
-    """Elements of a composition; a species with an oxidation state counts as its element."""
+    """Return the elements of a composition; a species with an oxidation state counts as its element."""
     return {species.symbol for species, _ in composition.items()}
 
 
 def group_compositions(compositions: Iterable[Composition]) -> list[CompositionGroup]:
-    """Read compositions into arrays, one group for each chemical system.
+    """Convert compositions to arrays, one group for each chemical system.
 
     Species with oxidation states count as their element.
 
     Raises
     ------
     ValueError
-        A composition is empty or has an amount that is not positive; the message says which.
+        If a composition is empty or has an amount that is not positive; names it.
     """
-    orders: list[tuple[str, ...]] = []  # in which elements are listed, as they are met
-    numbers: list[int] = []  # of the order of each composition
-    amounts_by_size: dict[int, list[float]] = {}  # of all compositions with a number of elements, one after the other
+    orders: list[tuple[str, ...]] = []  # orders in which elements are listed
+    numbers: list[int] = []  # index of each composition's order
+    amounts_by_size: dict[int, list[float]] = {}  # concatenated amounts of all compositions with a number of elements
     known: dict[tuple[str, ...], tuple[int, list[float]]] = {}
     for composition in compositions:
         listed, amounts = [], []
@@ -66,7 +65,7 @@ def group_compositions(compositions: Iterable[Composition]) -> list[CompositionG
         if (found := known.get(order)) is None:
             if not order:
                 raise ValueError(f"composition {len(numbers)} is empty")
-            if len(set(order)) < len(order):  # an element listed twice, as Fe2+ and Fe3+
+            if len(set(order)) < len(order):  # an element listed twice, e.g. as Fe2+ and Fe3+
                 summed = composition.get_el_amt_dict()
                 order, amounts = tuple(summed), list(summed.values())
             found = known.setdefault(order, (len(orders), amounts_by_size.setdefault(len(order), [])))
@@ -93,8 +92,9 @@ def _by_system(
 ) -> Iterator[CompositionGroup]:
     """Sort compositions with the same number of elements into chemical systems.
 
-    All together: with 24 orders in which four elements may be listed, a few numpy calls for each order would take
-    longer than all the rest.
+    They are sorted together: four elements can be listed in 24 orders, and a few numpy calls for each would dominate
+    the
+    run time.
     """
     if not (amounts > 0).all():
         wrong = indices[(~(amounts > 0)).any(axis=1).argmax()]

@@ -1,7 +1,7 @@
-"""Energy corrections of candidates, own phases and predictions, so that they meet references of the same scheme.
+"""Energy corrections of candidates, computed phases and predictions, to match references of the same scheme.
 
-``none``: energies as computed. ``mp2020``: those of the Materials Project, A. Wang et al., Sci. Rep. 11 (2021) 15496
-(pymatgen's MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds of anions.
+``none``: uncorrected energies. ``mp2020``: corrections of the Materials Project, A. Wang et al., Sci. Rep. 11 (2021)
+15496 (pymatgen's MaterialsProject2020Compatibility), for oxides, sulphides and other compounds with anions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,21 +10,21 @@ from typing import Any
 from esnet.dataset.mp2020 import Corrected, corrected_energy
 
 RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.hubbards", "relaxation.structure")
-"""Fields of a relaxed document that `corrected_energies` reads."""
+"""Fields of a relaxed document read by `corrected_energies`."""
 
 
 def relaxed_fields(scheme: str) -> list[str]:
-    """Return the fields to read of a relaxed document; structures are large and needed for corrections only."""
+    """Return the fields to read of a relaxed document; the large structures are only needed for corrections."""
     return [field for field in RELAXED_FIELDS if scheme != "none" or field != "relaxation.structure"]
 
 
 def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> list[Corrected]:
-    """Energies of relaxed candidates or references under a correction scheme.
+    """Return energies of relaxed candidates or references under a correction scheme.
 
     Parameters
     ----------
     documents
-        With the fields of `relaxed_fields`; PBE, with the Hubbard U that each says (``relaxation.hubbards``).
+        Documents with the fields of `relaxed_fields`; PBE, with the Hubbard U of each (``relaxation.hubbards``).
     scheme
         ``none`` or ``mp2020``.
 

@@ -1,4 +1,6 @@
-"""A file of pymatgen entries as references: its phases, engine, functional and corrections, or all that is wrong."""
+"""Read a file of pymatgen entries as references, with its engine, functional and corrections, or list all its
+problems.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,37 +17,39 @@ from esnet.files.garbage_collection import no_garbage_collection
 ENGINES = ("vasp", "gpaw")
 FUNCTIONAL = "PBE"
 MAX_FORMATION_ENERGY = 6.0
-"""eV/atom. The most stable compounds have -4.5; far beyond, energies of two functionals were subtracted."""
+"""eV/atom. The most stable compounds have -4.5; values far beyond result from subtracting energies of two
+functionals.
+"""
 _MOST_PROBLEMS = 1000
 SOURCES = ("file", "materials-project", "computed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntriesFile:
-    """A file that was read as a whole and found right.
+    """A valid file of entries, completely read.
 
     Attributes
     ----------
     path, sha256
-        The file, and its checksum as it lies there.
+        The file and its checksum.
     entries
-        Those whose elements are all among the ones asked for.
+        Entries made of the requested elements only.
     left_out
         Number of entries with other elements.
     n_f_block
-        How many of them have f-block elements, which no campaign can treat.
+        Number of these with f-block elements, which no campaign can treat.
     engine, functional, corrections
-        Of all entries.
+        Common to all entries.
     functional_stated
-        False where neither the file nor its entries name the functional, and PBE was taken for granted.
+        False if neither the file nor its entries name the functional, so that PBE was assumed.
     source
-        ``file`` or ``materials-project``; ``computed`` where the file was written out of a campaign's own set.
+        ``file`` or ``materials-project``; ``computed`` if exported from a campaign's own set.
     database_version
-        Of the source, where the file says it.
+        Version of the source, if stated in the file.
     max_elements
-        Phases of more elements than this were not asked for when the file was written; None where it does not say.
+        Largest number of elements requested when the file was written; None if not stated.
     dft
-        DFT settings of the entries, where the file has them.
+        DFT settings of the entries, if stated in the file.
     """
 
     path: Path
@@ -64,7 +68,7 @@ class EntriesFile:
 
     @property
     def reference_elements(self) -> set[str]:
-        """Elements that have an elemental phase."""
+        """Return the elements with an elemental phase."""
         return {next(iter(entry.composition)) for entry in self.entries if len(entry.composition) == 1}
 
 
@@ -77,32 +81,32 @@ def read_entries_file(
     max_formation_energy: float = MAX_FORMATION_ENERGY,
     hubbard_u: str = "none",
 ) -> EntriesFile:
-    """Read a file of entries as a whole.
+    """Read a file of entries completely.
 
     Parameters
     ----------
     path
-        JSON or JSON lines, gzip too (`campaign.hull.entries_format`).
+        JSON or JSON lines, optionally gzipped (`campaign.hull.entries_format`).
     elements
-        Only entries made of these are kept; None: all without f-block elements.
+        Keep only entries made of these. If None, all without f-block elements.
     engine, corrections
-        What the user says of the entries; None: what the file or its entries say.
+        Engine and corrections stated by the user. If None, those stated in the file or its entries.
     max_formation_energy
-        eV/atom; a formation energy further from 0 is none, see `MAX_FORMATION_ENERGY`.
+        Largest plausible magnitude of a formation energy, eV/atom, see `MAX_FORMATION_ENERGY`.
     hubbard_u
-        ``mp``: the campaign computes oxides and fluorides as the Materials Project does, so that entries of GGA+U are
-        taken where they carry mp2020.
+        ``mp`` if the campaign computes oxides and fluorides like the Materials Project; GGA+U entries with mp2020
+        corrections are then accepted.
 
     Returns
     -------
     EntriesFile
-        The entries, with the corrections that they carry in their energies.
+        The entries; their energies include their corrections.
 
     Raises
     ------
     EntriesFileError
-        Everything that is wrong: entries that cannot be read, ids that occur twice, more than one engine, functional or
-        correction scheme, or no statement of the engine.
+        Lists all problems: unreadable entries, repeated ids, more than one engine, functional or correction scheme, or
+        no stated engine.
     """
     with no_garbage_collection():
         raw = open_entries(path)
@@ -162,7 +166,7 @@ def _read_all(contents: Iterator[tuple[str, Any]]) -> tuple[list[ReferenceEntry]
 def _select(
     entries: Sequence[ReferenceEntry], elements: Collection[str] | None
 ) -> tuple[list[ReferenceEntry], int, int]:
-    """Entries made of the elements, how many are not, and how many of these have f-block elements."""
+    """Return the entries made of the elements, the number of others, and how many of these have f-block elements."""
     f_block = {symbol for symbol in symbols() if is_f_block(symbol)}
     wanted = (set(symbols()) if elements is None else set(elements)) - f_block
     kept = [entry for entry in entries if entry.composition.keys() <= wanted]
@@ -183,7 +187,9 @@ def _header_problems(header: Mapping[str, Any]) -> Iterator[str]:
 def _statements(
     by_entries: Iterable[tuple[str | None, str, ReferenceEntry]], key: str, header: Mapping[str, Any], given: str | None
 ) -> dict[str, str]:
-    """What is said of the energies -> who says it first: an entry, the file's head, the campaign file."""
+    """Return each statement about the energies with its first source: an entry, the file's header, or the campaign
+    file.
+    """
     said: dict[str, str] = {}
     for value, where, entry in by_entries:
         if value is not None:
@@ -232,10 +238,11 @@ def _scheme(
 
 
 def _uncorrected(entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
-    """An entry without adjustments that mp2020 would have corrected whatever its structure is.
+    """Return an entry without adjustments that mp2020 would correct regardless of its structure, or None.
 
-    In MaterialsProject2020Compatibility every compound of oxygen gets one (its kind depends on the structure), and
-    every compound of sulphur without oxygen.
+    In MaterialsProject2020Compatibility these are all compounds of oxygen (although the kind of correction depends on
+    the
+    structure), and compounds of sulphur without oxygen.
     """
     for entry in entries:
         if entry.scheme is None and len(entry.composition) > 1 and not entry.composition.keys().isdisjoint(("O", "S")):
@@ -246,7 +253,7 @@ def _uncorrected(entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
 def _formation_energy_problems(
     entries: Sequence[ReferenceEntry], kept: Sequence[ReferenceEntry], limit: float
 ) -> Iterator[str]:
-    """Compounds whose formation energy against the file's own elements cannot be, with those elements' energies."""
+    """Yield compounds with an impossible formation energy relative to the file's own elements, with those energies."""
     elemental: dict[str, ReferenceEntry] = {}
     for entry in entries:
         if len(entry.composition) == 1:

@@ -1,4 +1,4 @@
-"""The formats of an entries file: JSON or JSON lines, gzip too, taken apart into one dictionary for each entry."""
+"""Formats of an entries file: JSON or JSON lines, optionally gzipped, split into one dictionary per entry."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ _LARGEST_RATIO = 100
 
 
 class EntriesFileError(UserError, ValueError):
-    """An entries file cannot be used; `problems` has every reason found, each with its entry and place if about one."""
+    """An entries file cannot be used; `problems` lists all reasons, with entry and place if they concern one."""
 
     def __init__(self, path: Path, problems: Iterable[str]) -> None:
         self.path = path
@@ -39,16 +39,16 @@ class EntriesFileError(UserError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class RawEntries:
-    """An entries file before its entries are looked at.
+    """An entries file with unparsed entries.
 
     Attributes
     ----------
     sha256
-        Of the file as it lies there, packed or not.
+        Checksum of the file as stored, compressed or not.
     header
-        What the object form says beside its entries; empty for a list and for JSON lines.
+        Other fields of the object form; empty for a list and for JSON lines.
     entries
-        Place in the file (``line 3``, ``entry 3``, counted from 1) and content; can be gone through once.
+        Place in the file (``line 3``, ``entry 3``, counted from 1) and content; can be iterated once.
     """
 
     path: Path
@@ -58,13 +58,13 @@ class RawEntries:
 
 
 def open_entries(path: Path) -> RawEntries:
-    """Read a file; entries are taken apart one after the other, so that their structures need not lie in memory.
+    """Open a file; entries are parsed one by one, so that their structures need not be in memory together.
 
     Raises
     ------
     EntriesFileError
-        The file is absent, of another kind, damaged, or not of one of the forms. Lines of JSON lines that are no JSON
-        raise it while the entries are gone through.
+        If the file is absent, of another kind, damaged, or not of one of the forms. Invalid lines of JSON lines raise
+        it during iteration.
     """
     name = path.name.lower()
     packed = name.endswith(".gz")
@@ -89,7 +89,7 @@ def open_entries(path: Path) -> RawEntries:
 
 
 def _unpacked(raw: bytes) -> bytes | None:
-    """What was packed; None where it is far larger than entries can be."""
+    """Return the uncompressed content; None if it is implausibly large."""
     largest = max(1 << 24, _LARGEST_RATIO * len(raw))
     with gzip.open(io.BytesIO(raw)) as file:
         content = file.read(largest + 1)
@@ -105,7 +105,7 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
 def _numbered(entries: list[Any]) -> Iterator[tuple[str, Any]]:
     entries.reverse()
     for number in range(1, len(entries) + 1):
-        yield f"entry {number}", entries.pop()  # its structure is not kept
+        yield f"entry {number}", entries.pop()  # so that its structure is not kept
 
 
 def _parsed(path: Path, content: bytes, what: str) -> Any:

@@ -1,4 +1,4 @@
-"""One dictionary of an entries file -> composition, energy, and what it says of how it was computed.
+"""Convert an entry's dictionary to composition, energy, and the information on how it was computed.
 
 No pymatgen object is built: a file of 50,000 entries contains 50,000 structures that are not needed.
 """
@@ -15,13 +15,13 @@ from campaign.candidates.elements import symbols
 
 _CLASSES = frozenset({"ComputedEntry", "ComputedStructureEntry"})
 _SPECIES = re.compile(r"([A-Z][a-z]?)(?:\d*\.?\d*[+-])?")
-"""An element, perhaps with its oxidation state: Fe, Fe3+, O2-."""
+"""An element, optionally with its oxidation state: Fe, Fe3+, O2-."""
 _AGREE = 1e-4
-"""eV by which ``correction`` may differ from the sum of the energy adjustments: files are rounded."""
+"""Largest difference in eV between ``correction`` and the sum of the energy adjustments; files are rounded."""
 
 _TITLE_KINDS = {"PAW": "LDA", "US": "LDA", "LDA": "LDA", "PAW_GGA": "PW91", "PW91": "PW91", "PAW_PBE": "PBE"}
 _LARGEST = 1e9
-"""eV, or atoms: no entry has as much; of whole numbers that no float holds, too."""
+"""Upper limit in eV or atoms, which also excludes integers too large for a float."""
 _LONGEST_FORMULA = 300
 
 MP2020_MARK: dict[str, Any] = {
@@ -30,7 +30,7 @@ MP2020_MARK: dict[str, Any] = {
     "value": 0.0,
     "name": "MP2020 corrections, contained in the energy",
 }
-"""Adjustment of an entry whose energy carries the corrections of mp2020 already."""
+"""Adjustment of an entry whose energy already contains the mp2020 corrections."""
 
 
 class EntryError(ValueError):
@@ -52,13 +52,13 @@ class ReferenceEntry:
     energy
         Total energy in eV for the composition as given, corrections included.
     correction
-        The part of it that is a correction, eV.
+        Correction included in `energy`, eV.
     engine, functional
-        What its parameters say; None where they say nothing.
+        As stated in its parameters, or None.
     paw_titles
-        Titles of its PAW data sets, as far as it says them.
+        Titles of its PAW data sets, as far as stated.
     scheme
-        Correction scheme of its energy adjustments (``mp2020``, or the name that another one has); None without any.
+        Correction scheme of its energy adjustments (``mp2020`` or another name); None without any.
     """
 
     id: str
@@ -73,17 +73,17 @@ class ReferenceEntry:
 
     @property
     def energy_per_atom(self) -> float:
-        """In eV."""
+        """Total energy in eV/atom, corrections included."""
         return self.energy / sum(self.composition.values())
 
 
 def read_entry(content: Any, place: str) -> ReferenceEntry:
-    """Read one dictionary.
+    """Read an entry's dictionary.
 
     Raises
     ------
     EntryError
-        If it is no entry, or has no finite energy, no composition, or amounts that are no positive numbers.
+        If it is not an entry or lacks a finite energy, a composition, or positive amounts.
     """
     if not isinstance(content, dict):
         raise EntryError(f"holds {str(content)[:40]!r}; right: a dictionary as ComputedEntry.as_dict() writes it")
@@ -109,7 +109,7 @@ def read_entry(content: Any, place: str) -> ReferenceEntry:
 
 
 def entry_id(content: Any, place: str) -> str:
-    """The id of an entry, or its place in the file where it has none."""
+    """Return the id of an entry, or its place in the file if it has none."""
     given = content.get("entry_id") if isinstance(content, dict) else None
     return place if given is None else str(given)
 
@@ -170,13 +170,13 @@ def _structure_composition(structure: Any) -> dict[str, float]:
 
 
 def _correction(content: Mapping[str, Any]) -> tuple[float, str | None]:
-    """The sum of the corrections in eV, and the scheme that they are of."""
+    """Return the sum of the corrections in eV, and their scheme."""
     adjustments = content.get("energy_adjustments") or []
     given = _number(content, "correction") if content.get("correction") is not None else None
     if not adjustments:
         if given is None or math.isclose(given, 0.0, abs_tol=_AGREE):
             return 0.0, None
-        # written before pymatgen named its corrections
+        # from before pymatgen named its corrections
         return given, "a correction without a name"
     if not isinstance(adjustments, list) or not all(isinstance(adjustment, dict) for adjustment in adjustments):
         raise EntryError("has energy_adjustments that are not a list of dictionaries")
@@ -188,7 +188,7 @@ def _correction(content: Mapping[str, Any]) -> tuple[float, str | None]:
 
 
 def _adjustment(adjustment: Mapping[str, Any]) -> float:
-    """Value of a pymatgen EnergyAdjustment in eV, by the fields that its three kinds have."""
+    """Return the value of a pymatgen EnergyAdjustment in eV, from the fields of its three kinds."""
     if "adj_per_atom" in adjustment:
         return _number(adjustment, "adj_per_atom") * _number(adjustment, "n_atoms")
     if "adj_per_deg" in adjustment:
@@ -207,7 +207,7 @@ def _scheme(adjustment: Mapping[str, Any]) -> str:
 
 
 def _engine(parameters: Mapping[str, Any]) -> str | None:
-    """The program that computed an entry, from the parameters that pymatgen and emmet keep."""
+    """Return the program that computed an entry, from the parameters kept by pymatgen and emmet."""
     said = sorted(set(_engines(parameters)))
     if len(said) > 1:
         raise EntryError(f"has parameters of {' and of '.join(said)}; right: those of one engine")
@@ -218,14 +218,16 @@ def _engines(parameters: Mapping[str, Any]) -> Iterator[str]:
     for key in ("engine", "software"):
         if parameters.get(key):
             yield str(parameters[key]).strip().lower()
-    # the program vasp-gpaw names itself in both places
+    # vasp-gpaw names itself in both places
     for text in (str(parameters.get("vasp_version") or ""), " ".join(_titles(parameters))):
         if text:
             yield "gpaw" if "gpaw" in text.lower() else "vasp"
 
 
 def _titles(parameters: Mapping[str, Any]) -> list[str]:
-    """Titles of the PAW data sets, e.g. ``PAW_PBE W_pv 06Sep2000``, from both places that pymatgen has for them."""
+    """Return the titles of the PAW data sets, e.g. ``PAW_PBE W_pv 06Sep2000``, from both places where pymatgen keeps
+    them.
+    """
     symbols, specs = (_listed(parameters, key) for key in ("potcar_symbols", "potcar_spec"))
     return [
         *(str(title) for title in symbols if title),
@@ -262,10 +264,10 @@ def _values(hubbards: Any) -> list[Any]:
 
 
 def _title_kind(title: str) -> str | None:
-    """The functional that a POTCAR's title names (``PAW Al 04Jan2001`` is LDA); None where it names none."""
+    """Return the functional that a POTCAR's title names (``PAW Al 04Jan2001`` is LDA), or None."""
     return "GW" if "_GW" in title else _TITLE_KINDS.get(title.split()[0])
 
 
 def functional_of(run_type: str) -> str:
-    """Name of the functional that a run type stands for: VASP's GGA is PBE in the Materials Project."""
+    """Return the functional of a run type: VASP's GGA is PBE in the Materials Project."""
     return "PBE" if run_type in ("GGA", "PBE") else run_type

@@ -1,4 +1,4 @@
-"""One convex hull as arrays of its facets, evaluated for many compositions together."""
+"""A convex hull as arrays of its facets, evaluated for many compositions together."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from campaign.hull.chemical_systems import symbols_of
 from esnet.files.errors import UserError
 
 CHUNK = 2**17
-"""Pairs of a composition and a facet looked at in one go: 1 MB for each array, whatever is asked."""
+"""Pairs of composition and facet processed together: limits each array to 1 MB."""
 
 TOLERANCE = 1e-6
-"""How far a barycentric coordinate in the best facet may be below zero."""
+"""Largest amount by which a barycentric coordinate in the best facet may be below zero."""
 
 
 class HullGapError(UserError):
-    """The facets of a hull leave out a composition of its chemical system."""
+    """The facets of a hull do not cover a composition of its chemical system."""
 
 
 @dataclass(frozen=True)
 class HullFacets:
-    """The facets of a convex hull of k elements, f of them.
+    """The f facets of a convex hull of k elements.
 
     Attributes
     ----------
     symbols
-        Elements in alphabetical order, k of them.
+        The k elements in alphabetical order.
     inverses
         Shape (k, k, f): vertex, element, facet. Fractions times ``inverses[v]`` are the barycentric coordinates of
         a composition at vertex v of all facets.
     potentials
-        Chemical potentials in each facet against the elements, eV/atom, shape (f, k): fractions times these are the
-        formation energy of the hull.
+        Chemical potentials of each facet relative to the elements, eV/atom, shape (f, k); their product with the
+        fractions is the formation energy of the hull.
     vertices
-        Reduced formulas of the k phases at the corners of each facet.
+        Reduced formulas of the k phases at the vertices of each facet.
     """
 
     symbols: tuple[str, ...]
@@ -56,7 +56,7 @@ class HullFacets:
         entries
             All entries of the chemical system and of those within it.
         symbols
-            Its elements in alphabetical order, k of them.
+            The k elements in alphabetical order.
         elemental
             Energies of their most stable phases, eV/atom, shape (k,).
         """
@@ -76,11 +76,10 @@ class HullFacets:
         )
 
     def energies(self, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Formation energies of the hull.
+        """Return the formation energies of the hull.
 
-        Each composition is looked up in the facet in which its smallest barycentric coordinate is largest: where
-        facets meet, and where rounding opens a gap between them or lays one over another, that is the one that
-        contains it best.
+        Each composition is evaluated in the facet in which its smallest barycentric coordinate is largest. At common
+        edges, and at gaps or overlaps due to rounding, this is the facet that contains it best.
 
         Parameters
         ----------
@@ -95,7 +94,7 @@ class HullFacets:
         Raises
         ------
         HullGapError
-            No facet contains a composition.
+            If no facet contains a composition.
         """
         found = np.empty(len(fractions))
         step = max(1, CHUNK // max(1, len(self.potentials)))
@@ -105,7 +104,7 @@ class HullFacets:
         return found
 
     def decompositions(self, fractions: NDArray[np.float64]) -> list[dict[str, float]]:
-        """Phases of the hull that compositions decompose into.
+        """Return the phases of the hull that compositions decompose into.
 
         Parameters
         ----------
@@ -115,13 +114,13 @@ class HullFacets:
         Returns
         -------
         list of dict
-            For each composition the share of its atoms in each phase, by reduced formula, the largest first; shares
+            For each composition, the fraction of its atoms in each phase, by reduced formula, largest first; fractions
             add up to 1.
 
         Raises
         ------
         HullGapError
-            No facet contains a composition.
+            If no facet contains a composition.
         """
         found = []
         for composition, facet in zip(fractions, self._best_facets(fractions), strict=True):
@@ -133,7 +132,7 @@ class HullFacets:
         return found
 
     def _best_facets(self, fractions: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Index of the facet that contains each composition, shape (m,)."""
+        """Return the index of the facet that contains each composition, shape (m,)."""
         if not len(self.potentials):
             raise self._gap(fractions[0])
         smallest = fractions @ self.inverses[0]
@@ -154,7 +153,7 @@ class HullFacets:
 
 
 def _undecorated(entry: Any) -> Any:
-    """Entry whose composition is of elements; pymatgen would take Fe2+ and Fe3+ for two components."""
+    """Return the entry with a composition of elements; pymatgen would treat Fe2+ and Fe3+ as two components."""
     composition = entry.composition
     if symbols_of(composition) == {str(species) for species in composition.elements}:
         return entry

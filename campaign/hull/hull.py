@@ -1,7 +1,7 @@
-"""Formation energies and distances to the convex hull of a reference set.
+"""Formation energies and energies above the convex hull of a reference set.
 
-The candidate itself is never part of the hull, so a candidate more stable than every known phase has a negative
-distance.
+The candidate itself is never part of the hull, so a candidate more stable than every known phase has a negative energy
+above the hull.
 """
 
 import math
@@ -24,7 +24,7 @@ class MissingElementError(UserError, ValueError):
 
 
 class HullSet:
-    """The convex hulls of a reference set, one for each chemical system, built when it is first asked for.
+    """The convex hulls of a reference set, one for each chemical system, built on first use.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ class HullSet:
     Raises
     ------
     ValueError
-        An energy is not a finite number; the message names the entry.
+        If an energy is not a finite number; the message names the entry.
 
     Attributes
     ----------
     entries
-        The phases, as they were given.
+        The phases as given.
 
     Notes
     -----
-    Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
-    Of each only the facets are kept, as arrays, and all candidates of one system are evaluated together.
+    Hulls are computed by `pymatgen.analysis.phase_diagram.PhaseDiagram` from all entries of a chemical system. Only
+    their facets are kept, as arrays, and all candidates of one system are evaluated together.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class HullSet:
 
     @cached_property
     def _entries_by_system(self) -> dict[tuple[str, ...], list[Any]]:
-        """Entries by the sorted symbols of all their elements."""
+        """Entries by the sorted symbols of their elements."""
         systems: dict[tuple[str, ...], list[Any]] = {}
         for entry in self.entries:
             systems.setdefault(tuple(sorted(symbols_of(entry.composition))), []).append(entry)
@@ -80,7 +80,7 @@ class HullSet:
 
     @cached_property
     def elemental_energies(self) -> dict[str, float]:
-        """Energy of the most stable elemental phase, eV/atom, by symbol."""
+        """Energy of the most stable elemental phase by symbol, eV/atom."""
         return {
             system[0]: float(min(entry.energy_per_atom for entry in entries))
             for system, entries in self._entries_by_system.items()
@@ -90,28 +90,28 @@ class HullSet:
     def formation_energies(
         self, compositions: Sequence[Composition], total_energies: Sequence[float] | NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Formation energies against the elements of the reference set.
+        """Return formation energies relative to the elements of the reference set.
 
         Parameters
         ----------
         compositions
-            Of the cells, n of them.
+            Compositions of n cells.
         total_energies
-            Energies of those cells, eV, shape (n,).
+            Total energies of the cells, eV, shape (n,).
 
         Returns
         -------
         array of float
-            eV/atom, shape (n,); NaN where the energy is NaN.
+            eV/atom, shape (n,); NaN if the total energy is NaN.
 
         Raises
         ------
         MissingElementError
-            Naming the elements without a reference.
+            If elements have no reference; names them.
         TypeError
-            One of them is not a Composition.
+            If one of them is not a Composition.
         ValueError
-            A composition is empty or has a negative amount, or there are not as many energies as compositions.
+            If a composition is empty or has a negative amount, or the numbers of energies and compositions differ.
 
         Examples
         --------
@@ -132,7 +132,7 @@ class HullSet:
     def distances(
         self, compositions: Sequence[Composition], formation_energies: Sequence[float] | NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Energies above the hull of the reference set.
+        """Return energies above the hull of the reference set.
 
         Parameters
         ----------
@@ -144,14 +144,14 @@ class HullSet:
         Returns
         -------
         array of float
-            eV/atom, shape (n,); negative where a candidate lies below the hull; NaN where the energy is NaN.
+            eV/atom, shape (n,); negative for a candidate below the hull, NaN if its energy is NaN.
 
         Raises
         ------
         MissingElementError, TypeError, ValueError
-            As `formation_energies`.
+            As raised by `formation_energies`.
         HullGapError
-            pymatgen's hull of a chemical system leaves a composition out.
+            If pymatgen's hull of a chemical system does not cover a composition.
 
         Examples
         --------
@@ -169,7 +169,7 @@ class HullSet:
         return energies
 
     def decompositions(self, compositions: Sequence[Composition]) -> list[dict[str, float]]:
-        """Phases of the hull that compositions decompose into.
+        """Return the phases of the hull that compositions decompose into.
 
         Parameters
         ----------
@@ -179,12 +179,12 @@ class HullSet:
         Returns
         -------
         list of dict
-            n of them: the share of the atoms in each phase, by reduced formula, the largest first.
+            For each of the n compositions, the fraction of its atoms in each phase, by reduced formula, largest first.
 
         Raises
         ------
         MissingElementError, TypeError, ValueError, HullGapError
-            As `distances`.
+            As raised by `distances`.
 
         Examples
         --------
@@ -206,7 +206,7 @@ class HullSet:
         return found
 
     def tie_lines(self, elements: Sequence[str]) -> list[tuple[str, str]]:
-        """Pairs of phases that coexist: the edges of the hull of one chemical system.
+        """Return pairs of coexisting phases: the edges of the hull of one chemical system.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class HullSet:
         Raises
         ------
         MissingElementError
-            Naming the elements without a reference.
+            If elements have no reference; names them.
 
         Examples
         --------
@@ -239,7 +239,7 @@ class HullSet:
     def _checked(
         self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]
     ) -> tuple[list[CompositionGroup], NDArray[np.float64]]:
-        """Compositions by chemical system, and a copy of the energies; refuses what has no reference."""
+        """Return compositions by chemical system, and a copy of the energies, after checking for missing references."""
         compositions, values = list(compositions), np.array(energies, dtype=float)
         if values.shape != (len(compositions),):
             raise ValueError(
@@ -248,7 +248,7 @@ class HullSet:
         try:
             groups = group_compositions(compositions)
         except AttributeError:
-            # looked at only now: most calls have thousands of them
+            # only after an error: most calls have thousands of compositions
             for place, found in enumerate(compositions):
                 if not isinstance(found, Composition):
                     right = "must be a pymatgen Composition, e.g. Composition('AlPd')"
@@ -258,7 +258,7 @@ class HullSet:
         return groups, values
 
     def _require(self, elements: Iterable[str]) -> None:
-        """Refuse elements that have no phase."""
+        """Raise if elements have no phase."""
         missing = sorted(set(elements) - set(self.elemental_energies))
         if missing:
             raise MissingElementError(
@@ -270,7 +270,7 @@ class HullSet:
         return np.array([self.elemental_energies[symbol] for symbol in symbols])
 
     def _hull(self, symbols: tuple[str, ...]) -> HullFacets:
-        """Hull of the chemical system of these elements, in alphabetical order."""
+        """Return the hull of a chemical system, given its elements in alphabetical order."""
         if symbols not in self._facets:
             subsets = chain.from_iterable(combinations(symbols, size) for size in range(1, len(symbols) + 1))
             inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)

@@ -1,1 +1,1 @@
-"""How good decisions were: precision, recall, cost, and their intervals. Pure: no database."""
+"""Quality of decisions: precision, recall, cost, and their intervals. Pure: no database."""

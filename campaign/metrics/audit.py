@@ -1,8 +1,8 @@
-"""What a live campaign's audit says of the stable materials that the policy missed.
+"""Estimate, from a live campaign's audit, of the stable materials that the policy missed.
 
-The promoted are all relaxed, so those found (TP) are counted. Of the N that were not promoted a random sample is
-relaxed too, and k of its n are stable: what the policy missed (FN) is estimated from that, with an interval that is
-exact for a finite population.
+All promoted candidates are relaxed, so those found (TP) are counted. Of the N not promoted a random sample of n is
+relaxed too, k of which are stable: from this the missed ones (FN) are estimated, with an interval that is exact for a
+finite population.
 """
 
 import math
@@ -18,34 +18,34 @@ from campaign.metrics.metrics import discoverability, finite_or_none, ratio
 
 @dataclass(frozen=True, kw_only=True)
 class AuditCounts:
-    """What is known of the promoted and of the audit sample.
+    """Counts of the promoted candidates and the audit sample.
 
-    A relaxation that failed for good has no E_f(DFT), so by the definition of stable it found nothing, promoted or
-    audited: it counts as ended and not stable. One that is still open is not counted on either side.
+    A permanently failed relaxation has no E_f(DFT), so it counts as ended and not stable. One that is still open is
+    counted as neither.
 
     Attributes
     ----------
     stable
         Promoted and found stable (TP).
     promoted_ended
-        Promoted ones whose relaxation has ended, failures included.
+        Promoted, relaxation ended, including failures.
     promoted_failed
-        Of those, failures.
+        Failures among these.
     promoted_open
-        Promoted ones whose relaxation has not ended.
+        Promoted, relaxation not ended.
     not_promoted
-        All that were decided on and not promoted (N), the audit sample included.
+        Decided on and not promoted (N), including the audit sample.
     audited
-        Of those, audited ones whose relaxation has ended, failures included (n).
+        Audited ones among these whose relaxation has ended, including failures (n).
     audit_stable
-        Of the audited, stable ones (k).
+        Stable ones among the audited (k).
     audit_failed
-        Of the audited, failures.
+        Failures among the audited.
     audit_open
-        Drawn for the audit, and not ended: still to come, or not allowed by the budget.
+        Drawn for the audit, not ended: still to come, or not allowed by the budget.
     known_stable, known_unstable
-        Not promoted and not drawn, and known nevertheless: stable ones, and others. A person chose them, so they say
-        nothing of those that are not known; they only bound how many there can be.
+        Neither promoted nor drawn, but known: stable ones, and others. They were chosen by a person, so they say
+        nothing about unknown ones, and only bound their number.
     """
 
     stable: int
@@ -72,41 +72,40 @@ class AuditCounts:
 
     @property
     def known(self) -> int:
-        """Those whose relaxation is known although they were neither promoted nor drawn."""
+        """Number of candidates neither promoted nor drawn with a known relaxation."""
         return self.known_stable + self.known_unstable
 
     def within_known(self, missed: float) -> float:
-        """A number of stable materials that were not promoted, moved into the bounds of what is known for certain."""
+        """Clip a number of stable materials that were not promoted to the bounds known for certain."""
         unstable = self.audited - self.audit_stable + self.known_unstable
         return min(max(missed, self.audit_stable + self.known_stable), self.not_promoted - unstable)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoverabilityEstimate:
-    """Discoverability, TP / (TP + FN), as an audit shows it.
+    """Discoverability, TP / (TP + FN), estimated from an audit.
 
     Attributes
     ----------
     counts
-        What it rests on.
+        Counts that it is based on.
     confidence
-        Nominal confidence of the intervals; what the interval covers at least.
+        Nominal confidence of the intervals, their minimum coverage.
     expected_stable
-        TP, with open promoted ones expected to be stable as often as those that have ended; NaN where none has.
+        TP, assuming that open promoted ones are stable as often as ended ones; NaN if none has ended.
     missed
         Estimated number of stable materials that were not promoted (FN), N k / n; NaN without an audit.
     missed_interval
         Its interval, whole numbers. Open audits may turn out either way.
     discoverability
-        Point estimate, `expected_stable` / (`expected_stable` + `missed`); NaN without an audit, or where nothing
-        stable is known.
+        Point estimate, `expected_stable` / (`expected_stable` + `missed`); NaN without an audit, or if nothing stable
+        is known.
     interval
-        Its interval. Whatever is open may turn out either way, so it holds at any time; where no stable material may
-        exist at all (0/0) its upper end is 1. NaN at both ends if it is certain that none exists.
+        Its interval. Open relaxations may turn out either way, so it is valid at any time; if possibly no stable
+        material exists (0/0), its upper end is 1. NaN at both ends if certainly none exists.
     interval_as_ended
-        The same if what is open turned out as what has ended: narrower while something is open, and only as good as
-        that assumption (cells that take long may differ from those that end early). NaN while no promoted one has
-        ended.
+        The interval if open ones turn out like ended ones: narrower while some are open, but only as good as that
+        assumption (cells that take long may differ from others). NaN until a promoted one has ended.
     """
 
     counts: AuditCounts
@@ -120,11 +119,11 @@ class DiscoverabilityEstimate:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the truth of every candidate that was not promoted is known: nothing is estimated."""
+        """Whether the truth of every candidate not promoted is known, so that nothing is estimated."""
         return self.counts.audited + self.counts.known == self.counts.not_promoted and not self.counts.promoted_open
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it: None where a number is undefined or unknown."""
+        """Return JSON types, with None for undefined or unknown numbers."""
         plain = asdict(self)
         for key in ("expected_stable", "missed", "discoverability"):
             plain[key] = finite_or_none(plain[key])
@@ -134,27 +133,27 @@ class DiscoverabilityEstimate:
 
 
 def positives_interval(*, population: int, sample: int, positive: int, confidence: float = 0.95) -> tuple[int, int]:
-    """Interval for the number of positives in a finite population, from a simple random sample of it.
+    """Return an interval for the number of positives in a finite population, from a simple random sample.
 
     Parameters
     ----------
     population, sample
         N, and n of them drawn without replacement.
     positive
-        k of the sample.
+        Number of positives in the sample, k.
     confidence
-        Nominal.
+        Nominal confidence.
 
     Returns
     -------
     tuple of int
         Smallest and largest K for which both P(X >= k) and P(X <= k) exceed (1 - confidence) / 2, X hypergeometric.
-        It covers the true K with at least the nominal probability, whatever K is.
+        It covers the true K with at least the nominal probability, for any K.
 
     Raises
     ------
     ValueError
-        If the numbers do not fit together.
+        If the numbers are inconsistent.
 
     Notes
     -----
@@ -179,26 +178,25 @@ def positives_interval(*, population: int, sample: int, positive: int, confidenc
         """Whether k positives or fewer are too unlikely; true from some total on."""
         return bool(hypergeom.cdf(positive, population, total, sample) <= tail)
 
-    # k out of n is likely enough if the population is like the sample: neither search can come out empty
+    # k out of n is likely enough in a population like the sample, so neither search can fail
     lowest = least + bisect_left(range(least, most), True, key=enough)
     return lowest, least + bisect_left(range(least, most + 1), True, key=too_many) - 1
 
 
 def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -> DiscoverabilityEstimate:
-    """Estimate discoverability from an audit, whose sample must be a random one of all that were not promoted.
+    """Estimate discoverability from an audit, a random sample of all candidates not promoted.
 
     Notes
     -----
     TP is known and TP / (TP + FN) falls as FN grows, so an interval for FN (`positives_interval`) is one for the
-    discoverability with the same coverage. Open audits widen it to what would be said if none, or all, of them were
-    stable; open promoted ones likewise. Without an audit it is [TP / (TP + N), 1]; with everything audited it is a
-    point.
+    discoverability with the same coverage. Open audits widen it to the values for none or all of them being stable;
+    open promoted ones likewise. Without an audit it is [TP / (TP + N), 1]; with everything audited it is a point.
     """
     interval = partial(positives_interval, population=counts.not_promoted, confidence=confidence)
     drawn = counts.audited + counts.audit_open
     lowest, _ = interval(sample=drawn, positive=counts.audit_stable)
     _, highest = interval(sample=drawn, positive=counts.audit_stable + counts.audit_open)
-    # what is known for certain cuts off totals that cannot be, which loses no coverage
+    # excluding impossible totals loses no coverage
     lowest, highest = (int(counts.within_known(end)) for end in (lowest, highest))
     ended = tuple(
         int(counts.within_known(end)) for end in interval(sample=counts.audited, positive=counts.audit_stable)
@@ -209,7 +207,7 @@ def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -
     missed = 0.0
     if counts.not_promoted:
         share = float(ratio(counts.audit_stable, counts.audited))
-        # without a sample nothing is estimated, unless all of them are known
+        # without a sample nothing is estimated unless all of them are known
         unknown = math.isnan(share) and counts.known < counts.not_promoted
         missed = math.nan if unknown else counts.within_known(0.0 if math.isnan(share) else counts.not_promoted * share)
     return DiscoverabilityEstimate(
@@ -225,7 +223,7 @@ def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -
 
 
 def _interval(fewest: float, most: float, missed_least: int, missed_most: int) -> tuple[float, float]:
-    """Ends of TP / (TP + FN) for TP from `fewest` to `most` and FN from `missed_least` to `missed_most`."""
+    """Return the ends of TP / (TP + FN) for TP from `fewest` to `most` and FN from `missed_least` to `missed_most`."""
     if most + missed_most == 0:
         return math.nan, math.nan
     low = float(discoverability(fewest, missed_most)) if fewest + missed_most else 0.0

@@ -1,31 +1,31 @@
-"""How many results a figure needs before it says anything: of one crystal, every share is 0 or 100 %.
+"""Number of results needed for a meaningful figure: for one crystal, every fraction is 0 or 100 %.
 
-With 10 results the 95 % interval of a share is still some 30 % wide to each side, with 20 some 20 %; fewer than that
-say nothing that a reader could act on.
+With 10 results the 95 % interval of a fraction still extends some 30 % to each side, with 20 some 20 %; with fewer it
+is of no use to a reader.
 """
 
 FEWEST_FOR_SHARE = 10
-"""Results for a share, such as the success ratio, and for a mean error."""
+"""Results needed for a fraction, such as the success ratio, and for a mean error."""
 FEWEST_FOR_COVERAGE = 20
-"""Errors for the coverage of uncertainties."""
+"""Errors needed for the coverage of uncertainties."""
 FEWEST_FOR_THRESHOLDS = 20
-"""Results for a comparison of thresholds."""
+"""Results needed for a comparison of thresholds."""
 FEWEST_OF_BOTH_KINDS = 3
-"""Of these, stable and not stable ones each: without both, every threshold is as good as another."""
+"""Stable and unstable ones needed among these: without both, all thresholds are equally good."""
 
 
 def too_few(*counts: tuple[int, int, str]) -> str | None:
-    """Say what there is too little of.
+    """Return a sentence on insufficient counts, or None.
 
     Parameters
     ----------
     counts
-        How many there are, how many are needed, and of what.
+        Number found, number needed, and the noun.
 
     Returns
     -------
     str or None
-        A sentence without its full stop; None where there are enough of all.
+        A sentence without full stop; None if all are sufficient.
 
     Examples
     --------
@@ -39,12 +39,12 @@ def too_few(*counts: tuple[int, int, str]) -> str | None:
 
 
 def too_few_for_share(found: int, what: str) -> str | None:
-    """`too_few` for a share or a mean error."""
+    """Return `too_few` for a fraction or a mean error."""
     return too_few((found, FEWEST_FOR_SHARE, what))
 
 
 def too_few_for_thresholds(relaxed: int, stable: int) -> str | None:
-    """`too_few` for a comparison of thresholds over relaxed candidates, some of them stable."""
+    """Return `too_few` for a comparison of thresholds on relaxed candidates, some of them stable."""
     return too_few(
         (relaxed, FEWEST_FOR_THRESHOLDS, "relaxed candidates that were decided on"),
         (stable, FEWEST_OF_BOTH_KINDS, "stable ones"),

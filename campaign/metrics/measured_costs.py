@@ -1,4 +1,4 @@
-"""C_pre and C_opt of a campaign, measured: what the IS-DOS and the relaxation of a candidate cost on average."""
+"""Measured C_pre and C_opt of a campaign: mean costs of a candidate's IS-DOS and relaxation."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -21,16 +21,16 @@ class MeasuredCosts:
     Attributes
     ----------
     c_pre, c_opt
-        IS-DOS and relaxation of one candidate, CPU-s, all its attempts, failed ones included; NaN where none has ended.
+        IS-DOS and relaxation of one candidate, CPU-s, over all attempts including failed ones; NaN if none has ended.
     c_prefilter
-        Prefilter of one candidate, CPU-s, all its attempts; 0 without a prefilter.
+        Prefilter of one candidate, CPU-s, over all attempts; 0 without a prefilter.
     dos_share
-        Share of the candidates that got an IS-DOS, as far as the prefilter has decided; 1 without one.
+        Fraction of candidates with an IS-DOS, as far as the prefilter has decided; 1 without one.
     n_dos, n_relaxations
-        Candidates that the means are over.
+        Number of candidates averaged over.
     n_unknown
-        Attempts of those candidates that have no CPU-seconds because their process was killed: the means are too low
-        by what these used.
+        Number of their attempts without CPU-seconds because the process was killed, whose usage is missing from the
+        means.
     """
 
     c_pre: float
@@ -43,21 +43,21 @@ class MeasuredCosts:
 
     @property
     def costs(self) -> Costs:
-        """The means alone; C_pre is what was spent before the decision, for a candidate looked at."""
+        """Return the means; C_pre is the cost before the decision per candidate considered."""
         of_dos = self.dos_share * self.c_pre if self.dos_share else 0.0
         return Costs(c_pre=self.c_prefilter + of_dos, c_opt=self.c_opt)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it: None for a mean over nothing."""
+        """Return JSON types, with None for a mean over nothing."""
         return {key: finite_or_none(value) for key, value in asdict(self).items()}
 
 
 def measured_costs(campaign: Campaign) -> MeasuredCosts:
-    """Average the ledger over the screened candidates whose calculation has ended, well or not.
+    """Average the ledger over screened candidates whose calculation has ended, successfully or not.
 
-    A candidate that is to be tried again is left out until it has ended: its cost is not known yet.
+    A candidate to be retried is left out until it has ended, since its cost is not yet known.
     """
-    # the ids before the ledger: what has ended by then has its whole cost in it
+    # ids first: calculations ended by then have their full cost in the ledger
     after_dos = screened_ids_after_dos(campaign)
     c_pre, n_dos, unknown_dos = _mean(stage_costs(campaign, "dos"), after_dos)
     relaxed = screened_ids_after_relaxation(campaign)
@@ -76,7 +76,9 @@ def measured_costs(campaign: Campaign) -> MeasuredCosts:
 
 
 def _mean(costs: Iterable[Mapping[str, Any]], ended: Collection[str]) -> tuple[float, int, int]:
-    """Mean CPU-s of a stage over candidates with a known cost, how many those are, and attempts of unknown cost."""
+    """Return the mean CPU-s of a stage over candidates with a known cost, their number, and attempts of
+    unknown cost.
+    """
     here = [group for group in costs if group["_id"] in ended]
     paid = [group["cpu_s"] for group in here if group["known"]]
     unknown = sum(group["attempts"] - group["known"] for group in here)

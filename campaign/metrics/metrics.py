@@ -1,7 +1,7 @@
 """The quality of decisions: success ratio, discoverability, cost and saving. Pure numpy.
 
-Definitions: docs/reference/metrics.md. The functions of counts take numbers or arrays of any shape alike, so that
-one campaign, a sweep over thresholds and a replay are measured by the same lines.
+Definitions: docs/reference/metrics.md. Functions of counts accept numbers or arrays of any shape, so that a campaign, a
+sweep over thresholds and a replay share the same code.
 """
 
 import math
@@ -23,7 +23,7 @@ class Costs:
     Attributes
     ----------
     c_pre, c_opt
-        Of its IS-DOS and of its relaxation, CPU-s.
+        Cost of its IS-DOS and of its relaxation, CPU-s.
 
     Examples
     --------
@@ -42,19 +42,19 @@ PUBLISHED_COSTS = Costs(c_pre=PUBLISHED_DOS_CPU_S, c_opt=PUBLISHED_RELAX_CPU_S)
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """How good the decisions on a set of candidates were.
+    """Quality of the decisions on a set of candidates.
 
-    A ratio of 0 to 0 and whatever rests on something unknown is NaN (None in `to_dict`).
+    Ratios 0/0 and values that depend on unknown ones are NaN (None in `to_dict`).
 
     Attributes
     ----------
     n_candidates, n_promoted
-        All candidates decided on, and the promoted ones; those without a prediction count as not promoted.
+        Number of candidates decided on, and of promoted ones; those without a prediction count as not promoted.
     tp, fp
         Promoted and stable, promoted and not stable.
     fn, tn
-        Not promoted and stable, not promoted and not stable. In a live campaign these are estimates, and so are TP and
-        FP while relaxations are open: no whole numbers then.
+        Not promoted and stable, not promoted and not stable. In a live campaign these are estimates, as are TP and FP
+        while relaxations are open, and may not be integers.
     success_ratio
         Precision, TP / (TP + FP).
     discoverability
@@ -62,7 +62,7 @@ class Metrics:
     f1
         2 TP / (2 TP + FP + FN).
     prevalence
-        Share of stable ones among all candidates, (TP + FN) / candidates.
+        Fraction of stable ones among all candidates, (TP + FN) / candidates.
     daf
         Discovery acceleration factor, success ratio / prevalence.
     ppcr
@@ -70,15 +70,16 @@ class Metrics:
     c_pre, c_opt
         Mean cost of an IS-DOS and of a relaxation, CPU-s.
     c_eff
-        (C_opt PPCR + C_pre) / discoverability, CPU-s for a candidate looked at; infinite where nothing was found
-        (None in `to_dict`).
+        (C_opt PPCR + C_pre) / discoverability, CPU-s per candidate considered; infinite if nothing was found (None in
+        `to_dict`).
     cpu_s_per_stable
-        CPU-s spent for each stable material found, (C_opt promoted + C_pre candidates) / TP = C_eff / prevalence.
+        CPU-s spent per stable material found, (C_opt promoted + C_pre candidates) / TP = C_eff / prevalence.
     saving
-        Share of the CPU-seconds saved against relaxing everything, with the IS-DOS and the audit's relaxations counted.
+        Fraction of CPU-seconds saved compared with relaxing everything, counting the IS-DOS and the audit's
+        relaxations.
     saving_relaxations_only
-        Share of the relaxations saved, 1 - PPCR: what the paper quotes. It leaves out what the IS-DOS (and an audit)
-        cost.
+        Fraction of relaxations saved, 1 - PPCR, as quoted in the paper. It ignores the cost of the IS-DOS (and of an
+        audit).
 
     Examples
     --------
@@ -108,12 +109,12 @@ class Metrics:
     saving_relaxations_only: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the metrics as JSON takes them.
+        """Return the metrics in JSON types.
 
         Returns
         -------
         dict
-            By the names of the attributes; None where a number is undefined, unknown or infinite.
+            Values by attribute name; None if undefined, unknown or infinite.
 
         Examples
         --------
@@ -125,46 +126,46 @@ class Metrics:
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
-    """Quotient, element by element: NaN for 0/0, infinite for a positive number by 0."""
+    """Return the element-wise quotient: NaN for 0/0, infinite for a positive number divided by 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.true_divide(numerator, denominator), dtype=np.float64)
 
 
 def success_ratio(tp: ArrayLike, fp: ArrayLike) -> Floats:
-    """Precision, TP / (TP + FP)."""
+    """Return the precision, TP / (TP + FP)."""
     return ratio(tp, np.add(tp, fp))
 
 
 def discoverability(tp: ArrayLike, fn: ArrayLike) -> Floats:
-    """Recall, TP / (TP + FN)."""
+    """Return the recall, TP / (TP + FN)."""
     return ratio(tp, np.add(tp, fn))
 
 
 def f1_score(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> Floats:
-    """Harmonic mean of success ratio and discoverability, 2 TP / (2 TP + FP + FN)."""
+    """Return the harmonic mean of success ratio and discoverability, 2 TP / (2 TP + FP + FN)."""
     twice = np.multiply(2.0, tp)
     return ratio(twice, twice + np.add(fp, fn))
 
 
 def effective_cost(ppcr: ArrayLike, found: ArrayLike, costs: Costs) -> Floats:
-    """C_eff = (C_opt PPCR + C_pre) / discoverability, CPU-s; `found` is the discoverability."""
+    """Return C_eff = (C_opt PPCR + C_pre) / discoverability, CPU-s; `found` is the discoverability."""
     return ratio(np.multiply(costs.c_opt, ppcr) + costs.c_pre, found)
 
 
 def saving(relaxed_share: ArrayLike, costs: Costs) -> Floats:
-    """Share of the CPU-seconds saved against relaxing every candidate, IS-DOS counted.
+    """Return the fraction of CPU-seconds saved compared with relaxing every candidate, counting the IS-DOS.
 
     Parameters
     ----------
     relaxed_share
         Relaxed candidates / all candidates; audited ones are relaxed too.
     costs
-        Of one candidate.
+        Mean costs of one candidate.
 
     Returns
     -------
     array of float
-        1 - (C_opt relaxed_share + C_pre) / C_opt; negative where the IS-DOS cost more than was saved.
+        1 - (C_opt relaxed_share + C_pre) / C_opt; negative if the IS-DOS cost more than was saved.
     """
     return 1.0 - ratio(np.multiply(costs.c_opt, relaxed_share) + costs.c_pre, costs.c_opt)
 
@@ -179,29 +180,29 @@ def metrics_of_counts(
     costs: Costs | None = None,
     n_audited: int = 0,
 ) -> Metrics:
-    """Metrics from counts.
+    """Return the metrics for given counts.
 
     Parameters
     ----------
     n_candidates, n_promoted
-        All candidates decided on, and the promoted ones among them, with a result or not.
+        Number of candidates decided on, and of promoted ones, with a result or not.
     tp, fp
-        Promoted ones that are stable and not stable, as far as that is known (a failed relaxation is neither); NaN
-        where nothing is.
+        Promoted ones that are stable and not stable, as far as known (a failed relaxation is neither); NaN if nothing
+        is.
     fn
-        Stable ones that were not promoted; NaN where unknown, as after a campaign without an audit.
+        Stable ones that were not promoted; NaN if unknown, as after a campaign without an audit.
     costs
-        Mean costs; None: unknown, and so is all that rests on them.
+        Mean costs. If None, they and everything derived from them are unknown.
     n_audited
-        Candidates that were relaxed without being promoted; they count in the saving alone.
+        Number relaxed without being promoted; they only affect the saving.
 
     Raises
     ------
     ValueError
-        If the counts do not fit together.
+        If the counts are inconsistent.
     """
     fits = (
-        # room for rounding: a live campaign's counts may be scaled up; comparisons with NaN, unknown, refuse nothing
+        # allows for rounding of scaled counts; comparisons with NaN (unknown) refuse nothing
         not tp + fp > n_promoted * (1.0 + 1e-9)
         and n_promoted + n_audited <= n_candidates
         and not (tp < 0 or fp < 0 or n_audited < 0)
@@ -242,23 +243,23 @@ def metrics_of_counts(
 def screening_metrics(
     promoted: ArrayLike, stable: ArrayLike, *, costs: Costs | None = None, audited: ArrayLike | None = None
 ) -> Metrics:
-    """Metrics where the truth is known of every candidate.
+    """Return the metrics of decisions whose truth is known for every candidate.
 
     Parameters
     ----------
     promoted
-        (n,) booleans; None (or NaN), a missing prediction, counts as not promoted.
+        Booleans, shape (n,); None or NaN, a missing prediction, counts as not promoted.
     stable
-        (n,) booleans, the truth.
+        The truth, booleans, shape (n,).
     costs
-        Mean costs of one candidate; None: unknown.
+        Mean costs of one candidate; None if unknown.
     audited
-        (n,) booleans: relaxed without being promoted; None: none was.
+        Whether each was relaxed without being promoted, booleans, shape (n,). If None, none was.
 
     Returns
     -------
     Metrics
-        Shares from 0 to 1, costs in CPU-s.
+        The metrics: fractions from 0 to 1, costs in CPU-s.
 
     Raises
     ------
@@ -288,7 +289,7 @@ def screening_metrics(
 
 
 def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) -> NDArray[np.bool_]:
-    """(n,) booleans, with None and NaN read as `missing`.
+    """Return an array of booleans, shape (n,), with None and NaN replaced by `missing`.
 
     Raises
     ------
@@ -300,7 +301,7 @@ def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) ->
         raise ValueError(f"{name}: expected a row of booleans, found an array of shape {array.shape}")
     if array.dtype == np.bool_:
         return array
-    # numpy reads NaN as true: what is missing is looked for first
+    # numpy reads NaN as True, so missing values are found first
     absent = np.array([value is None or value != value for value in array.tolist()], dtype=bool)
     if absent.any() and missing is None:
         raise ValueError(f"{name}: {absent.sum()} of {len(array)} values are missing, the first at {absent.argmax()}")
@@ -312,12 +313,12 @@ def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) ->
 
 
 def finite_or_none(value: float) -> float | None:
-    """A number as JSON takes it: None where it is undefined, unknown or infinite."""
+    """Return a number for JSON: None if undefined, unknown or infinite."""
     return value if math.isfinite(value) else None
 
 
 def as_json(values: NDArray[Any]) -> list[Any]:
-    """Nested lists of numbers, None where one is undefined or infinite."""
+    """Return nested lists of numbers, with None for undefined or infinite ones."""
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None
     return list(plain.tolist())

@@ -11,7 +11,7 @@ from campaign.metrics.metrics import Floats, as_booleans, as_json, ratio
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """Precision and recall for every threshold that makes a difference; arrays have the shape (n,).
+    """Precision and recall at every distinct threshold; arrays have the shape (n,).
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class PrecisionRecall:
     promoted
         Number of promoted ones.
     precision, recall
-        Success ratio and discoverability; recall is NaN where nothing is stable.
+        Success ratio and discoverability; recall is NaN if nothing is stable.
     """
 
     threshold: Floats
@@ -29,21 +29,21 @@ class PrecisionRecall:
     recall: Floats
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return JSON types."""
         return {key: as_json(values) for key, values in asdict(self).items()}
 
 
 def precision_recall(predicted: ArrayLike, stable: ArrayLike, *, allowed: ArrayLike | None = None) -> PrecisionRecall:
-    """Precision-recall curve over one threshold.
+    """Return the precision-recall curve over one threshold.
 
     Parameters
     ----------
     predicted
-        (n,) predictions, eV/atom; NaN is never promoted, but counts in the recall if it is stable.
+        Predictions, eV/atom, shape (n,); NaN is never promoted, but counts in the recall if stable.
     stable
-        (n,) booleans, the truth.
+        The truth, booleans, shape (n,).
     allowed
-        (n,) booleans: what the other threshold lets through; None: everything.
+        Whether each passes the other threshold, booleans, shape (n,). If None, all do.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What other thresholds would have done: all metrics over a grid of E_f(ML) and E_hull(ML), and the best of them.
+"""Metrics of other thresholds, over a grid of E_f(ML) and E_hull(ML), and the best of them.
 
-Counts come from one two-dimensional histogram and its cumulative sums, so a sweep costs one pass over the candidates
-and memory for the grid, however many thresholds it has.
+Counts come from a two-dimensional histogram and its cumulative sums, so a sweep needs one pass over the candidates and
+memory for the grid, however many thresholds it has.
 """
 
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ Criterion = Literal["f1", "c_eff", "budget"]
 Counts = NDArray[np.int64]
 
 
-#: The paper's ranges, eV/atom: both ends, and how many thresholds.
+#: The paper's ranges, eV/atom: both ends, and the number of thresholds.
 FORMATION_ENERGY_GRID = (-0.25, 0.25, 51)
 HULL_ENERGY_GRID = (0.0, 1.0, 101)
 
@@ -46,9 +46,9 @@ class Optimum:
     max_formation_energy, max_hull_energy
         Thresholds, eV/atom: promoted if both predictions are at most these.
     cpu_s
-        What the IS-DOS of all and the relaxations of the promoted cost, CPU-s; NaN where no costs are known.
+        Cost of all IS-DOS and the promoted relaxations, CPU-s; NaN if unknown.
     metrics
-        What they would have done.
+        Metrics of the thresholds.
     """
 
     criterion: Criterion
@@ -58,7 +58,7 @@ class Optimum:
     metrics: Metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return JSON types."""
         return asdict(self) | {"cpu_s": finite_or_none(self.cpu_s), "metrics": self.metrics.to_dict()}
 
 
@@ -71,13 +71,13 @@ class Sweep:
     max_formation_energy, max_hull_energy
         Thresholds, eV/atom, rising, shapes (n,) and (m,).
     n_candidates, n_stable
-        Of all.
+        Number of candidates, and of stable ones.
     promoted, tp
-        Candidates that both thresholds let through, and the stable ones among them.
+        Number of candidates below both thresholds, and of stable ones among them.
     relax_cpu_s
-        Cost of relaxing the promoted, CPU-s; NaN where no costs are known.
+        Cost of relaxing the promoted, CPU-s; NaN if unknown.
     costs
-        Mean costs of one candidate; None: unknown.
+        Mean costs of one candidate; None if unknown.
     """
 
     max_formation_energy: Floats
@@ -95,22 +95,22 @@ class Sweep:
 
     @property
     def fp(self) -> Counts:
-        """Promoted and not stable."""
+        """Number promoted and not stable."""
         return self.promoted - self.tp
 
     @property
     def fn(self) -> Counts:
-        """Stable and not promoted."""
+        """Number stable and not promoted."""
         return self.n_stable - self.tp
 
     @property
     def success_ratio(self) -> Floats:
-        """Precision; NaN where nothing is promoted."""
+        """Precision; NaN if nothing is promoted."""
         return success_ratio(self.tp, self.fp)
 
     @property
     def discoverability(self) -> Floats:
-        """Recall; NaN where nothing is stable."""
+        """Recall; NaN if nothing is stable."""
         return discoverability(self.tp, self.fn)
 
     @property
@@ -125,21 +125,21 @@ class Sweep:
 
     @property
     def c_eff(self) -> Floats:
-        """(C_opt PPCR + C_pre) / discoverability with mean costs, CPU-s; infinite where nothing is found."""
+        """(C_opt PPCR + C_pre) / discoverability with mean costs, CPU-s; infinite if nothing is found."""
         return effective_cost(self.ppcr, self.discoverability, self._known_costs)
 
     @property
     def saving(self) -> Floats:
-        """Share of the CPU-seconds saved against relaxing everything, IS-DOS counted, with mean costs."""
+        """Fraction of CPU-seconds saved compared with relaxing everything, counting the IS-DOS, with mean costs."""
         return saving(self.ppcr, self._known_costs)
 
     @property
     def cpu_s(self) -> Floats:
-        """What the IS-DOS of all and the relaxations of the promoted cost, CPU-s."""
+        """Cost of all IS-DOS and the relaxations of the promoted, CPU-s."""
         return self._known_costs.c_pre * self.n_candidates + self.relax_cpu_s
 
     def metrics_at(self, i: int, j: int) -> Metrics:
-        """Metrics of the i-th threshold in E_f and the j-th in E_hull."""
+        """Return the metrics of the i-th threshold in E_f and the j-th in E_hull."""
         return metrics_of_counts(
             n_candidates=self.n_candidates,
             n_promoted=int(self.promoted[i, j]),
@@ -150,25 +150,25 @@ class Sweep:
         )
 
     def optimum(self, criterion: Criterion, *, cpu_hours: float | None = None) -> Optimum | None:
-        """Best thresholds.
+        """Return the best thresholds.
 
         Parameters
         ----------
         criterion
-            ``f1``: the highest; ``c_eff``: the lowest; ``budget``: most stable ones found within `cpu_hours`. Among
-            equals the fewest promoted, then the lowest thresholds.
+            ``f1``: the highest; ``c_eff``: the lowest; ``budget``: most stable ones found within `cpu_hours`. Ties are
+            broken by the fewest promoted, then the lowest thresholds.
         cpu_hours
-            For IS-DOS and relaxations together.
+            Limit for IS-DOS and relaxations together.
 
         Returns
         -------
         Optimum or None
-            None where there is none: nothing stable, no costs, or a budget that does not pay for the IS-DOS.
+            None if nothing is stable, costs are missing, or the budget does not cover the IS-DOS.
 
         Raises
         ------
         ValueError
-            If a budget is asked for without `cpu_hours`, or the criterion is unknown.
+            If ``budget`` is used without `cpu_hours`, or the criterion is unknown.
         """
         if criterion == "f1":
             score = self.f1
@@ -177,7 +177,7 @@ class Sweep:
         elif criterion == "budget":
             if cpu_hours is None:
                 raise ValueError("the optimum by budget needs cpu_hours")
-            # a hundredth of a second of tolerance for sums of costs
+            # tolerance of a hundredth of a second for sums of costs
             score = np.where(self.cpu_s <= cpu_hours * 3600.0 + 0.01, self.tp.astype(float), np.nan)
         else:
             raise ValueError(f"criterion: found {criterion!r}; right: f1, c_eff or budget")
@@ -196,7 +196,7 @@ class Sweep:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return thresholds, counts, F1 and C_eff as JSON takes them; None where a number is undefined or infinite."""
+        """Return thresholds, counts, F1 and C_eff in JSON types; None if undefined or infinite."""
         return {
             "max_formation_energy": self.max_formation_energy.tolist(),
             "max_hull_energy": self.max_hull_energy.tolist(),
@@ -219,20 +219,20 @@ def sweep_thresholds(
     max_formation_energy: ArrayLike | None = None,
     max_hull_energy: ArrayLike | None = None,
 ) -> Sweep:
-    """Count what every pair of thresholds would promote.
+    """Count the candidates promoted by every pair of thresholds.
 
     Parameters
     ----------
     e_form, e_hull
-        (n,) predictions, eV/atom; NaN, a missing one, is never promoted.
+        Predictions, eV/atom, shape (n,); NaN, a missing one, is never promoted.
     stable
-        (n,) booleans, the truth.
+        The truth, booleans, shape (n,).
     costs
-        Mean costs of one candidate; None: unknown.
+        Mean costs of one candidate; None if unknown.
     relax_cpu_s
-        (n,) cost of each relaxation, CPU-s, for the optimum by budget; None: each costs C_opt.
+        Cost of each relaxation, CPU-s, shape (n,), for the optimum by budget. If None, each costs C_opt.
     max_formation_energy, max_hull_energy
-        Thresholds, eV/atom, strictly rising; None: the paper's ranges in steps of 0.01.
+        Thresholds, eV/atom, strictly increasing. If None, the paper's ranges in steps of 0.01.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def sweep_thresholds(
         raise ValueError(f"shapes differ: e_form {form.shape}, e_hull {hull.shape}, stable {truth.shape}")
     rows = _thresholds(max_formation_energy, FORMATION_ENERGY_GRID, "max_formation_energy")
     columns = _thresholds(max_hull_energy, HULL_ENERGY_GRID, "max_hull_energy")
-    # first threshold that lets a candidate through; one past the last where none does, as for NaN, which sorts last
+    # first threshold that a candidate passes; one past the last if none, as for NaN, which sorts last
     cell = np.searchsorted(rows, form) * (len(columns) + 1) + np.searchsorted(columns, hull)
     shape = (len(rows) + 1, len(columns) + 1)
     promoted = _let_through(cell, shape)
@@ -270,7 +270,7 @@ def sweep_thresholds(
 
 def _thresholds(given: ArrayLike | None, default: tuple[float, float, int], name: str) -> Floats:
     if given is None:
-        return np.round(np.linspace(*default), 10)  # so that -0.02 is the number that people write
+        return np.round(np.linspace(*default), 10)  # rounded, so that -0.02 is the number that people write
     thresholds = np.asarray(given, dtype=np.float64)
     if thresholds.ndim != 1 or not len(thresholds) or not np.isfinite(thresholds).all():
         raise ValueError(f"{name}: expected a row of finite thresholds, found {given!r}")
@@ -280,6 +280,6 @@ def _thresholds(given: ArrayLike | None, default: tuple[float, float, int], name
 
 
 def _let_through(cell: NDArray[np.intp], shape: tuple[int, int], *, weights: Floats | None = None) -> NDArray[Any]:
-    """Number (or sum of weights) of candidates in each cell or one before it, without the cells past the grid."""
+    """Return the number (or sum of weights) of candidates in each cell or a lower one, without cells past the grid."""
     histogram = np.bincount(cell, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
     return histogram.cumsum(axis=0).cumsum(axis=1)[:-1, :-1]

@@ -1,1 +1,1 @@
-"""Tells a person that a campaign is finished, is stuck, or has found something."""
+"""Notify a person that a campaign is finished, is stuck, or has found something."""

@@ -24,15 +24,15 @@ class Message:
     event
         ``finished``, ``stuck``, ``found``, or ``test``.
     campaign
-        Its name.
+        Name of the campaign.
     text
         A sentence or two, without control characters.
     stable, candidates
-        How many candidates are stable, and how many there are.
+        Number of stable candidates, and of all.
     found
-        Of ``found`` up to 50 discoveries: id, formula, prototype, e_form and e_hull (eV/atom), found_by, time.
+        For ``found``, up to 50 discoveries: id, formula, prototype, e_form and e_hull (eV/atom), found_by, time.
     time
-        UTC, ISO 8601.
+        Time, UTC, ISO 8601.
     """
 
     event: Event | str
@@ -48,7 +48,9 @@ class Message:
         return asdict(self)
 
     def for_webhook(self) -> dict[str, Any]:
-        """Return the message in JSON types; the text as Slack and Mattermost want it, which obey ``<!channel>``."""
+        """Return the message in JSON types, with text escaped for Slack and Mattermost, which interpret
+        ``<!channel>``.
+        """
         return self.to_dict() | {"text": html.escape(self.text, quote=False)}
 
 
@@ -64,7 +66,7 @@ def _message(event: Event, status: Status, text: str, found: Sequence[Discovery]
 
 
 def finished_message(status: Status) -> Message:
-    """Say that a campaign is finished."""
+    """Return the message that a campaign is finished."""
     hours = status.cpu_s / 3600.0
     failed = sum(status.failures.values())
     text = f"{status.name} is finished: {status.stable} stable of {sum(status.candidates.values())} candidates"
@@ -72,13 +74,13 @@ def finished_message(status: Status) -> Message:
 
 
 def stuck_message(status: Status) -> Message:
-    """Say that a campaign waits for a person to do something."""
+    """Return the message that a campaign waits for a person."""
     why = status.problem or "nothing is left to run, but it is not complete: see `campaign status`"
     return _message("stuck", status, f"{status.name} is stuck: {why}")
 
 
 def found_message(status: Status, found: Sequence[Discovery]) -> Message:
-    """Name the stable materials that are new."""
+    """Return the message about new stable materials."""
     named = [
         f"{each.formula} {each.prototype} (E_f {each.e_form:+.3f}, E_hull {each.e_hull:+.3f} eV/atom)"
         for each in found[:_NAMED]

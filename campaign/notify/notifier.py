@@ -1,4 +1,4 @@
-"""Checks campaigns and sends their news, each item once, even if other processes check them too."""
+"""Check campaigns and send their news, each item once, even if other processes check them too."""
 
 import logging
 import time
@@ -31,28 +31,28 @@ from campaign.views.status.recent_events import discovery_of
 
 logger = logging.getLogger(__name__)
 
-#: How long nothing may be ready or running before a campaign counts as stuck.
+#: Time without ready or running fireworks after which a campaign counts as stuck.
 _IDLE = timedelta(seconds=60)
 
 
 class Outlet(Protocol):
-    """Where messages go: `campaign.notify.sending.Sender`."""
+    """Destination of messages: `campaign.notify.sending.Sender`."""
 
     def put(self, message: Message) -> None:
         """Take a message."""
 
 
 class Notifier:
-    """Sends news of campaigns, one check after the other.
+    """Sends news of campaigns on repeated checks.
 
     Parameters
     ----------
     settings
-        The user's.
+        The user's settings.
     outlet
-        Where messages go.
+        Destination of messages.
     on_problem
-        Told in a sentence, once of each campaign, that it cannot be looked at.
+        Called with a sentence, once per campaign, if it cannot be checked.
     """
 
     def __init__(self, settings: NotifySettings, outlet: Outlet, on_problem: Callable[[str], None]) -> None:
@@ -62,27 +62,29 @@ class Notifier:
         self._said_of: set[str] = set()
         self._user = who()["user"]
         self._stable: dict[str, int] = {}
-        self._found: dict[str, tuple[float, str]] = {}  # when, and the word of the claim
+        self._found: dict[str, tuple[float, str]] = {}  # time, and the word of the claim
 
     def look(self, campaign: Campaign, status: Status, *, is_over: bool = False, collect: bool = True) -> None:
-        """Send news; an unavailable database is queried again at the next check. Whatever happens, it returns.
+        """Send news; an unavailable database is queried again at the next check. Never raises.
 
         Parameters
         ----------
         is_over
             Whether the runner of the campaign has found that nothing is left to run.
         collect
-            Wait for more where something was found; False: this process looks once.
+            Whether to wait for more discoveries; False for a process that checks once.
         """
         try:
             self._look(campaign, status, is_over=is_over, collect=collect)
         except PyMongoError as error:
             logger.debug("no notification now: %s", type(error).__name__)
-        except Exception as error:  # noqa: BLE001 whatever is wrong with a document, a notification ends no run
+        except Exception as error:  # noqa: BLE001 whatever is wrong with a document, a notification must not end a run
             self.say_damaged(campaign.name, error)
 
     def say_damaged(self, name: str, error: Exception) -> None:
-        """Say once that a campaign cannot be looked at; of the error its type, since its words may be anything."""
+        """Report once that a campaign cannot be checked, with the error's type only, since its message may contain
+        anything.
+        """
         if name not in self._said_of:
             self._said_of.add(name)
             what = f"{name}: its data cannot be reported ({type(error).__name__})"
@@ -108,7 +110,7 @@ class Notifier:
             self._outlet.put(message)
 
     def _standing(self, campaign: Campaign, status: Status, notice: NoticeDocument | None, *, is_over: bool) -> str:
-        """What there is to say: that of the last look where nothing can run for a moment only."""
+        """Return the state to report; the previous one if work is interrupted only briefly."""
         if status.is_finished:
             return FINISHED
         if campaign.stop_kind == "failures":
@@ -126,7 +128,7 @@ class Notifier:
         return STUCK if now() - in_utc(idle_since) >= _IDLE else RUNNING
 
     def _running(self, campaign: Campaign, notice: NoticeDocument | None) -> str:
-        """Note that the campaign runs, or could run; the minute after which it counts as stuck starts again."""
+        """Record that the campaign is, or could be, running; the minute after which it counts as stuck starts again."""
         if notice is not None and notice.get("idle_since") is not None:
             note_idle(campaign, self._user, None)
         return RUNNING
@@ -144,7 +146,7 @@ class Notifier:
         if collect and time.monotonic() - since < self._settings.collect_s:
             return
         documents = claim_discoveries(campaign, self._user, claim)
-        del self._found[name]  # only now: where the database is away, the next look tries again
+        del self._found[name]  # only now, so that after a database outage the next check tries again
         found = []
         for document in documents:
             try:

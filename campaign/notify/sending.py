@@ -1,4 +1,4 @@
-"""Passes messages to a command or a webhook, in a separate thread: a failure never stops a campaign."""
+"""Pass messages to a command or a webhook in a separate thread; a failure never stops a campaign."""
 
 import base64
 import http.client
@@ -20,20 +20,20 @@ from campaign.notify.message import Message
 from campaign.notify.settings import NotifySettings
 from esnet.commands.console import printable
 
-#: Seconds before another try of what cannot have arrived.
+#: Seconds before a retry of a message that certainly did not arrive.
 _PAUSES_S = (5.0, 30.0, 120.0)
-#: Answers after which another try may succeed, and which say that nothing was done.
+#: Status codes that guarantee that nothing was done and a retry may succeed.
 _LATER = {429, 502, 503, 504}
-#: Variables that no program of a user needs.
+#: Variables that no user program needs.
 _SECRET = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _LONGEST = 200
-_READ = 4096  # bytes of the end of what a command says
-#: How long the end of a run waits for messages, unless a single one may take longer.
+_READ = 4096  # bytes from the end of a command's output
+#: Time that the end of a run waits for messages, unless a single one may take longer.
 _AT_END_S = 60.0
 
 
 class NotSentError(RuntimeError):
-    """A message did not arrive; ``later`` says whether another try is worth while and cannot send it twice."""
+    """A message did not arrive; ``later`` states whether a retry is useful and cannot send it twice."""
 
     def __init__(self, reason: str, *, later: bool = False) -> None:
         super().__init__(reason)
@@ -41,12 +41,12 @@ class NotSentError(RuntimeError):
 
 
 def send(settings: NotifySettings, message: Message) -> None:
-    """Send a message wherever the settings say.
+    """Send a message to the destinations in the settings.
 
     Raises
     ------
     NotSentError
-        With a reason that holds nothing of the webhook's address but its host.
+        With a reason that contains only the host of the webhook's address.
     """
     problems = []
     for way in (_run if settings.command is not None else None, _post if settings.webhook is not None else None):
@@ -56,7 +56,7 @@ def send(settings: NotifySettings, message: Message) -> None:
         except NotSentError as error:
             problems.append(error)
     if problems:
-        # where the other way took it, another try would send it twice
+        # if the other destination accepted it, a retry would send it twice
         alone = len(problems) == (settings.command is not None) + (settings.webhook is not None)
         raise NotSentError(
             "; ".join(map(str, problems)), later=alone and all(each.later for each in problems)
@@ -99,10 +99,10 @@ def _run(settings: NotifySettings, message: Message) -> None:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect: the message is for the host that the user wrote."""
+    """Follow no redirect, since the message is only for the host in the settings."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Return nothing, so that the answer is an error."""
+        """Return nothing, which makes the response an error."""
 
 
 def _post(settings: NotifySettings, message: Message) -> None:
@@ -113,7 +113,7 @@ def _post(settings: NotifySettings, message: Message) -> None:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, ""))
     request = urllib.request.Request(address, json.dumps(message.for_webhook()).encode(), headers, method="POST")
-    # on this machine no proxy is asked, whatever the environment says
+    # no proxy for this machine, whatever the environment says
     handlers: list[Any] = [_Stay(), *([urllib.request.ProxyHandler({})] if settings.is_here else [])]
     host = settings.host
     try:
@@ -123,7 +123,7 @@ def _post(settings: NotifySettings, message: Message) -> None:
         code = error.code
         error.close()
     except urllib.error.URLError as error:
-        # the connection was not made, so nothing arrived; but a timeout may be that of a host that reads slowly
+        # without a connection nothing arrived, but after a timeout the host may just be slow
         refused = isinstance(error.reason, ConnectionRefusedError)
         raise NotSentError(f"{host} does not answer ({type(error.reason).__name__})", later=refused) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -133,12 +133,12 @@ def _post(settings: NotifySettings, message: Message) -> None:
 
 
 class Sender:
-    """Sends one message after the other, in their order, while the campaign continues.
+    """Sends messages in order while the campaign continues.
 
     Parameters
     ----------
     on_problem
-        Told in a sentence, from another thread, that a message did not arrive; once, however many do not.
+        Called from another thread, once, with a sentence when a message does not arrive.
     """
 
     def __init__(self, settings: NotifySettings, on_problem: Callable[[str], None]) -> None:
@@ -150,28 +150,28 @@ class Sender:
         self._thread: threading.Thread | None = None
 
     def put(self, message: Message) -> None:
-        """Send a message soon; returns immediately."""
+        """Queue a message; returns immediately."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="notify", daemon=True)
             self._thread.start()
         self._messages.put(message)
 
     def close(self, *, wait_s: float | None = None, all_of_them: bool = False) -> None:
-        """Wait for messages being sent or waiting: as long as the command and the host may take for each.
+        """Wait for messages being sent or queued, as long as command and host may take for each.
 
         Parameters
         ----------
         wait_s
-            Wait this long instead.
+            Waiting time instead, in s.
         all_of_them
-            However many wait; else a minute, or as long as one may take.
+            Whether to wait for all of them; otherwise a minute, or as long as one may take.
         """
         if self._thread is None:
             return
         self._closing.set()
         if wait_s is None:
             one_s = 2 * self._settings.timeout_s + 1.0
-            wait_s = one_s * (self._messages.qsize() + 1)  # the one that is being sent is in no queue
+            wait_s = one_s * (self._messages.qsize() + 1)  # the one being sent is not in the queue
             wait_s = wait_s if all_of_them else min(wait_s, max(_AT_END_S, one_s))
         self._messages.put(None)
         self._thread.join(wait_s)
@@ -192,7 +192,7 @@ class Sender:
                 self._report(str(error))
                 if pause_s is None or not error.later or self._closing.wait(pause_s):
                     return
-            except Exception as error:  # noqa: BLE001 the messages after this one are sent
+            except Exception as error:  # noqa: BLE001 later messages are still sent
                 self._report(type(error).__name__)
                 return
 

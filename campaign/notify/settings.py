@@ -1,4 +1,4 @@
-"""Whom to notify, and how: a file of the user, independent of campaigns."""
+"""Recipient and method of notifications: a file of the user, independent of campaigns."""
 
 import ipaddress
 import os
@@ -27,7 +27,7 @@ class NotifyFileError(UserError, ValueError):
 class NotifySettings(StrictModel):
     """The section ``notify``.
 
-    No message of an error quotes a value: the address of a webhook is a password as a rule.
+    Error messages quote no values, since the address of a webhook is usually a secret.
     """
 
     command: list[str] | None = Field(
@@ -76,7 +76,7 @@ class NotifySettings(StrictModel):
 
     @property
     def host(self) -> str | None:
-        """Host and port of the webhook, which may be shown; the rest of its address may not."""
+        """Host and port of the webhook, the only part of its address that may be shown."""
         if self.webhook is None:
             return None
         parts = urlsplit(self.webhook)
@@ -84,7 +84,7 @@ class NotifySettings(StrictModel):
 
     @property
     def is_here(self) -> bool:
-        """Whether the webhook is on this machine, where no proxy has any business."""
+        """Whether the webhook is on this machine, for which no proxy is used."""
         name = urlsplit(self.webhook or "").hostname or ""
         try:
             return ipaddress.ip_address(name).is_loopback
@@ -93,9 +93,9 @@ class NotifySettings(StrictModel):
 
 
 def settings_file() -> Path | None:
-    """Where the file is: as ESNET_CAMPAIGN_NOTIFY says, else ``esnet-campaign/notify.yaml`` in ~/.config.
+    """Return the path of the file: ESNET_CAMPAIGN_NOTIFY, or ``esnet-campaign/notify.yaml`` in ~/.config.
 
-    None for a user without a home folder who has named none.
+    None if neither is set: a user without a home folder.
     """
     named, base = os.environ.get(FILE_VARIABLE), os.environ.get("XDG_CONFIG_HOME")
     try:
@@ -111,20 +111,20 @@ def settings_file() -> Path | None:
 
 
 def read_settings() -> NotifySettings | None:
-    """Read the user's file; None where there is none.
+    """Read the user's file; None if there is none.
 
     Raises
     ------
     NotifyFileError
-        If the file that ESNET_CAMPAIGN_NOTIFY names is absent, or a file says something else than `NotifySettings`
-        has; or others than its owner may write it, or may read it although it has the address of a webhook.
+        If the file given by ESNET_CAMPAIGN_NOTIFY is missing, or a file is invalid, writable by others than its owner,
+        or readable by others although it contains the address of a webhook.
     """
     path = settings_file()
     if path is None:
         return None
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())  # of the file that is read, whatever has the name by now
+            found = os.fstat(file.fileno())  # of the opened file, whatever now has its name
             text = file.read(LARGEST_FILE).decode("utf-8")
         content = load_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
@@ -137,7 +137,7 @@ def read_settings() -> NotifySettings | None:
     except (YAMLError, ValueError) as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = "" if mark is None else f", line {mark.line + 1}"
-        raise NotifyFileError(f"{path}{where}: is not valid YAML") from None  # its words would quote the line
+        raise NotifyFileError(f"{path}{where}: is not valid YAML") from None  # its message would quote the line
     _check_owner(path, found)
     if not isinstance(content, dict) or set(content) != {"notify"}:
         raise NotifyFileError(f"{path}: unexpected content; right: one section, notify, with command or webhook")
@@ -154,7 +154,7 @@ def read_settings() -> NotifySettings | None:
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
-    """Refuse a file that others may write: their commands would run as this user."""
+    """Refuse a file that others may write, whose commands would run as this user."""
     if found.st_uid not in (os.geteuid(), 0):
         raise NotifyFileError(
             f"{path}: belongs to user {found.st_uid}; right: a file that belongs to you, then chmod 600 {path}"
@@ -169,7 +169,7 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
 def _problem(path: str, place: tuple[str | int, ...], message: str) -> str:
     known = NotifySettings.model_fields
     if place and place[0] not in known:
-        # which is not named: it may be the address of a webhook, written without its key
+        # not named: it may be the address of a webhook, written without its key
         return f"{path}: notify: an unknown field (known here: {', '.join(known)})"
     field = ".".join(str(part) for part in ("notify", *place))
     return f"{path}: {field}: {message.removeprefix('Value error, ')}"

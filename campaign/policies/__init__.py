@@ -1,1 +1,1 @@
-"""Which predictions are promoted to a relaxation. Pure: no database."""
+"""Policies, which choose the predictions promoted to a relaxation. Pure: no database."""

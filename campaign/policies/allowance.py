@@ -1,4 +1,4 @@
-"""What remains of a budget for relaxations, and the rules that stop them."""
+"""The remaining budget for relaxations, and the rules that stop them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Number = TypeVar("Number", int, float)
 
 
 class BudgetRules(Protocol):
-    """The settings of a budget (section ``budget``) that are looked at here."""
+    """Settings of the section ``budget`` used here."""
 
     relaxation_cpu_hours: float | None
     stop_after_stable: int | None
@@ -21,7 +21,7 @@ class BudgetRules(Protocol):
 
 
 class Reserved(NamedTuple):
-    """What relaxations have used or reserved of a budget: CPU-seconds, and their number."""
+    """CPU-seconds and number of relaxations used or reserved."""
 
     cpu_s: float = 0.0
     relaxations: int = 0
@@ -29,18 +29,18 @@ class Reserved(NamedTuple):
 
 @dataclass(kw_only=True)
 class RemainingBudget:
-    """What may still be promised to relaxations; `take` lessens it.
+    """Budget that relaxations may still reserve; `take` reduces it.
 
     Attributes
     ----------
     cpu_s
         CPU-seconds, at estimated cost; None: no limit.
     relaxations
-        How many; None: no limit.
+        Number of relaxations; None: no limit.
     closed
-        Why nothing at all may be promised any more (a date that has passed, a stop rule); None: it may.
+        Why nothing may be reserved any more (a date that has passed, a stop rule), or None.
     audit_cpu_s, audit_relaxations
-        What of it the audit may take, see `with_audit`; None: its share of what is left.
+        Part available to the audit, see `with_audit`; None: the audit's fraction of the remainder.
     """
 
     cpu_s: float | None = None
@@ -50,14 +50,14 @@ class RemainingBudget:
     audit_relaxations: int | None = None
 
     def refusal(self, cpu_s: float, *, reserved_cpu_s: float = 0.0, reserved: int = 0) -> str | None:
-        """Say why one more relaxation of this cost may not be promised; None if it may.
+        """Return why one more relaxation of this cost may not be reserved, or None if it may.
 
         Parameters
         ----------
         cpu_s
             Its estimated cost.
         reserved_cpu_s, reserved
-            What is set aside for others.
+            Cost and number of relaxations to be kept free for others.
         """
         if self.closed is not None:
             return self.closed
@@ -72,37 +72,37 @@ class RemainingBudget:
         return None
 
     def take(self, cpu_s: float) -> None:
-        """Promise one relaxation."""
+        """Reserve one relaxation."""
         if self.cpu_s is not None:
             self.cpu_s -= cpu_s
         if self.relaxations is not None:
             self.relaxations -= 1
 
     def with_audit(self, fraction: float, *, taken: Reserved, audited: Reserved) -> RemainingBudget:
-        """Return it with the rest of the audit's fraction of all that relaxations may ever use.
+        """Return this budget with the remainder of the audit's fraction of the whole relaxation budget.
 
-        A fraction of the rest, taken again at each Screen, would add up to more than that fraction.
+        The same fraction of the remainder, taken anew at each Screen, would add up to more.
 
         Parameters
         ----------
         fraction
-            The audit's.
+            Fraction for the audit.
         taken
-            What relaxations have taken so far, those of the audit too.
+            Used or reserved by relaxations so far, including those of the audit.
         audited
-            What those of the audit have taken.
+            Used or reserved by those of the audit.
         """
         cpu_s, relaxations = self.cpu_s, self.relaxations
         if cpu_s is not None:
             cpu_s = min(max(fraction * (cpu_s + taken.cpu_s) - audited.cpu_s, 0.0), max(cpu_s, 0.0))
         if relaxations is not None:
-            # 0.29 * 100 is a little less than 29
+            # 0.29 * 100 is slightly less than 29
             whole = int(fraction * (relaxations + taken.relaxations) + 1e-9)
             relaxations = min(max(whole - audited.relaxations, 0), relaxations)
         return replace(self, audit_cpu_s=cpu_s, audit_relaxations=relaxations)
 
     def for_audit(self, fraction: float) -> RemainingBudget:
-        """Return the audit's part of it."""
+        """Return the audit's part of this budget."""
         of_what_is_left = self.with_audit(fraction, taken=Reserved(), audited=Reserved())
         cpu_s, relaxations = self.audit_cpu_s, self.audit_relaxations
         return RemainingBudget(
@@ -112,7 +112,7 @@ class RemainingBudget:
         )
 
     def tighter(self, other: RemainingBudget) -> RemainingBudget:
-        """The smaller of each of two allowances."""
+        """Return the smaller of two budgets, limit by limit."""
         return RemainingBudget(
             cpu_s=_least(self.cpu_s, other.cpu_s),
             relaxations=_least(self.relaxations, other.relaxations),
@@ -120,50 +120,52 @@ class RemainingBudget:
         )
 
     def paced(self, share: float, *, taken: Reserved) -> RemainingBudget:
-        """Return the rest of a fraction of all that relaxations may ever use.
+        """Return the remainder of a fraction of the whole relaxation budget.
 
         Parameters
         ----------
         share
-            From 0 to 1.
+            Fraction, from 0 to 1.
         taken
-            What relaxations have taken so far.
+            Used or reserved by relaxations so far.
         """
         cpu_s, relaxations, later = self.cpu_s, self.relaxations, 1.0 - share
         if cpu_s is not None:
             cpu_s -= later * (cpu_s + taken.cpu_s)
         if relaxations is not None:
-            # 0.1 * 30 is a little more than 3
+            # 0.1 * 30 is slightly more than 3
             relaxations -= math.ceil(later * (relaxations + taken.relaxations) - 1e-9)
         return replace(self, cpu_s=cpu_s, relaxations=relaxations)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as it is stored."""
+        """Return the stored form."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Create from the result of `to_dict`."""
         return cls(**data)
 
 
 def hours_for_relaxations(budget: BudgetRules, policy: Policy) -> float | None:
-    """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
+    """Return the CPU-hours for relaxations of screened candidates: the budget's, otherwise the policy's; None: no
+    limit.
+    """
     given = budget.relaxation_cpu_hours
     return policy.relaxation_cpu_hours() if given is None else given
 
 
 def stop_reason(budget: BudgetRules, *, stable: int, in_vain: int) -> str | None:
-    """Say which stop rule of a budget is fulfilled; None: none is.
+    """Return which stop rule of a budget is fulfilled, or None.
 
     Parameters
     ----------
     budget
-        With ``stop_after_stable`` and ``stop_after_no_discovery``.
+        Has ``stop_after_stable`` and ``stop_after_no_discovery``.
     stable
         Stable materials found.
     in_vain
-        Relaxations since the last stable one; those that failed are not counted, since they tell nothing.
+        Relaxations since the last stable one, without failed ones, which say nothing about stability.
     """
     enough, too_many = budget.stop_after_stable, budget.stop_after_no_discovery
     if enough is not None and stable >= enough:

@@ -1,8 +1,8 @@
-"""What a policy is: which candidates deserve a DFT relaxation, in which order, and why.
+"""Base class of policies, which decide which candidates deserve a DFT relaxation, in which order, and why.
 
-A policy looks at one candidate at a time and knows nothing of budgets; `campaign.policies.decide.decide` puts its
-verdicts in order, spends what may be spent and sets the audit sample aside. The same code decides in a Screen, in
-``campaign decide --dry-run`` and in a replay.
+A policy judges one candidate at a time and knows no budget; `campaign.policies.decide.decide` orders its verdicts,
+applies the budget and sets the audit sample aside. The same code decides in a Screen, in ``campaign decide --dry-run``
+and in a replay.
 """
 
 import math
@@ -19,22 +19,22 @@ from esnet.scoring import prediction as scoring
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction(scoring.Prediction):
-    """A scorer's prediction, with its distance to the hull and the cost of testing it: what a policy decides on.
+    """A scorer's prediction with its energy above the hull and the cost of a relaxation: the input of a policy.
 
     Attributes
     ----------
     e_form
-        Predicted formation energy of the relaxed crystal, eV/atom; NaN where there is none.
+        Predicted formation energy of the relaxed crystal, eV/atom; NaN if there is none.
     e_hull
-        Predicted distance to the hull, eV/atom; NaN where there is none. It is as uncertain as `e_form`: the hull is
-        known.
+        Predicted energy above the hull, eV/atom; NaN if there is none. It is as uncertain as `e_form`, since the hull
+        is known.
     relax_cpu_s
-        Estimated cost of its relaxation, CPU-s.
+        Estimated cost of the relaxation, CPU-s.
     is_paid
-        Its relaxation has been paid for (the audit had it relaxed): it is judged as all others, and costs nothing more.
+        Whether its relaxation has been paid for by the audit: it is judged like all others, but costs nothing more.
     prefiltered
-        Why the prefilter has rejected it: whatever is predicted now, only the audit may have it relaxed. None: it has
-        not.
+        Why the prefilter rejected it, or None. A rejected candidate can only be relaxed for the audit, whatever its
+        prediction.
     """
 
     e_form: float
@@ -45,7 +45,7 @@ class Prediction(scoring.Prediction):
 
     @property
     def to_pay_cpu_s(self) -> float:
-        """What of a budget its relaxation still takes, CPU-s."""
+        """Cost that its relaxation still takes from the budget, CPU-s."""
         return 0.0 if self.is_paid else self.relax_cpu_s
 
     @property
@@ -55,26 +55,27 @@ class Prediction(scoring.Prediction):
 
 
 class Verdict(NamedTuple):
-    """Whether a policy would relax a candidate if it cost nothing, and why, in words and numbers."""
+    """Whether a policy would relax a candidate regardless of cost, and the reason, in words and numbers."""
 
     promising: bool
     reason: str
 
 
 class NoUncertaintyError(UserError, ValueError):
-    """A policy that goes by uncertainties meets predictions that have none: it would promote nothing."""
+    """The policy needs uncertainties and predictions have none, so it would promote nothing."""
 
 
 def without_uncertainty(kind: str) -> str:
-    """Say why a policy cannot work, wherever that is seen; what would be right is for the caller to add."""
+    """Return why a policy cannot work; callers add what would be right."""
     return f"nothing gives an uncertainty here, so the policy {kind} would reject everything"
 
 
 class Policy(StrictModel, ABC):
-    """One way to choose; also the section ``policy`` of a campaign file.
+    """A way to choose candidates; also the section ``policy`` of a campaign file.
 
-    To add one: a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields and
-    `verdict`; then an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of your
+    To add one, write a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields, and
+    `verdict`; then add an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of
+    your
     package (docs/explanation/decisions.md). It must be pure: the same settings and prediction give the same verdict.
     """
 
@@ -100,7 +101,7 @@ class Policy(StrictModel, ABC):
         return self
 
     def judge(self, prediction: Prediction) -> Verdict:
-        """Judge a candidate that has a prediction, and by `novel` one unlike the training data."""
+        """Judge a candidate with a prediction; one unlike the training data is judged by `novel`."""
         if prediction.prefiltered is not None:
             return Verdict(False, prediction.prefiltered)
         found = self.verdict(prediction)
@@ -111,22 +112,26 @@ class Policy(StrictModel, ABC):
 
     @abstractmethod
     def verdict(self, prediction: Prediction) -> Verdict:
-        """Judge a candidate that has a prediction."""
+        """Judge a candidate with a prediction."""
 
     def priority(self, prediction: Prediction) -> tuple[float, ...]:
-        """Sort key among the candidates of a Screen, the smallest first. By default the lowest E_hull(ML)."""
+        """Return the sort key among the candidates of a Screen, smallest first; by default lowest E_hull(ML) first."""
         return (prediction.e_hull, prediction.e_form)
 
     def relaxation_cpu_hours(self) -> float | None:
-        """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
+        """Return the CPU-hours that the relaxations chosen by this policy may cost in total; None: no limit of
+        its own.
+        """
         return None
 
     def paces(self) -> bool:
-        """Whether Screens share what limits relaxations, since the first ones would spend all of it else."""
+        """Whether the relaxation budget is spread over the Screens, because the first ones would otherwise spend all of
+        it.
+        """
         return self.relaxation_cpu_hours() is not None
 
     def reseeded(self, seed: int) -> Self:
-        """Return it as a replay with that seed uses it: by default itself, since most policies draw nothing."""
+        """Return the policy as used by a replay with this seed; by default itself, since most policies draw nothing."""
         return self
 
     def needs_uncertainty(self) -> bool:
@@ -134,9 +139,9 @@ class Policy(StrictModel, ABC):
         return False
 
     def describe(self) -> str:
-        """Say in one line which candidates are promoted."""
+        """Return a one-line description of the promoted candidates."""
         return self.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its kind and settings as they are stored with every decision."""
+        """Return kind and settings as stored with every decision."""
         return self.model_dump(mode="json")

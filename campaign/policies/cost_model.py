@@ -1,4 +1,4 @@
-"""The expected cost of a calculation, learnt from finished ones."""
+"""Expected cost of a calculation, fitted to finished ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S = 108.506, 3107.0
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 _FILLED_4F, _FILLED_5F = 72, 104
-#: Below this, sizes tell nothing yet: all are expected to cost the mean.
+#: With fewer calculations, sizes are not fitted: all are expected to cost the mean.
 _MIN_FIT = 8
-#: Weight of the belief that cost does not depend on size, in observations.
+#: Weight of the prior that cost does not depend on size, in observations.
 _RIDGE = 1.0
-#: A larger cell never costs less, and no part of DFT grows faster than with the fourth power.
+#: A larger cell never costs less, and no part of DFT scales worse than with the fourth power.
 _EXPONENTS = (0.0, 4.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A finished calculation: atoms and valence electrons of its cell, and its cost in CPU-s, all attempts."""
+    """Size of a finished calculation (atoms and valence electrons per cell), and its cost in CPU-s over all
+    attempts.
+    """
 
     n_sites: int
     n_electrons: int
@@ -30,7 +32,7 @@ class Ended:
 
 
 def valence_electrons(composition: Mapping[str, float]) -> int:
-    """Electrons outside noble-gas cores and filled f shells, of a cell.
+    """Return the number of electrons of a cell outside noble-gas cores and filled f shells.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def valence_electrons(composition: Mapping[str, float]) -> int:
 
     Notes
     -----
-    Close to the number of electrons that PAW data sets treat, without needing any: Al 3, Cu 11, Pd 10, In 13, Au 11.
+    Close to the number of electrons in PAW data sets, without needing any: Al 3, Cu 11, Pd 10, In 13, Au 11.
     """
     return round(sum(count * _valence(atomic_numbers[symbol]) for symbol, count in composition.items()))
 
@@ -59,9 +61,9 @@ class CostModel:
     scale
         CPU-s.
     exponents
-        Of the numbers of atoms and of valence electrons.
+        Exponents of the numbers of atoms and of valence electrons.
     n_learnt
-        Ended calculations that it was learnt from; 0: it is the user's guess, for any size.
+        Number of finished calculations it was fitted to; 0: the user's estimate, for any size.
     """
 
     scale: float
@@ -70,20 +72,20 @@ class CostModel:
 
     @classmethod
     def fit(cls, ended: Sequence[Ended], *, default_cpu_s: float) -> Self:
-        """Learn from finished calculations.
+        """Fit to finished calculations.
 
         Parameters
         ----------
         ended
-            Those without any cost are left out.
+            Finished calculations; those without cost are left out.
         default_cpu_s
-            Expected cost while nothing has ended.
+            Expected cost until calculations have finished, CPU-s.
 
         Notes
         -----
-        Ridge regression of log(cost) on the logs of both sizes, centred, the exponents between 0 and 4; the total
+        Ridge regression of log(cost) on the centred logs of both sizes, with exponents between 0 and 4; the total
         expected cost of the finished calculations equals their actual cost (N. Duan, J. Am. Stat. Assoc. 78, 605
-        (1983), smearing estimate). With fewer than 8 ended calculations all are expected to cost their mean.
+        (1983), smearing estimate). With fewer than 8 finished calculations, all are expected to cost their mean.
         """
         costs = np.array([item.cpu_s for item in ended if item.cpu_s > 0.0])
         if not len(costs):

@@ -1,4 +1,4 @@
-"""Decisions: a policy's verdicts put in order, within what may be spent, with an audit sample set aside.
+"""Decisions: a policy's verdicts, ordered and limited by the budget, with an audit sample set aside.
 
 Pure: the same policy, predictions, allowance and seed give the same decisions, in any order of the predictions.
 """
@@ -20,25 +20,25 @@ NO_PREDICTION = "no prediction: its features are missing or cannot be used (see 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What happens to one candidate.
+    """Decision on one candidate.
 
     Attributes
     ----------
     candidate
-        Its id.
+        Id of the candidate.
     outcome
-        ``promoted``: the policy wants it relaxed; ``rejected``: it does not; ``held``: it does, and the budget does not
-        allow it (yet).
+        ``promoted``: relaxed because the policy accepts it; ``rejected``: not accepted; ``held``: accepted, but the
+        budget does not allow it (yet).
     audit
-        Relaxed although it is not promoted: part of the random sample that tells what the policy misses.
+        Whether it is relaxed without being promoted, as part of the random sample that shows what the policy misses.
     rank
-        Place among the candidates decided on together, from 1; None without a prediction.
+        Rank among the candidates decided on together, from 1; None without a prediction.
     reason
-        Why, in words and numbers.
+        The reason, in words and numbers.
     relax_cpu_s
-        What its relaxation was expected to cost yet, CPU-s; 0 where it had been paid for.
+        Expected cost of its relaxation at the time, CPU-s; 0 if already paid for.
     budget_before, budget_after
-        CPU-seconds that could be promised before and after it; None where there is no limit or it takes nothing.
+        CPU-seconds available before and after it; None if there is no limit or it takes nothing.
     """
 
     candidate: str
@@ -69,7 +69,7 @@ _STORED = tuple(field.name for field in fields(Decision) if field.name != "candi
 
 
 def audit_draw(candidate: str, seed: int) -> float:
-    """Number between 0 and 1 that says whether a candidate is audited: drawn by its id alone, so always the same."""
+    """Return a number in [0, 1) that decides whether a candidate is audited; it depends on id and seed alone."""
     digest = hashlib.sha256(f"audit:{seed}:{candidate}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -79,25 +79,25 @@ def decide(
 ) -> list[Decision]:
     """Decide on every candidate.
 
-    First the audit sample of what the policy rejects is set aside, for at most its share of a limited budget; then the
-    promising ones are promoted in the order of the policy's priority, keeping enough for auditing those that come
-    after; the first that is not allowed and all after it are held.
+    First the audit sample of the rejected candidates is set aside, within its share of a limited budget. Then the
+    accepted candidates are promoted in the order of the policy's priority, keeping enough to audit those after them;
+    the first that exceeds the budget and all after it are held.
 
     Parameters
     ----------
     policy
-        Which candidates, and in which order.
+        Judges and orders the candidates.
     predictions
-        Of different candidates.
+        One for each candidate.
     allowance
-        What may be promised; it is not changed. None: everything.
+        Available budget; not modified. If None, unlimited.
     seed
-        Of the audit sample.
+        Seed of the audit sample.
 
     Returns
     -------
     list of Decision
-        One each, in the order given. A candidate without a prediction is rejected.
+        One for each prediction, in the same order. A candidate without a prediction is rejected.
     """
     left = copy(allowance) if allowance is not None else RemainingBudget()
     for_audit = left.for_audit(policy.audit)
@@ -130,13 +130,13 @@ def _promote(
     left: RemainingBudget,
     for_audit: RemainingBudget,
 ) -> list[Prediction]:
-    """Promote the promising in their order while it is allowed; return those that are held."""
+    """Promote accepted candidates in order while the budget allows; return those held."""
     audited_after = [p.to_pay_cpu_s if p.id in drawn else None for p in promising]
     reserved_cpu_s = sum(cost for cost in audited_after if cost is not None)
     reserved = sum(cost is not None for cost in audited_after)
     for place, prediction in enumerate(promising):
         cost = audited_after[place]
-        if cost is not None:  # promoted or not, it needs no place in the audit sample of those after it
+        if cost is not None:  # promoted or not, no place in the audit sample has to be kept for it any more
             reserved_cpu_s, reserved = reserved_cpu_s - cost, reserved - 1
         refused = left.refusal(
             prediction.to_pay_cpu_s,
@@ -164,7 +164,7 @@ def _audit(
     for_audit: RemainingBudget,
     seed: int,
 ) -> None:
-    """Set the audit sample aside, in the order of the draw, so that a budget that ends it early leaves it random."""
+    """Set the audit sample aside in the order of the draw, so that it stays random if the budget ends it early."""
     sample = [prediction for prediction in among if prediction.id in drawn]
     for prediction in sorted(sample, key=lambda p: audit_draw(p.id, seed)):
         decision = decisions[prediction.id]
@@ -179,7 +179,7 @@ def _audit(
 
 
 def as_audited(decision: Decision) -> Decision:
-    """The decision on a candidate that is relaxed for the audit alone."""
+    """Return the decision on a candidate that is relaxed for the audit alone."""
     return replace(decision, audit=True, reason=f"{decision.reason}; relaxed anyway: drawn for the audit")
 
 

@@ -1,4 +1,4 @@
-"""Stable materials expected for each CPU-hour of relaxation, the most first, with a share that explores."""
+"""Most expected stable materials per CPU-hour of relaxation first, with a fraction of exploration."""
 
 import hashlib
 import math
@@ -11,14 +11,16 @@ from campaign.policies.probability import StableProbability, without_deviation
 
 
 class ExpectedYield(StableProbability):
-    """Expected stable materials per CPU-hour, P(stable) / expected CPU-hours of the relaxation, the most first.
+    """Order by expected stable materials per CPU-hour, P(stable) / expected CPU-hours of the relaxation, highest first.
 
-    A share `explore` of the candidates, drawn by id, is judged by one Thompson draw (W. R. Thompson, Biometrika 25, 285
-    (1933)): a formation energy drawn from the prediction's own distribution. Where the draw is stable the candidate
-    counts as stable for certain; where it is not, the candidate keeps its probability. Exploration so brings forward
-    candidates that are uncertain, as often as they are expected to turn out stable, and puts none off.
+    A fraction `explore` of the candidates, drawn by id, is judged by one Thompson draw (W. R. Thompson, Biometrika 25,
+    285
+    (1933)): a formation energy drawn from the prediction's distribution. If the draw is stable, the candidate counts as
+    certainly stable; otherwise it keeps its probability. Exploration thus moves uncertain candidates forward, as often
+    as
+    they are expected to be stable, and moves none back.
 
-    Ordering by value over cost until the budget is spent is what is best for a budget that is large against one
+    Ordering by value per cost until the budget is spent is optimal for a budget that is large compared with one
     relaxation (G. B. Dantzig, Oper. Res. 5, 266 (1957)).
     """
 
@@ -47,17 +49,17 @@ class ExpectedYield(StableProbability):
     seed: int = Field(default=1, ge=0, description="seed of the random draws of `explore`")
 
     def explored(self, prediction: Prediction) -> bool:
-        """Whether it counts as stable because a draw of its energy is, decided by id and seed alone."""
+        """Whether it counts as stable because a drawn energy is; depends on id and seed alone."""
         found = self.probability(prediction)
         if not self.explore or found is None:
             return False
         digest = hashlib.sha256(f"explore:{self.seed}:{prediction.id}".encode()).digest()
         chosen, draw = (int.from_bytes(digest[start : start + 8], "big") / 2**64 for start in (0, 8))
-        # a uniform draw below P(stable) is a draw of the energy below the tighter limit
+        # a uniform draw below P(stable) is equivalent to a drawn energy below the stricter limit
         return chosen < self.explore and draw < found
 
     def stable_per_cpu_hour(self, prediction: Prediction) -> float | None:
-        """Expected stable materials for each CPU-hour of its relaxation; None without a standard deviation."""
+        """Return the expected stable materials per CPU-hour of its relaxation; None without a standard deviation."""
         found = self.probability(prediction)
         if found is None:
             return None
@@ -78,24 +80,24 @@ class ExpectedYield(StableProbability):
         )
 
     def priority(self, prediction: Prediction) -> tuple[float, ...]:
-        """Most stable materials per CPU-hour first."""
+        """Order by stable materials per CPU-hour, highest first."""
         rate = self.stable_per_cpu_hour(prediction)
         return (math.inf if rate is None else -rate, prediction.e_hull, prediction.e_form)
 
     def relaxation_cpu_hours(self) -> float | None:
-        """Return the hours, if there is a limit."""
+        """Return the policy's CPU-hours, or None if there is no limit."""
         return self.cpu_hours
 
     def paces(self) -> bool:
-        """Always: with a low `min_yield` the first Screens would take everything."""
+        """Return True: with a low `min_yield` the first Screens would otherwise take everything."""
         return True
 
     def reseeded(self, seed: int) -> Self:
-        """Return it with draws of another seed; 1 is its own."""
+        """Return the policy with the draws of another seed; 1 gives its own."""
         return self.model_copy(update={"seed": self.seed + seed - 1})
 
     def describe(self) -> str:
-        """Say in one line which candidates are promoted."""
+        """Return a one-line description of the promoted candidates."""
         parts = ["most stable materials per CPU-hour first"]
         if self.min_yield:
             parts.append(f"at least {self.min_yield:g}")

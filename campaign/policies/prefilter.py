@@ -1,4 +1,4 @@
-"""The rule of the prefilter: a candidate too far above the hull, even allowing for the error, needs no IS-DOS."""
+"""The prefilter's rule: a candidate too far above the hull, even allowing for the error, needs no IS-DOS."""
 
 import math
 
@@ -8,18 +8,18 @@ from campaign.policies.base import Verdict
 def prefilter_verdict(
     e_hull: float | None, uncertainty: float | None, *, z: float, max_hull_energy: float, why_none: str | None = None
 ) -> Verdict:
-    """Judge a candidate by a cheap prediction; a candidate without one is promising.
+    """Judge a candidate by a cheap prediction; it is accepted if there is none.
 
     Parameters
     ----------
     e_hull
-        Predicted energy above the hull, eV/atom; None or NaN: there is no prediction.
+        Predicted energy above the hull, eV/atom; None or NaN if there is no prediction.
     uncertainty
-        Its standard deviation, eV/atom; None: not known.
+        Its standard deviation, eV/atom; None if unknown.
     z
-        Standard deviations that the candidate is given.
+        Number of standard deviations allowed for.
     max_hull_energy
-        It is promising if E_hull - z * uncertainty is at most this, eV/atom.
+        Accept if E_hull - z * uncertainty is at most this, eV/atom.
     why_none
         Why there is no prediction.
     """

@@ -1,4 +1,4 @@
-"""Promoted where the candidate is stable with a probability of at least p."""
+"""Promote candidates that are stable with a probability of at least p."""
 
 from abc import ABC
 from statistics import NormalDist
@@ -11,11 +11,11 @@ from campaign.policies.base import Policy, Prediction, Verdict
 
 
 class StableProbability(Policy, ABC):
-    """A policy that goes by P(E_f <= max_formation_energy and E_hull <= max_hull_energy).
+    """A policy based on P(E_f <= max_formation_energy and E_hull <= max_hull_energy).
 
-    The relaxed formation energy is taken as normally distributed about the prediction, with the scorer's standard
-    deviation. The hull is known exactly, so E_hull = E_f - E_f(hull) and both conditions are one on E_f: the
-    probability is that of the tighter one.
+    The relaxed formation energy is assumed to be normally distributed about the prediction with the scorer's standard
+    deviation. The hull is known exactly, so E_hull = E_f - E_f(hull), and both conditions are conditions on E_f: the
+    probability is that of the stricter one.
     """
 
     max_formation_energy: EnergyPerAtom = Field(default=0.0, description="largest E_f in eV/atom that counts as stable")
@@ -28,7 +28,7 @@ class StableProbability(Policy, ABC):
     )
 
     def probability(self, prediction: Prediction) -> float | None:
-        """Probability of being stable; None without a standard deviation."""
+        """Return the probability of being stable; None without a standard deviation."""
         deviation = self._deviation(prediction)
         if deviation is None:
             return None
@@ -41,7 +41,7 @@ class StableProbability(Policy, ABC):
         return prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
 
     def inputs(self, prediction: Prediction) -> str:
-        """Say what the probability was computed from."""
+        """Return a description of the numbers that the probability was computed from."""
         assumed = "" if prediction.uncertainty is not None else " (the policy's)"
         return (
             f"from E_f(ML) = {prediction.e_form:.3f}, E_hull(ML) = {prediction.e_hull:.3f}, deviation "
@@ -49,16 +49,16 @@ class StableProbability(Policy, ABC):
         )
 
     def needs_uncertainty(self) -> bool:
-        """Unless it assumes one itself."""
+        """Return True unless the policy assumes a standard deviation."""
         return self.uncertainty is None
 
     def limits(self) -> str:
-        """Say what counts as stable."""
+        """Return the definition of stable as text."""
         return f"E_f <= {self.max_formation_energy:g} and E_hull <= {self.max_hull_energy:g} eV/atom"
 
 
 class Probability(StableProbability):
-    """P(E_f <= max_formation_energy and E_hull <= max_hull_energy) of at least `p`, most probable first."""
+    """Promote if P(E_f <= max_formation_energy and E_hull <= max_hull_energy) >= `p`; most probable first."""
 
     kind: Literal["probability"] = Field(default="probability", description="probability")
     p: float = Field(
@@ -79,15 +79,15 @@ class Probability(StableProbability):
         )
 
     def priority(self, prediction: Prediction) -> tuple[float, ...]:
-        """Most probable first."""
+        """Order by probability, highest first."""
         found = self.probability(prediction)
         return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
 
     def describe(self) -> str:
-        """Say in one line which candidates are promoted."""
+        """Return a one-line description of the promoted candidates."""
         return f"P({self.limits()}) >= {self.p:g}"
 
 
 def without_deviation() -> Verdict:
-    """The verdict on a candidate whose prediction has no standard deviation, where the policy assumes none either."""
+    """Return the verdict on a prediction without standard deviation, if the policy assumes none either."""
     return Verdict(False, "the scorer gives no uncertainty for it (an element it has never seen?), and the policy none")

@@ -1,4 +1,4 @@
-"""The policies that a campaign file may name."""
+"""The policies available in a campaign file."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from campaign.policies.thresholds import Thresholds
 
 
 class UnknownPolicyError(ValueError):
-    """No policy has that name, or what an entry point names is none."""
+    """No policy has this name, or an entry point names something else."""
 
 
 POLICIES: Kinds[Policy] = Kinds(
@@ -30,6 +30,6 @@ POLICIES: Kinds[Policy] = Kinds(
 
 
 def make_policy(settings: dict[str, Any]) -> Policy:
-    """Policy from its stored settings; ``kind`` names it, thresholds by default."""
+    """Return the policy of stored settings; ``kind`` names it, by default thresholds."""
     settings = POLICIES.current(settings)
     return POLICIES.class_of(settings.get("kind", "thresholds")).model_validate(settings)

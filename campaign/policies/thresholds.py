@@ -1,4 +1,4 @@
-"""The paper's policy: both predictions at most their thresholds."""
+"""The paper's policy: a threshold for each of the two predicted energies."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from campaign.policies.base import Policy, Prediction, Verdict
 
 
 class Thresholds(Policy):
-    """Promoted where E_f(ML) and E_hull(ML) are both at most their thresholds; defaults: the paper's for ESNet."""
+    """Promote if E_f(ML) and E_hull(ML) are both at most their thresholds; the defaults are the paper's for ESNet."""
 
     kind: Literal["thresholds"] = Field(default="thresholds", description="thresholds")
     max_formation_energy: EnergyPerAtom = Field(
@@ -32,5 +32,5 @@ class Thresholds(Policy):
         return Verdict(all(value <= limit for _, value, limit in comparisons), reason)
 
     def describe(self) -> str:
-        """Say in one line which candidates are promoted."""
+        """Return a one-line description of the promoted candidates."""
         return f"E_f(ML) <= {self.max_formation_energy:g} and E_hull(ML) <= {self.max_hull_energy:g} eV/atom"

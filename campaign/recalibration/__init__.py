@@ -1,1 +1,1 @@
-"""Corrects predictions with a campaign's relaxations: pure arithmetic."""
+"""Correction of predictions with a campaign's relaxations; pure arithmetic."""

@@ -1,4 +1,4 @@
-"""What corrects predictions: offsets of the elements, and the scale of the uncertainty."""
+"""The correction of predictions: offsets of the elements, and the scale of the uncertainty."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,27 @@ import numpy as np
 from campaign.recalibration.offsets import Offsets
 
 LEAST_SCALE = 1e-3
-"""Smallest factor of a standard deviation, or smallest one (eV/atom): of predictions that agree to all digits."""
+"""Smallest factor of a standard deviation, or smallest deviation (eV/atom), for predictions that agree to all
+digits.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A candidate that was predicted and relaxed.
+    """A candidate with a prediction and a relaxation.
 
     Attributes
     ----------
     id
-        Its name, different for each.
+        Unique name.
     fractions
         Atomic fractions by element.
     predicted, calculated
-        Formation energy per atom: the scorer's own, and that of the relaxation, eV/atom.
+        Formation energy of the scorer and of the relaxation, eV/atom.
     uncertainty
-        Standard deviation that the scorer gave, eV/atom; None: none.
+        Standard deviation of the scorer, eV/atom, or None.
     weight
-        How many candidates it stands for: 1 / (share of the audit) for one of the audit sample, else 1.
+        Number of candidates it represents: 1 / (fraction of the audit) for one of the audit sample, otherwise 1.
     """
 
     id: str
@@ -44,21 +46,21 @@ class Sample:
 
     @property
     def deviation(self) -> float:
-        """What its error is measured in: the scorer's standard deviation, eV/atom; 1 eV/atom where it gave none."""
+        """Unit of its error: the scorer's standard deviation, eV/atom, or 1 eV/atom without one."""
         return 1.0 if self.uncertainty is None else max(self.uncertainty, LEAST_SCALE)
 
 
 class Corrected(NamedTuple):
-    """A prediction after its correction: formation energy and standard deviation, eV/atom."""
+    """A corrected prediction: formation energy and standard deviation, eV/atom."""
 
     energy: float
     uncertainty: float | None
 
 
 class Errors(NamedTuple):
-    """How far predictions are from relaxations: mean and median absolute error, eV/atom.
+    """Mean and median absolute error of predictions, eV/atom.
 
-    ``within`` is the share of them within one standard deviation (of 0.68 that should be); None without any.
+    ``within`` is the fraction within one standard deviation (ideally 0.68); None without deviations.
     """
 
     mae: float
@@ -68,24 +70,24 @@ class Errors(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A correction of a scorer's predictions, and the trial of it.
+    """A correction of a scorer's predictions, with its cross-validation.
 
     Attributes
     ----------
     n, n_groups
-        Relaxations that it was made of, and how many parts were formed of them so that none was split: chemical
-        systems, or single candidates where there are few systems.
+        Number of relaxations it was fitted to, and of groups that were not split: chemical systems, or single
+        candidates if there are few systems.
     offsets
-        Of the elements; None: they would not make predictions more accurate, or there was too little.
+        Offsets of the elements; None if they do not improve predictions, or data are insufficient.
     scale
-        Factor of the scorer's standard deviation, or where it gives none the standard deviation itself, eV/atom; None:
-        it stays as the scorer gives it. The doubt about the offsets comes on top of it.
+        Factor of the scorer's standard deviation, or the standard deviation itself, eV/atom, if the scorer gives none;
+        None if unchanged. The uncertainty of the offsets is added to it.
     before, after
-        Errors of the held-out relaxations without and with a correction; None where nothing was tried.
+        Errors of the held-out relaxations without and with correction; None if nothing was tried.
     folds
-        Of each fold: how many were held out, and their mean absolute error without and with offsets, used or not.
+        For each fold, the number held out and their mean absolute error without and with offsets, used or not.
     reason
-        Why it is as it is, in words and numbers.
+        Reason for the result, in words and numbers.
     """
 
     n: int
@@ -103,18 +105,18 @@ class Fit:
         return self.offsets is not None or self.scale is not None
 
     def correct(self, fractions: Mapping[str, float], energy: float, uncertainty: float | None) -> Corrected:
-        """Correct a prediction.
+        """Return a corrected prediction.
 
         Parameters
         ----------
         fractions
             Atomic fractions of the candidate by element.
         energy, uncertainty
-            Formation energy per atom and its standard deviation, as the scorer gives them, eV/atom.
+            The scorer's formation energy and standard deviation, eV/atom.
         """
         shift = 0.0 if self.offsets is None else self.offsets.shift(fractions)
         if uncertainty is None and (self.scale is None or self._has_deviations):
-            return Corrected(energy + shift, None)  # nothing is known, or the scorer says that it cannot tell
+            return Corrected(energy + shift, None)  # no deviation is known, or the scorer states that it cannot tell
         noise = (1.0 if self.scale is None else self.scale) * (1.0 if uncertainty is None else uncertainty)
         doubt = 0.0 if self.offsets is None else self.offsets.variance(fractions)
         return Corrected(energy + shift, float(np.sqrt(noise**2 + doubt)))
@@ -124,7 +126,7 @@ class Fit:
         return self.before is not None and self.before.within is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON types, to be stored."""
+        """Return JSON types for storage."""
         offsets = self.offsets and {
             "elements": list(self.offsets.elements),
             "mean": self.offsets.mean.tolist(),  # eV/atom
@@ -141,7 +143,7 @@ class Fit:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned."""
+        """Create from the result of `to_dict`."""
         offsets = stored["offsets"] and Offsets(
             elements=tuple(stored["offsets"]["elements"]),
             mean=np.array(stored["offsets"]["mean"]),

@@ -1,9 +1,9 @@
 """Offsets of the elements, by scikit-learn's Bayesian ridge regression.
 
-An error that comes from another energy scheme, from other reference energies or from an element that a scorer describes
-badly is, to first order, the same for each atom of that element: ``E_f = E_f(ML) + sum_e x_e d_e`` per atom with the
-atomic fractions ``x_e``. The offsets ``d_e`` have a normal prior about zero; its width and that of the noise
-are found by maximum evidence, so few samples, or samples that show no pattern, give offsets near zero.
+An error due to another energy scheme, other reference energies or an element that a scorer describes badly is, to first
+order, the same for each atom of that element: ``E_f = E_f(ML) + sum_e x_e d_e`` per atom with the atomic fractions
+``x_e``. The offsets ``d_e`` have a normal prior about zero; its width and that of the noise maximise the evidence, so
+few samples, or samples without a pattern, give offsets near zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Degrees of freedom of Student's t, as which errors are taken: a potential that fails badly (a crystal that collapses,
-#: many eV/atom) would else decide the offsets of its elements.
+#: Degrees of freedom of Student's t distribution of the errors; otherwise a potential's complete failure (a collapsed
+#: crystal, many eV/atom) would dominate the offsets of its elements.
 _FREEDOM = 8.0
-#: Gamma priors of the two precisions, worth two samples each of the usual size of both, 0.1 eV/atom: without them the
-#: evidence of ten samples of as many elements may be largest where the offsets explain every error exactly.
+#: Gamma priors of the two precisions, equivalent to two samples each of their usual size, 0.1 eV/atom: otherwise the
+#: evidence of ten samples with as many elements may be largest if the offsets explain every error exactly.
 _PRIORS = {"alpha_1": 1.0, "alpha_2": 0.01, "lambda_1": 1.0, "lambda_2": 0.01}
 _MOST_ROUNDS = 20
 _CONVERGED_EV = 1e-6
-#: Smallest standard deviation of the noise, eV/atom: that of energies which agree to all digits.
+#: Smallest standard deviation of the noise, eV/atom, for energies that agree to all digits.
 _LEAST_NOISE_EV = 1e-6
 
 
@@ -33,13 +33,13 @@ class Offsets:
     Attributes
     ----------
     elements
-        Of k elements, the symbols, sorted.
+        Sorted symbols of the k elements.
     mean
-        (k,) eV/atom.
+        Mean offsets, eV/atom, shape (k,).
     covariance
-        (k, k) eV^2/atom^2.
+        Their covariance, eV^2/atom^2, shape (k, k).
     prior_variance
-        Of an element that no sample had, eV^2/atom^2.
+        Variance for an element without samples, eV^2/atom^2.
     """
 
     elements: tuple[str, ...]
@@ -48,11 +48,11 @@ class Offsets:
     prior_variance: float
 
     def shift(self, fractions: Mapping[str, float]) -> float:
-        """What is added to a formation energy, eV/atom; an element that no sample had adds nothing."""
+        """Return the offset of a formation energy, eV/atom; elements without samples contribute nothing."""
         return float(_row(fractions, self.elements) @ self.mean)
 
     def variance(self, fractions: Mapping[str, float]) -> float:
-        """Variance of that, eV^2/atom^2; largest where an element was never seen."""
+        """Return the variance of the offset, eV^2/atom^2; largest for unseen elements."""
         row = _row(fractions, self.elements)
         unseen = sum(share**2 for symbol, share in fractions.items() if symbol not in self.elements)
         return max(float(row @ self.covariance @ row), 0.0) + unseen * self.prior_variance
@@ -64,31 +64,31 @@ def fit_offsets(fractions: Sequence[Mapping[str, float]], errors: Floats, weight
     Parameters
     ----------
     fractions
-        Atomic fractions by element, of n samples.
+        Atomic fractions by element of n samples.
     errors
-        (n,) calculated minus predicted formation energies, eV/atom.
+        Calculated minus predicted formation energies, eV/atom, shape (n,).
     weights
-        (n,) how many candidates each sample stands for.
+        Number of candidates that each sample represents, shape (n,).
     """
-    # loaded when it is needed: it takes a second
+    # imported on demand: takes a second
     from sklearn.linear_model import BayesianRidge
 
     elements = tuple(sorted({symbol for each in fractions for symbol in each}))
     rows = np.array([_row(each, elements) for each in fractions])
-    # the evidence counts samples: weights whose sum is their effective number, not the number of all candidates
+    # the evidence counts samples, so the weights sum to their effective number, not to the number of all candidates
     base = weights * weights.sum() / np.square(weights).sum()
     robust, previous = np.ones(len(errors)), np.full(len(elements), np.inf)
     for _ in range(_MOST_ROUNDS):
-        # without an intercept: an element that no sample had must have no offset
+        # no intercept, so that an element without samples has no offset
         model = BayesianRidge(fit_intercept=False, max_iter=1000, tol=1e-8, **_PRIORS)
         model.fit(rows, errors, sample_weight=base * robust)
         if np.abs(model.coef_ - previous).max() < _CONVERGED_EV:
             break
         previous = model.coef_
-        # expected square of what is left: an offset that has few samples explains them too well
+        # expected squared residual: an offset with few samples explains them too well
         left = (errors - rows @ model.coef_) ** 2 + np.einsum("ij,jk,ik->i", rows, model.sigma_, rows)
         noise = max(float(np.average(robust * left, weights=base)), _LEAST_NOISE_EV**2)
-        # Student's t as a mixture of normal distributions: how much each sample says, given how far off it is
+        # Student's t as a mixture of normal distributions: the weight of each sample given its residual
         robust = (_FREEDOM + 1.0) / (_FREEDOM + left / noise)
     return Offsets(
         elements=elements, mean=model.coef_, covariance=model.sigma_, prior_variance=1.0 / float(model.lambda_)

@@ -1,4 +1,4 @@
-"""Fits of what corrects predictions, each tried on relaxations that it was not made of.
+"""Fits of the correction of predictions, each validated on relaxations that it was not fitted to.
 
 Pure: the same samples and seed give the same fit, in any order of the samples.
 """
@@ -13,27 +13,26 @@ from campaign.recalibration.fit import LEAST_SCALE, Errors, Fit, Sample
 from campaign.recalibration.offsets import Floats, Offsets, fit_offsets
 
 LEAST_SAMPLES = 10
-"""Relaxations below which nothing is fitted: five folds of two are the least that can be asked."""
+"""Smallest number of relaxations for a fit: five folds of two."""
 _FOLDS = 5
-#: Share of normally distributed values within one standard deviation of their mean.
+#: Fraction of normally distributed values within one standard deviation of their mean.
 _ONE_SIGMA = 0.6827
 
 
 def fit_correction(samples: Sequence[Sample], *, seed: int = 0) -> Fit:
-    """Fit offsets of the elements and the scale of the uncertainty; each is used only where it helps.
+    """Fit offsets of the elements and the scale of the uncertainty; each is used only if it helps.
 
-    Both are tried on folds that they were not fitted to. Offsets are used if the mean absolute error of what was held
-    out is smaller with them by more than the standard error of that gain, chemical systems taken as wholes (the
-    one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984). The scale is used if the
-    share of it within one standard deviation is then nearer to 68 %, or where the scorer gives no standard deviation
-    and offsets are used.
+    Both are cross-validated. Offsets are used if they reduce the mean absolute error of held-out samples by more than
+    the standard error of that gain, with whole chemical systems held out (the one-standard-error rule of Breiman et
+    al., Classification and Regression Trees, 1984). The scale is used if it brings the fraction within one standard
+    deviation closer to 68 %, or if the scorer gives no standard deviation and offsets are used.
 
     Parameters
     ----------
     samples
-        Of different candidates, predicted by one scorer.
+        Samples of distinct candidates, predicted by one scorer.
     seed
-        Of the folds.
+        Seed of the folds.
     """
     known = sorted(samples, key=lambda sample: sample.id)
     groups = _groups(known)
@@ -45,16 +44,16 @@ def fit_correction(samples: Sequence[Sample], *, seed: int = 0) -> Fit:
 
 
 def _groups(samples: Sequence[Sample]) -> list[str]:
-    """What is never split between folds: chemical systems where there are enough of them, else candidates."""
+    """Return the groups never split between folds: chemical systems if there are enough, otherwise candidates."""
     systems = [sample.group for sample in samples]
     return systems if len(set(systems)) >= _FOLDS else [sample.id for sample in samples]
 
 
 class _Trial:
-    """Samples, and what was predicted of each by fits that it was left out of."""
+    """Samples, with predictions of each by fits that it was left out of."""
 
     def __init__(self, samples: Sequence[Sample], groups: Sequence[str], seed: int) -> None:
-        # loaded when it is needed: it takes a second
+        # imported on demand: takes a second
         from sklearn.model_selection import GroupKFold
 
         self.fractions = [sample.fractions for sample in samples]
@@ -75,13 +74,13 @@ class _Trial:
         return fit_offsets([self.fractions[place] for place in places], self.errors[places], self.weights[places])
 
     def fit(self, empty: Fit) -> Fit:
-        """Fit to all samples what helps with those that are left out."""
+        """Fit to all samples the parts that help with held-out ones."""
         everywhere = np.arange(len(self.errors))
         with_offsets = self._is_gain(np.abs(self.errors) - np.abs(self.errors - self.shifts))
         left = self.errors - self.shifts if with_offsets else self.errors
         doubt = self.variances if with_offsets else np.zeros(len(self.errors))
         has_deviations = bool(self.stated.any())
-        # a scorer that gives deviations for some says that of the others it cannot tell
+        # a scorer that gives deviations for some cannot tell for the others
         used = self.stated if has_deviations else np.ones(len(self.errors), dtype=bool)
         within = self._within(left, self.deviations**2 + doubt, used) if has_deviations else None
         scaled = self._scaled(left, doubt, used)
@@ -101,20 +100,22 @@ class _Trial:
         return replace(fit, reason=_reason(fit, tried))
 
     def _is_gain(self, gains: Floats) -> bool:
-        """Whether the mean of these is above 0 by more than its standard error; what is in one group may be alike."""
+        """Whether the mean gain exceeds its standard error, allowing for correlation within groups."""
         mean = float(np.average(gains, weights=self.weights))
         of_groups = np.bincount(self.groups, weights=self.weights * (gains - mean))
         return mean > float(np.sqrt(np.sum(of_groups**2))) / float(np.sum(self.weights))
 
     def _scaled(self, left: Floats, doubt: Floats, used: Any) -> Floats:
-        """Variances of what is held out, by the scale of the others."""
+        """Return the variances of held-out samples with the scale fitted to the others."""
         found = np.ones(len(left))
         for train, test in self.folds:
             found[test] = (self._scale(left, doubt, used, train) * self.deviations[test]) ** 2 + doubt[test]
         return found
 
     def _scale(self, left: Floats, doubt: Floats, used: Any, places: Any) -> float:
-        """Scale for which 68 % of these errors are within one standard deviation: few that are far off do not count."""
+        """Return the scale that puts 68 % of these errors within one standard deviation, which is robust to
+        outliers.
+        """
         chosen = places[used[places]]
         if not len(chosen):
             return 1.0
@@ -139,7 +140,7 @@ class _Trial:
 
 
 def _reason(fit: Fit, tried: Errors) -> str:
-    """Say which correction is used and why, with the errors of the held-out relaxations."""
+    """Return which correction is used and why, with the errors of the held-out relaxations."""
     before, after = fit.before, fit.after
     if before is None or after is None:
         return fit.reason

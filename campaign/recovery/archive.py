@@ -1,4 +1,4 @@
-"""A campaign put away: hidden from lists, its fireworks from workers. Nothing is lost."""
+"""Archive a campaign: hide it from lists and its fireworks from workers. Nothing is lost."""
 
 from campaign.recovery.at_work import refuse_at_work
 from campaign.store.campaigns import OpenCampaign
@@ -7,18 +7,18 @@ from campaign.store.lifecycle.waiting_fireworks import archive_waiting
 
 
 def archive(campaign: OpenCampaign) -> tuple[bool, int]:
-    """Archive a campaign; called again after it was cut short, it does the rest.
+    """Archive a campaign; a repeated call completes an interrupted one.
 
     Returns
     -------
     bool, int
-        Whether it was not archived before, and how many of its fireworks are archived now.
+        Whether it was newly archived, and the number of archived fireworks.
 
     Raises
     ------
     CampaignAtWorkError
-        If something of it runs.
+        If any of its work is running.
     """
     refuse_at_work(campaign.launchpad, campaign.name, to="archived")
-    # marked first: what a worker takes meanwhile goes back to where it came from
+    # marked first, so that a firework that a worker takes meanwhile is put back
     return write_archived(campaign), archive_waiting(campaign)

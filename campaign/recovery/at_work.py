@@ -1,4 +1,4 @@
-"""What of a campaign runs just now, or waits in a batch queue, and where."""
+"""Work of a campaign that is running or waiting in a batch queue, and where."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ _NAMED = 5
 
 
 class CampaignAtWorkError(UserError, RuntimeError):
-    """Part of a campaign is still running that must finish first; the message names it."""
+    """Part of a campaign is running and must finish first; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtWork:
-    """A firework that runs, or waits in a batch queue.
+    """A firework that is running or waiting in a batch queue.
 
     Attributes
     ----------
     queued
         Whether it waits in a queue.
     known
-        Whether it is known to run or to wait; else this cannot be known here.
+        Whether it is known to run or wait; otherwise this cannot be determined here.
     job
-        Its batch job; None outside any.
+        Its batch job, or None.
     process
-        The process that runs it (`launchers.workers.process_identity`); None where it has not said so.
+        The process that runs it (`launchers.workers.process_identity`); None if unknown.
     of_run
-        Whether that is a worker of `campaign run`.
+        Whether this is a worker of `campaign run`.
     """
 
     fw_id: int
@@ -60,7 +60,7 @@ class AtWork:
 
 
 def find_at_work(launchpad: LaunchPad, name: str) -> list[AtWork]:
-    """Find the work of a campaign that runs or waits in a queue, without work known to be gone."""
+    """Return the running or queued work of a campaign, without work known to be gone."""
     running = fireworks_marked_running(launchpad, name, _FIELDS)
     reserved = fireworks_in_state(launchpad, name, "RESERVED", _FIELDS)
     launches = latest_launches(launchpad, [*running, *reserved])
@@ -96,24 +96,24 @@ def _at_work(firework: Mapping[str, Any], launch: Mapping[str, Any] | None, *, q
 
 
 def format_at_work(found: Iterable[AtWork]) -> str:
-    """Name the running work, only the first few items."""
+    """Return a text naming the first few items of running work."""
     every = list(found)
     more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
     return ", ".join(map(str, every[:_NAMED])) + more
 
 
 def refuse_at_work(launchpad: LaunchPad, name: str, *, to: str) -> None:
-    """Refuse what may be done only while nothing of a campaign runs.
+    """Refuse an action that requires that nothing of a campaign runs.
 
     Parameters
     ----------
     to
-        What is refused: ``deleted``, ``archived``.
+        The action: ``deleted`` or ``archived``.
 
     Raises
     ------
     CampaignAtWorkError
-        Naming the running work, and how to stop it.
+        Names the running work, and how to stop it.
     """
     found = find_at_work(launchpad, name)
     if not found:

@@ -1,4 +1,4 @@
-"""A campaign deleted for good. It may be killed at any point: called again, it completes the deletion."""
+"""Permanent deletion of a campaign; a killed deletion is completed by the next call."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _CHUNK = 1000
 
 @dataclass
 class Deleted:
-    """What was deleted, by kind, and which launch folders were left, with the reason."""
+    """Number deleted by kind, and the launch folders that were left, with the reason."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     folders_left: list[str] = field(default_factory=list)
@@ -34,23 +34,22 @@ def delete_campaign(
     files: bool,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Deleted:
-    """Delete a campaign: fireworks, candidates, references, ledger, steps, and models and references sets of its own.
+    """Delete a campaign: fireworks, candidates, references, ledger, steps, and its own models and reference sets.
 
     Parameters
     ----------
     outputs, features, files
         Whether its outputs in the JobStore, its stored DOS and its launch folders on this machine are deleted too.
-        What was asked for when the deletion began holds for the rest of it. Outputs reused by another campaign are
-        kept.
+        The first call determines this for the whole deletion. Outputs reused by another campaign are kept.
     on_progress
-        Called with what is deleted next.
+        Called with the name of what is deleted next.
 
     Raises
     ------
     UnknownCampaignError
         If there is none of that name.
     CampaignAtWorkError
-        If something of it runs; nothing is deleted then.
+        If any of its work is running; nothing is deleted then.
     """
     found = deletion.read_for_deletion(store, name)
     is_begun = found.get("state") == CampaignState.DELETING
@@ -59,7 +58,7 @@ def delete_campaign(
         migrate(store, name)
     chosen = deletion.mark_deleting(store, name, outputs=outputs, features=features, files=files)
     try:
-        # work taken by a worker meanwhile; anything taken from now on stops when it reads the campaign
+        # work taken by a worker meanwhile; anything taken later stops when it reads the campaign
         refuse_at_work(launchpad, name, to="deleted")
     except CampaignAtWorkError:
         if not is_begun:
@@ -89,7 +88,7 @@ def delete_campaign(
 def _delete_outputs(store: CampaignStore, name: str) -> int:
     deleted = 0
     for chunk in in_chunks(_own_outputs(store, name), _CHUNK):
-        # asked each time: another campaign may have found a calculation just before this one was marked
+        # queried each time: another campaign may have reused a calculation just before this one was marked
         kept = {uuid for each in deletion.taken_over(store, name) for uuid in _uuids(each, each.latest)}
         deleted += deletion.delete_outputs(store, [uuid for uuid in chunk if uuid not in kept])
     return deleted

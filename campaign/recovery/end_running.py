@@ -1,4 +1,4 @@
-"""Stops the running work of a stopped campaign: its batch jobs by their scheduler, its processes on this machine."""
+"""Stop the running work of a stopped campaign: batch jobs by their scheduler, processes on this machine."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from launchers.workers.process_identity import is_alive
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-#: `campaign run` looks every second, and gives its workers ten to end.
+#: `campaign run` checks every second, and gives its workers ten seconds to end.
 _OF_RUN_S = 20.0
 
 
@@ -30,11 +30,11 @@ class Ended:
     Attributes
     ----------
     jobs
-        Ids of batch jobs that were cancelled.
+        Ids of cancelled batch jobs.
     processes
-        How many processes of this machine ended, or were ended.
+        Number of processes on this machine that ended or were ended.
     left
-        What still runs, with the reason where there is one.
+        Work still running, with the reason if known.
     """
 
     jobs: list[str] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Ended:
 
 
 def end_running(campaign: OpenCampaign, *, wait_s: float) -> Ended:
-    """End what of a stopped campaign runs or is queued, and let it wait for `campaign resume`; no try is counted.
+    """End the running and queued work of a stopped campaign until `campaign resume`; this counts as no try.
 
     Parameters
     ----------
     wait_s
-        How long jobs and processes are waited for: a scheduler gives them some time to end.
+        Time to wait for jobs and processes, since a scheduler gives them some time to end, in s.
     """
     end_what_runs(campaign)
     done = Ended()
@@ -86,7 +86,7 @@ def _key(process: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _cancel(campaign: OpenCampaign, at_work: Iterable[AtWork], asked: set[Job], done: Ended) -> dict[int, str]:
-    """Cancel the jobs of these fireworks, once each; return why some were not, by firework."""
+    """Cancel the jobs of these fireworks, once each; return why some were not cancelled, by firework."""
     by_job: dict[Job, list[int]] = {}
     for each in at_work:
         if each.job is not None:
@@ -109,16 +109,16 @@ def _cancel(campaign: OpenCampaign, at_work: Iterable[AtWork], asked: set[Job], 
 
 
 def end_process(process: Mapping[str, Any]) -> str | None:
-    """Kill a process of this machine and everything that it has started; return why that cannot be done.
+    """Kill a process on this machine with all its children; return why that is impossible, or None.
 
-    Killed, it has no time to call what it computes failed: the campaign's own recovery closes its ledger.
+    A killed process cannot record its calculation as failed; the campaign's recovery closes its ledger entry.
     """
     if is_alive(process) is None:
         return f"it runs on {process['host']}; end it there"
     try:
         found = psutil.Process(process["pid"])
         children = found.children(recursive=True)
-        if not is_alive(process):  # its id may be another's by now
+        if not is_alive(process):  # its id may belong to another process by now
             return None
         for each in (found, *children):
             try:

@@ -1,7 +1,7 @@
-"""Changes of a firework's state, each under its workflow's lock and only if it still is as it was seen.
+"""Changes of a firework's state, under its workflow's lock and only if it has not changed since it was read.
 
-FireWorks' own functions (`LaunchPad.rerun_fw`, `mark_fizzled`, `cancel_reservation`) look before they take the lock:
-of two callers the second would reset a firework that a worker has taken meanwhile.
+FireWorks' own functions (`LaunchPad.rerun_fw`, `mark_fizzled`, `cancel_reservation`) check before they take the lock,
+so that the second of two callers would reset a firework that a worker has taken meanwhile.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,14 +35,14 @@ def run_again(
     Parameters
     ----------
     fw_id, state, launches
-        The firework as it was seen.
+        The firework as it was read.
     queue
-        What its next job requests from the queue in addition (``_queueadapter``).
+        Additional resources for its next job (``_queueadapter``).
 
     Returns
     -------
     bool
-        False if another process was faster.
+        False if another process came first.
     """
     with WFLock(launchpad, fw_id):
         if not is_as_seen(launchpad, fw_id, state=state, launches=launches):
@@ -53,8 +53,8 @@ def run_again(
         held = {other: kept for other, kept in workflow.fw_states.items() if kept in _HELD}
         updated = workflow.rerun_fw(fw_id)
         if held:
-            # `lpad pause_wflows` cannot pause what is running: its owner nevertheless meant to pause it, and a job that
-            # is cancelled then must not be restarted
+            # `lpad pause_wflows` cannot pause running work, but its user meant to, so a job that is then cancelled must
+            # not be restarted
             for other, kept in {fw_id: next(iter(held.values())), **held}.items():
                 workflow.id_fw[other].state = workflow.fw_states[other] = kept
         launchpad._update_wf(workflow, {*updated, *held})
@@ -62,15 +62,15 @@ def run_again(
 
 
 def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int], directory: str | None) -> bool:
-    """Give a running firework back to its reservation: its job waits in the queue again.
+    """Return a running firework to its reservation, since its job waits in the queue again.
 
-    Ready, it would get a second job. The job that was put back takes its firework by its id, reserved or ready.
+    A ready firework would get a second job. The requeued job takes its firework by id, reserved or ready.
 
     Parameters
     ----------
     directory
-        Where its scheduler says that the job was submitted. The process may have run elsewhere (its folder was renamed
-        or deleted), and a reservation is told from one of another cluster by its folder.
+        Folder in which the job was submitted, from its scheduler. The process may have run elsewhere (its folder was
+        renamed or deleted), and the folder distinguishes a reservation from one of another cluster.
     """
     reserved = [entry for entry in launch_history(launchpad, launches[-1]) if entry.get("reservation_id")]
     change = partial(reserve_launch, launchpad, fw_id, launches[-1], history=reserved, directory=directory)
@@ -80,7 +80,7 @@ def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int], 
 def end(
     launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], as_state: str, reason: str | None = None
 ) -> bool:
-    """End a firework's latest launch as FIZZLED or COMPLETED; what follows it becomes ready."""
+    """End a firework's latest launch as FIZZLED or COMPLETED; its children become ready."""
     changes: dict[str, Any] = {"state": as_state, "time_end": datetime.now(UTC).isoformat()}
     if as_state == "COMPLETED":
         changes["action"] = FWAction().to_dict()
@@ -92,9 +92,9 @@ def end(
 
 
 def complete_unlaunched(launchpad: LaunchPad, fw_id: int, *, directory: str, note: str) -> bool:
-    """Complete a firework that waits or is ready, because its work was done elsewhere; False if it was taken.
+    """Complete a waiting or ready firework whose work was done elsewhere; return False if it was taken.
 
-    One that waits for another shows COMPLETED when that one has ended.
+    One that waits for another is shown as COMPLETED once that one has ended.
     """
     with WFLock(launchpad, fw_id):
         completed = add_completed_launch(launchpad, fw_id, directory=directory, note=note)
@@ -102,7 +102,9 @@ def complete_unlaunched(launchpad: LaunchPad, fw_id: int, *, directory: str, not
 
 
 def defuse_recorder(launchpad: LaunchPad, fw_id: int) -> bool:
-    """Defuse a recording firework that waits for a defused one and has nothing to record; False if it does not wait."""
+    """Defuse a recording firework that waits for a defused one and has nothing to record; return False if it does not
+    wait.
+    """
     with WFLock(launchpad, fw_id):
         changed = bool(behind_defused(launchpad, [fw_id])) and defuse_waiting(launchpad, fw_id)
     if changed:
@@ -116,5 +118,5 @@ def _change_launch(
     with WFLock(launchpad, fw_id):
         changed = is_as_seen(launchpad, fw_id, state=state, launches=launches) and change()
     if changed:
-        refresh_workflow(launchpad, fw_id)  # it takes the lock itself
+        refresh_workflow(launchpad, fw_id)  # takes the lock itself
     return changed

@@ -1,7 +1,7 @@
-"""Launch folders of a campaign that is deleted: found by what FireWorks wrote into them, and removed.
+"""Launch folders of a deleted campaign: identified by the files that FireWorks wrote into them, and removed.
 
-A folder is removed only where FireWorks made it for one launch of this very campaign: it has FireWorks' name
-(``launcher_...``), and the firework in its FW.json belongs to the campaign. No link is followed.
+A folder is only removed if FireWorks made it for a launch of this campaign: it has FireWorks' name (``launcher_...``),
+and the firework in its FW.json belongs to the campaign. Links are not followed.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _LAUNCHER = re.compile(r"launcher_[\d\-]+")
-#: What `campaign run` writes into the folder of its launch folders (`launchers.workers.local`).
+#: Files that `campaign run` writes into the folder of its launch folders (`launchers.workers.local`).
 _OF_RUN = re.compile(r"worker-\d+-\d+\.log|ray-token|ray-dashboard")
 _BLOCK = re.compile(r"block_[\d\-]+")
 
@@ -28,12 +28,12 @@ def remove_launch_folders(places: Iterable[str], campaign: str) -> tuple[int, li
     Parameters
     ----------
     places
-        Where something of it was launched.
+        Folders of its launches.
 
     Returns
     -------
     int, list of str
-        How many were removed, and what was left, with the reason.
+        Number removed, and the folders left, with the reason.
     """
     removed, left = 0, []
     parents: set[Path] = set()
@@ -56,12 +56,12 @@ def remove_launch_folders(places: Iterable[str], campaign: str) -> tuple[int, li
 
 
 def _launch_folder(place: Path) -> Path:
-    """The folder that FireWorks made for a launch: the place itself, or the one that holds it."""
+    """Return the folder that FireWorks made for a launch: the given one or a parent."""
     return next((folder for folder in (place, *place.parents) if _LAUNCHER.fullmatch(folder.name)), place)
 
 
 def _why_not(folder: Path, campaign: str) -> str | None:
-    """Why a folder is not removed; None: it is the campaign's own."""
+    """Return why a folder is not removed; None if it belongs to the campaign."""
     if not _LAUNCHER.fullmatch(folder.name):
         return "others may work there: it was not made for one launch (launcher_...)"
     if folder.is_symlink() or folder.resolve() != folder:
@@ -73,7 +73,7 @@ def _why_not(folder: Path, campaign: str) -> str | None:
 
 
 def _owner(folder: Path) -> str | None:
-    """The campaign of the firework that FireWorks wrote into a launch folder; None where it wrote none."""
+    """Return the campaign of the firework described in a launch folder, or None."""
     for name in ("FW.json", "FW.json.gz"):
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError, zlib.error):
             content = (folder / name).read_bytes()
@@ -85,7 +85,7 @@ def _owner(folder: Path) -> str | None:
 
 
 def _remove_parent(parent: Path, campaign: str) -> list[str]:
-    """Remove the folder of a `campaign run`, or a block of `qlaunch`, of which nothing but its own files is left."""
+    """Remove the folder of a `campaign run`, or a block of `qlaunch`, that contains only its own files."""
     is_of_run = parent.name == campaign
     if not is_of_run and not _BLOCK.fullmatch(parent.name):
         return []

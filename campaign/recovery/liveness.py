@@ -1,4 +1,4 @@
-"""Where fireworks run, and whether they still do: their processes on this machine, else their jobs' scheduler."""
+"""Location and liveness of running fireworks, from processes on this machine or their jobs' scheduler."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ from launchers.scheduler.jobs import Job, job_states
 
 logger = logging.getLogger(__name__)
 
-#: Clocks of compute nodes and of the controller may differ by so much.
+#: Clock difference between compute nodes and the controller.
 _CLOCK_SKEW = timedelta(seconds=60)
-#: Ways a job can end that the ledger records as the cause; a process whose job continued without it was killed.
+#: Ends of a job recorded as the cause in the ledger; a process that its job outlived was killed.
 _CAUSES = ("cancelled", "timeout", "out_of_memory", "node_fail", "preempted")
 
 
@@ -28,7 +28,7 @@ class Liveness:
     alive
         Whether it runs; None if unknown.
     cause
-        Why a process that is gone ended, as far as its scheduler says (`cause_of`, ``requeued``), else ``killed``.
+        Why its process ended, from its scheduler (`cause_of`, ``requeued``) or otherwise ``killed``.
     job
         The batch job of the process.
     job_state
@@ -42,7 +42,7 @@ class Liveness:
 
 
 def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job | None:
-    """The job of a firework's latest launch: what its process said, else the reservation's."""
+    """Return the job of a firework's latest launch: as stated by its process, otherwise that of the reservation."""
     said = announced(firework) if firework["launches"] else None
     if said is not None:
         if "job_id" not in said:
@@ -68,18 +68,18 @@ def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job
 
 
 def jobs_of(fireworks: Iterable[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]) -> dict[int, Job]:
-    """Jobs of those fireworks that have one, by ``fw_id``."""
+    """Return the jobs of the fireworks that have one, by ``fw_id``."""
     found = {firework["fw_id"]: job_of(firework, launches.get(firework["fw_id"])) for firework in fireworks}
     return {fw_id: job for fw_id, job in found.items() if job is not None}
 
 
 def cause_of(said: JobState, *, otherwise: str) -> str:
-    """The outcome of a job, in the ledger's terms."""
+    """Return the outcome of a job in the ledger's terms."""
     return said.ending if said.ending in _CAUSES else otherwise
 
 
 def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
-    """Job id that `qlaunch -r` wrote into a launch."""
+    """Return the job id that `qlaunch -r` wrote into a launch."""
     for entry in reversed((launch or {}).get("state_history") or []):
         if entry.get("reservation_id"):
             return str(entry["reservation_id"])
@@ -96,7 +96,7 @@ def _reserved_on(launch: Mapping[str, Any]) -> datetime | None:
 def liveness_of(
     fireworks: Sequence[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, Liveness]:
-    """Find out for many running fireworks together whether their processes still run.
+    """Determine for many running fireworks whether their processes still run.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def liveness_of(
     Returns
     -------
     dict
-        By ``fw_id``.
+        Result by ``fw_id``.
     """
     here = {found["fw_id"]: is_running_here(found, launches.get(found["fw_id"])) for found in fireworks}
     jobs = jobs_of((found for found in fireworks if here[found["fw_id"]] is not True), launches)
@@ -126,12 +126,12 @@ def liveness_of(
 def _conclude(
     here: bool | None, job: Job | None, said: JobState | None, launch: Mapping[str, Any] | None
 ) -> tuple[bool | None, str | None]:
-    """Whether a process is there, and if it is not, why."""
+    """Return whether a process exists and, if not, why it ended."""
     unheard = here, "killed" if here is False else None
     if here is True or job is None or said is None:
         return unheard
     if said.is_ending:
-        # how the job ends is known in a moment, and whether it needs more time depends on it
+        # how the job ends will be known shortly, and determines whether it needs more time
         return None, None
     if _was_put_back(job, said):
         return False, "requeued"
@@ -143,7 +143,7 @@ def _conclude(
 
 
 def _was_put_back(job: Job, said: JobState) -> bool:
-    """Whether the scheduler has put a job back into its queue since the process began."""
+    """Whether the scheduler has requeued a job since the process started."""
     if job.began is None or said.phase == "ended":
         return False
     if said.phase == "pending":
@@ -154,5 +154,5 @@ def _was_put_back(job: Job, said: JobState) -> bool:
 
 
 def _ended_after(job: Job, said: JobState) -> bool:
-    """Whether this run of a job has ended: the scheduler's record may be of an earlier one."""
+    """Whether this run of a job has ended; the scheduler's record may be of an earlier run."""
     return job.began is None or said.ended is None or said.ended >= job.began - timedelta(seconds=5)

@@ -21,7 +21,7 @@ _FIELDS += ["spec._allow_fizzled_parents"]
 
 
 def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *, dry_run: bool) -> None:
-    """Repair running fireworks whose process is gone; one that loses it every time is marked as fizzled."""
+    """Repair running fireworks whose process is gone; those that repeatedly lose it are marked as fizzled."""
     running = fireworks_marked_running(campaign.launchpad, campaign.name, _FIELDS)
     launches = latest_launches(campaign.launchpad, running)
     found = liveness_of(running, launches)
@@ -33,7 +33,7 @@ def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *,
         if where.alive is not False:
             continue
         if launch is not None and launch["state"] != "RUNNING":
-            # it had finished, and its process died before the firework was updated
+            # it finished, and its process died before the firework was updated
             if not dry_run:
                 refresh_workflow(campaign.launchpad, fw_id)
             continue
@@ -61,7 +61,7 @@ def _repair(
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
     elif is_recorded(campaign.store, firework):
-        # its process was killed between recording the failure and telling FireWorks: another run would be one too many
+        # its process was killed between recording the failure and updating FireWorks: it must not run again
         kind, done.why[fw_id] = done.completed, "its failure is recorded"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     elif where.cause == "requeued" and where.job is not None and reservation_id(launch) == where.job.job_id:
@@ -85,9 +85,9 @@ def _repair(
         kind = done.lost
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     if not changed:
-        return  # another process was faster
+        return  # another process came first
     if not dry_run:
-        # only the process that changed it writes the ledger: others must not count it twice
+        # only the process that changed it writes the ledger, so that it is counted once
         close_open_attempt(
             campaign.store, firework, campaign=campaign.name, outcome=outcome, launch=launch, facts=facts
         )
@@ -95,7 +95,7 @@ def _repair(
 
 
 def _note_on_document(store: CampaignStore, firework: Mapping[str, Any], queue: Mapping[str, str]) -> None:
-    """Let a later workflow of the same calculation ask for as much."""
+    """Store the resources for later workflows of the same calculation."""
     spec = firework["spec"]
     stage = STAGES.get(spec.get("stage") or "")
     if stage is not None and spec.get("document") is not None:

@@ -18,7 +18,9 @@ _CHUNK = 5000
 
 
 def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
-    """Whether a calculation's firework (``fw_id``, ``spec``) has left all results, and is its document's current."""
+    """Whether a calculation's firework (``fw_id``, ``spec``) has left all results and is still its document's
+    firework.
+    """
     if (of_what := _calculation_of(firework)) is None:
         return False
     document_id, stage = of_what
@@ -27,7 +29,7 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
 
 
 def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
-    """Whether what became of a calculation's firework (``fw_id``, ``spec``) is recorded, failures too."""
+    """Whether the outcome of a calculation's firework (``fw_id``, ``spec``) is recorded, including failures."""
     if (of_what := _calculation_of(firework)) is None:
         return False
     document_id, stage = of_what
@@ -43,7 +45,7 @@ def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
 
 
 def _calculation_of(firework: Mapping[str, Any]) -> tuple[str, Stage] | None:
-    """Document and stage that a firework computes; None where it computes none, or records."""
+    """Return document and stage computed by a firework; None if it computes none, or is a recording one."""
     spec = firework.get("spec") or {}
     document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
     if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
@@ -52,7 +54,7 @@ def _calculation_of(firework: Mapping[str, Any]) -> tuple[str, Stage] | None:
 
 
 def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
-    """Record calculations whose recording firework is gone or over without having recorded; return their fireworks."""
+    """Record calculations whose recording firework is gone or ended without recording; return their fireworks."""
     recorded = []
     for stage, document in _unattended(campaign):
         facts = document[stage.fields]

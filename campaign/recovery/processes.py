@@ -1,4 +1,4 @@
-"""Records which process runs a firework, so that a killed one can be distinguished from a running one."""
+"""Record which process runs a firework, so that a killed one can be distinguished from a running one."""
 
 import socket
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ _SILENT = timedelta(seconds=60)
 
 
 class LaunchIsTakenError(RuntimeError):
-    """Another process is at work on this very launch."""
+    """Another process is working on this launch."""
 
 
 def announce_process(launchpad: LaunchPad, fw_id: int) -> None:
-    """Write this process, and the batch job it runs in, into its firework, together with the launch that it is.
+    """Write this process, its batch job and its launch into its firework.
 
     Raises
     ------
     LaunchIsTakenError
-        Two jobs that name one firework (``rlaunch singleshot --fw_id``: a job that its scheduler put back, and one
-        that was submitted meanwhile) may both get it from FireWorks. Who says so first keeps it.
+        If another process was first: two jobs for one firework (``rlaunch singleshot --fw_id``: a requeued job, and one
+        submitted meanwhile) may both get it from FireWorks.
     """
     firework = read_firework(launchpad, fw_id, ["launches"])
     if firework is None or not firework["launches"]:
@@ -37,7 +37,7 @@ def announce_process(launchpad: LaunchPad, fw_id: int) -> None:
 
 
 def announced(firework: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the process of a firework's latest launch has said of itself; an earlier launch's word does not count."""
+    """Return the process that announced itself for a firework's latest launch, or None."""
     said = (firework.get("spec") or {}).get("worker")
     return said if said is not None and said["launch"] == firework["launches"][-1] else None
 
@@ -55,7 +55,7 @@ def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | Non
     Returns
     -------
     bool or None
-        None where it cannot be told: it runs on another host, or has not identified itself yet.
+        None if unknown: it runs on another host, or has not identified itself yet.
     """
     if not firework["launches"]:
         return None
@@ -64,11 +64,11 @@ def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | Non
     if process is not None:
         return is_alive(dict(process))
     if launch is not None and launch.get("host") == socket.gethostname() and is_silent(launch):
-        # a process of this host identifies itself immediately; one that has not was killed before it could
+        # a process on this host identifies itself immediately; one that has not was killed before
         return False
     return None
 
 
 def is_silent(launch: Mapping[str, Any]) -> bool:
-    """Whether a launch began so long ago that its process should have said who it is."""
+    """Whether a launch started so long ago that its process should have identified itself."""
     return datetime.now(UTC) - datetime.fromisoformat(launch["time_start"]) > _SILENT

@@ -1,9 +1,8 @@
-"""Makes FireWorks, processes, the scheduler and the store agree. Idempotent, and safe to call simultaneously.
+"""Make FireWorks, processes, the scheduler and the store agree. Idempotent, and safe to call at the same time.
 
-A process or a job that was killed reports nothing: FireWorks shows its firework as RUNNING for ever. Each kind of
-repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `recording`, `orphaned_results`. A missing
-answer means unknown, never finished (`liveness`). What a person did on purpose is named and left alone
-(`removed_workflows`).
+A killed process or job reports nothing, so FireWorks shows its firework as RUNNING forever. Each kind of repair has its
+own module: `lost_runs`, `reservations`, `stuck_workflows`, `recording`, `orphaned_results`. A missing answer means
+unknown, never finished (`liveness`). Deliberate changes by a person are listed and left alone (`removed_workflows`).
 """
 
 import logging
@@ -29,9 +28,9 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     Parameters
     ----------
     outcome
-        The ledger's outcome of attempts that ended unnoticed: ``lost``, or ``stopped`` where the user stopped them.
+        Outcome for attempts that ended unnoticed: ``lost``, or ``stopped`` if stopped by the user.
     dry_run
-        Change nothing, but return what would be changed.
+        Whether to only return what would be changed.
     """
     campaign = campaign.refresh()
     tries = campaign.spec.retries.max_retries
@@ -49,7 +48,7 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     if not dry_run:
         advance(campaign)
         if campaign.stop_kind != "failures":
-            pause_again(campaign)  # repaired fireworks are ready, but a person wants nothing to start
+            pause_again(campaign)  # repaired fireworks are ready, but nothing must start
         for line in done.lines():
             logger.info("campaign %s: %s", campaign.name, line)
     return done

@@ -1,4 +1,4 @@
-"""What a reconciliation has repaired, or would repair."""
+"""Report of what a reconciliation has repaired, or would repair."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,22 +21,22 @@ _KINDS = {
 
 @dataclass
 class ReconcileReport:
-    """Firework ids by what was repaired.
+    """Firework ids by kind of repair.
 
     Attributes
     ----------
     lost, requeued, half_checked_out, unreserved, completed, recorded, retried, refreshed, defused, unlocked
-        What was changed, see `_KINDS`.
+        Fireworks changed, see `_KINDS`.
     delayed
-        Steps that fizzled, and run again after a pause.
+        Fizzled steps, to be run again after a pause.
     unknown
-        Running or reserved elsewhere, and their scheduler says nothing of their job: left alone.
+        Running or reserved elsewhere, with a job unknown to the scheduler; left alone.
     unanswered
-        Those of the unknown that were reserved from this host, some time ago: their jobs' ids.
+        Job ids of unknown ones reserved from this host some time ago.
     removed
-        What waits for a workflow that was deleted, archived or defused, in words: left alone.
+        Descriptions of work whose workflow was deleted, archived or defused; left alone.
     why
-        What is known of the cause, by firework id.
+        Known causes by firework id.
     dry_run
         Whether nothing was changed.
     """
@@ -63,12 +63,12 @@ class ReconcileReport:
         return bool(self.delayed) or any(getattr(self, kind) for kind in _KINDS)
 
     def by_kind(self) -> Iterator[tuple[str, list[int]]]:
-        """Yield each kind of repair in words, with the ids of its fireworks."""
+        """Yield each kind of repair as text, with the ids of its fireworks."""
         for kind, what in _KINDS.items():
             yield what, getattr(self, kind)
 
     def lines(self) -> Iterator[str]:
-        """Say what was done, or would be, a line for each kind."""
+        """Yield a line for each kind of repair done or to be done."""
         would = "would be repaired: " if self.dry_run else ""
         yield from (f"{would}{finding}" for finding in self.findings())
         if self.delayed:
@@ -76,14 +76,14 @@ class ReconcileReport:
             yield f"{format_count(len(self.delayed), 'firework')} fizzled, to be run again after a pause: {named}"
 
     def findings(self) -> Iterator[str]:
-        """Say what was found, a line for each kind."""
+        """Yield a line for each kind of finding."""
         for what, ids in self.by_kind():
             if ids:
                 named = [f"{fw_id} ({self.why[fw_id]})" if fw_id in self.why else str(fw_id) for fw_id in ids]
                 yield f"{format_count(len(ids), 'firework')} {what}: {', '.join(named)}"
 
     def unknown_line(self) -> str | None:
-        """Say what was left unchanged for lack of an answer; None: nothing was."""
+        """Return a line on fireworks left unchanged for lack of an answer, or None."""
         if not self.unknown:
             return None
         return (

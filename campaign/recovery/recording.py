@@ -1,8 +1,8 @@
-"""Records the outcome of a calculation where it was computed or by the process that finds it, without a queue job.
+"""Record the outcome of a calculation in the process that computed or found it, without a queue job.
 
-The firework that records stays the fallback. It is completed without a launch of its own once its work is done here;
-where this process is killed before that, it becomes ready (category `RECORD_CATEGORY`), and a worker or
-`record_waiting` does it. Recording twice records once (`campaign.steps.record`).
+The recording firework is the fallback. It is completed without a launch once its work is done here; if this process is
+killed before that, it becomes ready (category `RECORD_CATEGORY`) for a worker or `record_waiting`. Recording twice
+records once (`campaign.steps.record`).
 """
 
 import logging
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 def record_and_advance(
     campaign: OpenCampaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
-    """Write the outcome of a calculation, see `campaign.steps.record`; then submit all work that is due."""
+    """Record the outcome of a calculation, see `campaign.steps.record`, then submit all work that is due."""
     record_calculation(campaign, database, document_id=document_id, stage=stage, fw_id=fw_id)
-    # of the batches, what was recorded can only have completed its own; references have none, and look at all
+    # it can only have completed its own batch; references have none, so all are checked
     document = read_document(campaign.store, document_id, ["batch"])
     advance(campaign, batch=document and document.get("batch"))
     share_workers(campaign)
@@ -47,36 +47,36 @@ def record_here(
     fw_id: int,
     error: BaseException | None = None,
 ) -> None:
-    """Record a calculation in the process that computed it, right after its end; never raises an error of its own.
+    """Record a calculation in the process that computed it, right after its end; never raises.
 
     Parameters
     ----------
     fw_id
-        Firework of the calculation, which still runs.
+        Firework of the calculation, which is still running.
     error
-        What ended it; None: it is complete. An interrupted process has no time to wait for a database.
+        Exception that ended it, or None. An interrupted process does not wait for a database.
     """
     recorder = fw_id + 1  # `stage_workflow`
     record = partial(record_and_advance, campaign, database, document_id=document_id, stage=stage, fw_id=recorder)
     in_haste = error is not None and (not isinstance(error, Exception) or is_outage(error))
     wait_s = 0.0 if in_haste else campaign.spec.retries.database_wait_s
     try:
-        # a paused or removed workflow is a person's doing: nothing may follow from it
+        # a person has paused or removed the workflow: nothing may follow from it
         if patiently(partial(firework_states, campaign.launchpad, [recorder]), wait_s=wait_s) != {recorder: "WAITING"}:
             return
         patiently(record, wait_s=wait_s)
         note = f"recorded by the process of firework {fw_id}"
         complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
-        # it has nothing left to do; a calculation that was defused while it ran would keep it waiting
+        # it has nothing left to do, and would wait forever for a calculation defused while running
         defuse_recorder(campaign.launchpad, recorder)
     except Exception as error:
-        # what was computed is safe in any case
+        # the results are safe in any case
         logger.debug("firework %d", recorder, exc_info=True)
         _say_why_not(recorder, error)
 
 
 def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
-    """Record here the results that wait because the process that computed them was killed."""
+    """Record waiting results whose process was killed."""
     for firework in ready_recorders(campaign.launchpad, campaign.name):
         fw_id, spec = firework["fw_id"], firework["spec"]
         if not dry_run:
@@ -87,7 +87,7 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
             except PyMongoError:
                 raise
             except Exception as error:
-                # a worker that runs the firework will leave the reason there
+                # a worker that runs the firework will record the reason
                 logger.debug("firework %d", fw_id, exc_info=True)
                 _say_why_not(fw_id, error)
                 continue
@@ -98,6 +98,6 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
 
 
 def _say_why_not(recorder: int, error: Exception) -> None:
-    """Say that a firework is left to record; a stack trace would say less on a user's screen than the sentence."""
+    """Warn that recording is left to a firework, in a sentence instead of a stack trace."""
     said = "firework %d will record its calculation: it could not be done here (%s: %s)"
     logger.warning(said, recorder, type(error).__name__, " ".join(str(error).split()))

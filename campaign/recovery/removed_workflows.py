@@ -1,6 +1,6 @@
-"""Finds calculations and steps whose workflow was deleted, archived or defused with lpad, and resubmits them.
+"""Find calculations and steps whose workflow was deleted, archived or defused with lpad, and resubmit them.
 
-Nobody else notices: their documents stay in a running state, and nothing of them is left to run.
+Nothing else notices: their documents remain in a running state, with nothing left to run.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -23,24 +23,24 @@ from campaign.store.steps import Step, open_steps
 from launchers.workers.process_identity import is_alive
 
 Removal = Literal["deleted", "archived", "defused"]
-#: FireWorks' states in which nothing will run a firework until a person says so; None: it is not there.
+#: FireWorks states in which a firework will not run without a person; None: it does not exist.
 REMOVALS: dict[str | None, Removal] = {None: "deleted", "ARCHIVED": "archived", "DEFUSED": "defused"}
 _CHUNK = 5000
 _NAMED = 10
-#: The ledger is written every quarter of a minute while a process computes.
+#: The ledger is updated every 15 s while a process computes.
 _SILENT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """A calculation or a step that waits for a workflow which will not run.
+    """A calculation or step that waits for a workflow that will not run.
 
     Attributes
     ----------
     how
-        What was done with the workflow.
+        How the workflow was removed.
     fw_ids
-        Its fireworks: the one that computes, and the one that records.
+        Its computing and recording fireworks.
     document, stage
         The calculation; None for a step.
     step
@@ -54,7 +54,7 @@ class Removed:
     step: Step | None = None
 
     def name(self, store: CampaignStore) -> str:
-        """``IS-DOS of AlPd:B2``, or the step's id."""
+        """Return e.g. ``IS-DOS of AlPd:B2``, or the step's id."""
         if self.stage is None or self.document is None:
             return "" if self.step is None else self.step.id
         found = read_document(store, self.document, ["formula", "prototype", "label"])
@@ -62,7 +62,7 @@ class Removed:
 
 
 def removed_workflows(campaign: OpenCampaign) -> list[Removed]:
-    """Find what waits for a workflow that was deleted, archived or defused."""
+    """Return everything that waits for a workflow that was deleted, archived or defused."""
     return [*_removed_calculations(campaign), *_removed_steps(campaign)]
 
 
@@ -78,7 +78,7 @@ def _removed_calculations(campaign: OpenCampaign) -> Iterator[Removed]:
                 }
                 states = firework_states(campaign.launchpad, [fw_id for both in by_document.values() for fw_id in both])
                 for document_id, (calculation, recorder) in by_document.items():
-                    # one that has computed and waits to be recorded is not touched by what became of the first
+                    # a computed calculation waiting to be recorded is not affected by the first firework
                     for fw_id in (recorder, calculation):
                         if (state := states.get(fw_id)) in REMOVALS:
                             both = (calculation, recorder)
@@ -95,7 +95,7 @@ def _removed_steps(campaign: OpenCampaign) -> Iterator[Removed]:
 
 
 def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[str]:
-    """Say what waits for a workflow that will not run, and what to do, a line for each way it was removed."""
+    """Yield a line with the remedy for each way in which workflows were removed."""
     for how in REMOVALS.values():
         found = [each for each in removed if each.how == how]
         if not found:
@@ -112,7 +112,7 @@ def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[s
 
 
 def remedy(name: str, how: Removal, fw_id: int) -> tuple[str, str | None]:
-    """Command that brings back all workflows that were removed so, and one for this workflow alone, where there is."""
+    """Return the command that restores all workflows removed in this way, and one for this workflow alone, if any."""
     match how:
         case "deleted":
             return f"campaign reconcile {name} --resubmit", None
@@ -123,12 +123,12 @@ def remedy(name: str, how: Removal, fw_id: int) -> tuple[str, str | None]:
 
 
 def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int, list[str]]:
-    """Submit calculations and steps again whose workflow was removed; defused workflows are reignited instead.
+    """Resubmit calculations and steps whose workflow was removed; defused workflows are reignited instead.
 
     Returns
     -------
     int, list of str
-        How many, and what was left alone because a process still works on it.
+        Number resubmitted, and those left alone because a process still works on them.
     """
     submitted, busy = 0, []
     for each in removed:
@@ -151,7 +151,7 @@ def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int,
 
 
 def _process_at_work(store: CampaignStore, fw_id: int) -> str | None:
-    """The process that is at work on a firework, as far as the ledger shows; `lpad` ends none."""
+    """Return the process working on a firework according to the ledger, since `lpad` ends none."""
     for entry in open_attempts(store, fw_id):
         alive = is_alive(entry)
         if alive is None:

@@ -19,9 +19,9 @@ from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.process_identity import is_alive
 from launchers.workers.worker import process_of
 
-#: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.
+#: Taking a firework takes about 10 ms; one half taken for this long was left by a killed process.
 _STALE_CHECKOUT = timedelta(seconds=60)
-#: qlaunch reserves, submits, and then writes the job's id down; sbatch may take a while.
+#: qlaunch reserves, submits, and then writes the job's id; sbatch may be slow.
 _STALE_SUBMISSION = timedelta(minutes=10)
 
 
@@ -29,7 +29,7 @@ def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileR
     """Make reserved fireworks ready whose job or process is gone.
 
     A job that ended before its firework started (no environment, no executable, no database) counts as a lost try.
-    After `max_retries` of these, the firework is marked as fizzled; otherwise it would be submitted forever.
+    After `max_retries` of these the firework is marked as fizzled, to avoid submitting it forever.
     """
     fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
     reserved = fireworks_in_state(campaign.launchpad, campaign.name, "RESERVED", fields)
@@ -88,8 +88,8 @@ def _age(firework: Mapping[str, Any]) -> timedelta:
 
 
 def is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
-    """Whether a firework was left RESERVED with no launch; a queue's reservation has one."""
-    # the launch is written before the firework knows of it: the process may be known already
+    """Whether a firework was left RESERVED without a launch; a queue's reservation has one."""
+    # the launch is written before the firework is updated, so its process may be known
     launch = launch_since(launchpad, firework["fw_id"], updated(firework).isoformat())
     process = process_of(launch["fworker"]["name"]) if launch is not None else None
     gone = process is not None and is_alive(process) is False

@@ -1,4 +1,4 @@
-"""Calculations that have failed permanently, tried again because a person says so."""
+"""Retries of permanently failed calculations on a person's request."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from esnet.files.errors import UserError
 
 
 class NothingFailedError(UserError, LookupError):
-    """No failed calculation is meant; the message says which kinds there are."""
+    """No failed calculation matches; the message lists the existing kinds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,11 @@ class Failed:
     Attributes
     ----------
     document
-        ``_id``, label or formula and prototype, state and failure of its candidate or reference.
+        Its candidate or reference: ``_id``, label or formula and prototype, state and failure.
     stage
-        Which calculation.
+        Stage of the calculation.
     cause
-        As `campaign failures` shows it.
+        Cause as shown by `campaign failures`.
     """
 
     document: Mapping[str, Any]
@@ -40,19 +40,19 @@ class Failed:
 
     @property
     def name(self) -> str:
-        """The candidate as a person types it, ``AlPd:B2``; a reference's label."""
+        """Name as typed by a person, ``AlPd:B2``; a reference's label."""
         return document_name(self.document)
 
 
 def document_name(document: Mapping[str, Any]) -> str:
-    """``AlPd:B2`` of a candidate, ``reference Al`` of a reference."""
+    """Return ``AlPd:B2`` for a candidate, ``reference Al`` for a reference."""
     if "prototype" in document:
         return f"{document['formula']}:{document['prototype']}"
     return f"reference {document.get('label') or document['_id']}"
 
 
 def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
-    """Every calculation of a campaign that has failed permanently, references first."""
+    """Yield every permanently failed calculation of a campaign, references first."""
     for stage, document in failed_documents(campaign, STAGES.values()):
         yield Failed(document=document, stage=stage, cause=stored_cause(document.get("final_failure") or {}))
 
@@ -60,21 +60,21 @@ def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
 def choose(
     failed: Sequence[Failed], *, kind: str | None, stage: str | None = None, candidate: str | None = None
 ) -> list[Failed]:
-    """Those that a command means.
+    """Return the failed calculations that match a command.
 
     Parameters
     ----------
     kind
-        A cause as `campaign failures` shows it, ``science`` or ``machine``; None: all.
+        A cause as shown by `campaign failures`, ``science`` or ``machine``. If None, all.
     stage
-        ``dos``, ``relax`` or ``rs_dos``; None: all.
+        ``dos``, ``relax`` or ``rs_dos``. If None, all.
     candidate
-        ``_id`` of a candidate or reference; None: all.
+        ``_id`` of a candidate or reference. If None, all.
 
     Raises
     ------
     NothingFailedError
-        If none is meant.
+        If none matches.
     """
     chosen = [
         each
@@ -98,23 +98,23 @@ def retry(
     command: str,
     dry_run: bool = False,
 ) -> tuple[int, Overrides]:
-    """Send failed calculations back for another try, with other settings where some are given.
+    """Send failed calculations back for another try, optionally with other settings.
 
-    What is changed is recorded on the candidate (``overrides``).
+    Changed settings are recorded on the candidate (``overrides``).
 
     Parameters
     ----------
     settings
         ``INCAR.TAG=value``, ``walltime=...``, ``memory=...``.
     command
-        Who asks: the command as it was given.
+        The command as given, for the record.
     dry_run
         Check everything, change nothing.
 
     Returns
     -------
     int, Overrides
-        How many are (would be) tried again, and with what.
+        Number of (possible) retries, and their settings.
     """
     campaign = campaign.refresh()
     stages = list({each.stage.name: each.stage for each in chosen}.values())
@@ -126,28 +126,28 @@ def retry(
         reopen_campaign(campaign)
     stop = campaign.document.get("stopped")
     if is_of_failures(stop) and any(each.cause == stop["cause"] for each in chosen):
-        go_on(campaign)  # a user who retries the failures for which the campaign was stopped has fixed their cause
+        go_on(campaign)  # a user who retries the failures that stopped the campaign has fixed their cause
     else:
         advance(campaign)
     return retried, overrides
 
 
 def retry_failed(campaign: OpenCampaign) -> int:
-    """Send everything that failed permanently back for another try, with the settings it had; return how many."""
+    """Retry everything that failed permanently, with unchanged settings; return the number."""
     failed = list(failed_calculations(campaign))
     command = f"campaign reconcile {campaign.name} --retry-failed"
     return retry(campaign, failed, command=command)[0]
 
 
 def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
-    """Let a paused or stopped campaign submit again, and retry what failed of the cause that it was stopped for.
+    """Resume a paused or stopped campaign, and retry the failures that it was stopped for.
 
     Returns
     -------
     StopDocument or None
-        Why it was stopped; None: it was not.
+        Why it was stopped, or None.
     int, int
-        How many paused calculations run again, and how many failed ones are tried again.
+        Number of paused calculations resumed, and of failed ones retried.
     """
     campaign = campaign.refresh()
     stop = campaign.document.get("stopped")
@@ -161,7 +161,7 @@ def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
 
 
 def is_of_failures(stop: StopDocument | None) -> TypeGuard[StopDocument]:
-    """Whether a campaign was stopped because its calculations failed alike, and not by a person."""
+    """Whether a campaign was stopped because its calculations failed alike, not by a person."""
     return stop is not None and stop.get("kind", "failures") == "failures"
 
 
@@ -177,7 +177,7 @@ def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, comma
     }
     changes: dict[str, Any] = {f"{stage.fields}.attempt": facts["attempt"] + 1, "final_failure": None}
     changes |= {f"{stage.fields}.queue.{key}": value for key, value in overrides.queue.items()}
-    # the tries that it is given are those of a new calculation
+    # it gets the same number of tries as a new calculation
     changes[f"{stage.fields}.first_attempt"] = facts["attempt"] + 1
     return store.move(
         failed.document["_id"],

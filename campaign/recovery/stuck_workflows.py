@@ -1,4 +1,4 @@
-"""Workflows that are stuck although nothing of them runs: left locked, not notified of an end, or fizzled."""
+"""Workflows that are stuck although nothing of them runs: locked, not notified of an end, or fizzled."""
 
 import time
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ from campaign.store.fireworks import (
 )
 
 _CHUNK = 5000
-#: A FireWorks lock lives for milliseconds; one that stays this long has lost its owner.
+#: A FireWorks lock lives for milliseconds; one that persists this long has lost its owner.
 _STALE_LOCK_S = 3.0
-#: Before each new try of a step; there are no more than these, regardless of ``retries.max_retries``.
+#: Pauses before the tries of a step, which limit their number regardless of ``retries.max_retries``.
 _PAUSES = tuple(timedelta(seconds=pause) for pause in (0, 30, 120, 600))
 
 
 def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
-    """Take locks away that stay unchanged: their process was killed while it wrote."""
+    """Remove locks that remain unchanged, whose process was killed; return their fireworks."""
     before = locked_workflows(launchpad, name)
     if not before:
         return []
     time.sleep(_STALE_LOCK_S)
     unlocked: list[int] = []
     for workflow in before:
-        # still locked and not written to since: no process is at work on it
+        # still locked and unchanged: no process is working on it
         first = min(workflow["nodes"])
         if dry_run:
             if is_still_locked(launchpad, workflow):
@@ -52,10 +52,10 @@ def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> l
 
 
 def rerun_fizzled(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool = False) -> None:
-    """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business.
+    """Run fizzled recording fireworks and steps again; fizzled calculations are handled by their recorder.
 
-    A few times, each after a longer pause: a firework that fails every time would otherwise be retried forever,
-    unnoticed.
+    This is done a few times, each after a longer pause, since a firework that always fails would otherwise be retried
+    forever.
     """
     for firework in fizzled_fireworks(campaign.store, campaign.name):
         fw_id, launches = firework["fw_id"], firework["launches"]
@@ -69,14 +69,14 @@ def rerun_fizzled(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: boo
 
 
 def next_try(campaign: Campaign, firework: Mapping[str, Any]) -> datetime | None:
-    """When a recording firework or a step that fizzled runs again (UTC); None: its tries are used up.
+    """Return when a fizzled recording firework or step runs again (UTC); None if its tries are used up.
 
     Parameters
     ----------
     firework
         Document with ``fw_id``, ``archived_launches`` and ``updated_on``.
     """
-    # a step keeps a ledger; what merely records has its launches alone
+    # a step has a ledger; a recording firework has only its launches
     tries = count_failed_attempts(campaign.store, firework["fw_id"])
     tries = tries or len(firework.get("archived_launches") or []) + 1
     if tries > min(campaign.spec.retries.max_retries, len(_PAUSES)):
@@ -85,16 +85,16 @@ def next_try(campaign: Campaign, firework: Mapping[str, Any]) -> datetime | None
 
 
 def awaits_a_try(campaign: Campaign) -> bool:
-    """Whether a recording firework or a step that fizzled pauses before its next try."""
+    """Whether a fizzled recording firework or step pauses before its next try."""
     tries = (next_try(campaign, firework) for firework in fizzled_fireworks(campaign.store, campaign.name))
     return any(due is not None and due > datetime.now(UTC) for due in tries)
 
 
 def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
-    """Let FireWorks refresh recording fireworks that wait although their calculation has ended."""
+    """Let FireWorks refresh recording fireworks that wait although their calculation has ended; return them."""
     refreshed: list[int] = []
     for waiting in in_chunks(waiting_fireworks(launchpad, name), _CHUNK):
-        # a workflow's calculation has the id before that of the firework that records it (stage_workflow)
+        # the id of a workflow's calculation precedes that of the firework that records it (stage_workflow)
         for parent in ended_fireworks(launchpad, [fw_id - 1 for fw_id in waiting]):
             if not dry_run:
                 refresh_workflow(launchpad, parent)
@@ -103,9 +103,9 @@ def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -
 
 
 def defuse_recorders(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
-    """Defuse recording fireworks that wait for a defused calculation whose end is recorded: they would wait for ever.
+    """Defuse recording fireworks that would wait forever for a defused calculation whose end is recorded.
 
-    A process at work is not ended by ``lpad defuse_fws``, and records what it computes.
+    ``lpad defuse_fws`` does not end a running process, which records its calculation.
     """
     defused: list[int] = []
     for waiting in in_chunks(waiting_fireworks(campaign.launchpad, campaign.name), _CHUNK):

@@ -1,4 +1,4 @@
-"""Files of entries that campaigns take as references: fetched from the Materials Project, or out of a stored set."""
+"""Write files of entries for use as references: from the Materials Project, or from a stored set."""
 
 import gzip
 import json
@@ -21,9 +21,9 @@ _MOST_SYSTEMS = 20_000
 def fetch_entries(
     path: Path, *, elements: Sequence[str], max_elements: int | None = None, endpoint: str | None = None
 ) -> int:
-    """Write the entries of the Materials Project that are made of some elements, and return how many.
+    """Write the Materials Project's entries made of some elements; return their number.
 
-    Structures are left out: compositions and energies make the hull.
+    Structures are left out, since a hull needs only compositions and energies.
 
     Parameters
     ----------
@@ -32,18 +32,19 @@ def fetch_entries(
     elements
         Symbols; no f-block elements.
     max_elements
-        Leave out phases of more elements; None: none. A hull is complete for candidates of at most as many.
+        Leave out phases with more elements. If None, all are kept. A hull is complete for candidates with at most this
+        many.
     endpoint
-        Address of the REST interface; None: the public one, or MP_API_ENDPOINT.
+        Address of the REST interface. If None, MP_API_ENDPOINT or the public one.
 
     Raises
     ------
     ElementError
         If a symbol is not an element that a campaign can treat.
     EntriesFileError
-        If there is a file of that name, it would be of another form, or nothing was found.
+        If the file exists, has another ending, or nothing was found.
     MaterialsProjectError
-        If the service cannot be asked or does not answer.
+        If the service cannot be used or does not respond.
     """
     refuse_entries_file(path)
     symbols = sorted({check_element(symbol) for symbol in elements})
@@ -83,18 +84,18 @@ def export_set(document: Document, path: Path) -> None:
     Raises
     ------
     EntriesFileError
-        If there is a file of that name, or it would be of another form.
+        If the file exists or has another ending.
     """
     refuse_entries_file(path)
     keys = ("source", "engine", "functional", "corrections", "database_version", "dft")
-    # a set of an earlier version says its engine among its settings
+    # a set of an earlier version has its engine among its settings
     known = {"engine": (document.get("dft") or {}).get("engine")} | document
     header = {key: known[key] for key in keys if known.get(key) is not None}
     _write_entries(path, header, (exported_entry(entry, document["corrections"]) for entry in document["entries"]))
 
 
 def exported_entry(entry: Mapping[str, Any], corrections: str) -> dict[str, Any]:
-    """A phase of a stored set as the dictionary of pymatgen's ComputedEntry."""
+    """Return a phase of a stored set as a dictionary of pymatgen's ComputedEntry."""
     return {
         "@module": "pymatgen.core.entries",
         "@class": "ComputedEntry",
@@ -102,7 +103,7 @@ def exported_entry(entry: Mapping[str, Any], corrections: str) -> dict[str, Any]
         "composition": entry["composition"],
         "energy": entry["energy"],
         "correction": 0.0,
-        # energies of a set carry their corrections; an adjustment of zero names the scheme that they are of
+        # energies of a set include their corrections; an adjustment of zero names their scheme
         "energy_adjustments": [MP2020_MARK] if corrections == "mp2020" else [],
         "parameters": {"run_type": "GGA"},
         "data": {},
@@ -110,10 +111,10 @@ def exported_entry(entry: Mapping[str, Any], corrections: str) -> dict[str, Any]
 
 
 def _write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict[str, Any]] | list[Any]) -> None:
-    """Write the object form; the file is there as a whole or not at all."""
+    """Write the object form atomically."""
     content = json.dumps({**header, "entries": list(entries)}).encode()
     if path.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # the same content makes the same file
+        content = gzip.compress(content, mtime=0)  # equal content makes an equal file
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
         refuse_entries_file(path)

@@ -1,4 +1,4 @@
-"""Crystals of the reference set before they are relaxed: one for each element, and what the user adds."""
+"""Unrelaxed crystals of the reference set: one for each element, and those added by the user."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from campaign.spec.campaign_spec import CampaignSpec
 
 
 def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tuple[str, Structure]]:
-    """Label and starting structure of every reference phase that the campaign computes.
+    """Yield label and starting structure of every reference phase that the campaign computes.
 
-    The user's phases come first: an element among them needs no built-in crystal. Where ``references.entries`` names
-    a file of entries, there are the user's phases only.
+    The user's phases come first: an element among them needs no built-in crystal. If ``references.entries`` names a
+    file of entries, only the user's phases are computed.
 
     Parameters
     ----------
@@ -37,5 +37,5 @@ def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tu
             continue
         crystal = reference_structure(symbol, built_in=spec.built_in)
         if symbol in spec.dft.magmom and "magmom" in crystal.site_properties:
-            crystal.remove_site_property("magmom")  # or it would go before the user's
+            crystal.remove_site_property("magmom")  # it would take precedence over the user's
         yield symbol, crystal

@@ -1,4 +1,4 @@
-"""The reference set: the phases against which formation energies and hulls are taken. Frozen once it is complete."""
+"""The reference set: the phases that formation energies and hulls refer to. Frozen once complete."""
 
 import hashlib
 import json
@@ -29,10 +29,10 @@ from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
 
 _BESIDE_THE_CONTENT = ("_id", "campaign", "created", "schema_version", "file_name", "versions")
-"""Fields of a stored set that its checksum does not cover: the same phases are the same set, whatever their origin."""
+"""Fields of a stored set not covered by its checksum: equal phases are the same set, whatever their origin."""
 
 _LARGEST_DOCUMENT = 15 * 1024**2
-"""Bytes; MongoDB takes 16 MiB."""
+"""Bytes; MongoDB's limit is 16 MiB."""
 
 
 class ReferenceSetError(UserError, ValueError):
@@ -40,7 +40,7 @@ class ReferenceSetError(UserError, ValueError):
 
 
 class ReferenceSetLostError(UserError, LookupError):
-    """A reference set is not in the database; the message says what would bring it back."""
+    """A reference set is not in the database; the message says how to restore it."""
 
 
 _REMEDY = (
@@ -50,7 +50,7 @@ _REMEDY = (
 
 
 def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> str:
-    """Store the entries of a file as a reference set; the same content again changes nothing.
+    """Store the entries of a file as a reference set; repeating it changes nothing.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> 
     Raises
     ------
     ReferenceSetError
-        If it is larger than a document of MongoDB can be.
+        If it exceeds MongoDB's limit of a document.
     """
     entries = [
         {"id": entry.id, "composition": entry.composition, "energy": entry.energy}  # eV, corrections included
@@ -77,14 +77,14 @@ def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> 
 def freeze_reference_set(campaign: Campaign) -> str | None:
     """Store the reference set of a campaign once all its phases are computed.
 
-    The set is immutable and named by its checksum; every decision and result carries that checksum. Where the
-    references came from a file and the campaign computes no phases of its own, the set of the file is taken as it is.
+    The set is immutable and named by its checksum, which is stored with every decision and result. If the references
+    came from a file and the campaign computes no phases, the set of the file is used unchanged.
 
     Returns
     -------
     str or None
-        The checksum; None while phases are still computed, or where an element has no phase (then the campaign's
-        document says which).
+        The checksum; None while phases are being computed, or if an element has no phase (stated in the campaign's
+        document).
     """
     name = campaign.name
     if (known := campaign.document.get("reference_set")) is not None:
@@ -108,17 +108,17 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
 
 
 def restore_reference_set(campaign: Campaign) -> str | None:
-    """Make a campaign's frozen reference set again where it is lost or altered, from the phases it was made of.
+    """Rebuild a campaign's frozen reference set from its phases if it is lost or altered.
 
     Returns
     -------
     str or None
-        What was done, in one sentence; None where the set is as it should be.
+        What was done, in one sentence; None if the set is intact.
 
     Raises
     ------
     ReferenceSetError, ReferenceSetLostError
-        If it cannot be made again.
+        If it cannot be rebuilt.
     """
     checksum = campaign.document.get("reference_set")
     if checksum is None:
@@ -136,13 +136,13 @@ def restore_reference_set(campaign: Campaign) -> str | None:
 
 
 def _computed_set(campaign: Campaign, phases: Collection[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
-    """The reference set of a campaign's phases, beside those of a file if there is one, and the file's name."""
+    """Return the reference set of a campaign's phases and those of a file, if any, and the file's name."""
     imported = campaign.document.get("imported_references")
     beside = {} if imported is None else stored_set(campaign.store, imported)
     scheme = beside.get("corrections") or campaign.spec.references.corrections or "none"
     entries, uncorrectable = _computed_entries(campaign.store, phases, scheme)
     every = [*beside.get("entries", []), *entries]
-    # phases that the hull lacks: candidates may look more stable than they are
+    # phases missing from the hull: candidates may look more stable than they are
     failed = [phase["_id"] for phase in phases if phase["state"] == CandidateState.RELAX_FAILED]
     settings = campaign.spec.dft_settings()
     body = {
@@ -178,14 +178,14 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 
 def _elements_of(entries: Collection[Mapping[str, Any]]) -> set[str]:
-    """Elements that have an elemental phase."""
+    """Return the elements with an elemental phase."""
     return {next(iter(entry["composition"])) for entry in entries if len(entry["composition"]) == 1}
 
 
 def _computed_entries(
     store: CampaignStore, phases: Collection[Mapping[str, Any]], scheme: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Entries of the relaxed phases, and the ids of those that the correction scheme cannot treat."""
+    """Return entries of the relaxed phases, and the ids of those that the correction scheme cannot treat."""
     relaxed = [phase for phase in phases if phase["state"] == CandidateState.RELAXED]
     entries, uncorrectable = [], []
     for phase, corrected in zip(relaxed, corrected_energies(relaxed, scheme), strict=True):
@@ -206,7 +206,9 @@ def _computed_entries(
 
 
 def reference_problem(campaign: Campaign) -> str | None:
-    """Say what an elemental reference that failed means and what to do; None where none failed or the set is frozen."""
+    """Return the consequence of a failed elemental reference and the remedy; None if none failed or the set is
+    frozen.
+    """
     if campaign.document.get("reference_set") is not None:
         return None
     found = failed_element_phases(campaign)
@@ -224,7 +226,7 @@ def reference_problem(campaign: Campaign) -> str | None:
 
 
 def stored_set(store: CampaignStore, checksum: str) -> Document:
-    """Return a frozen reference set as it is stored.
+    """Return a frozen reference set as stored.
 
     Raises
     ------
@@ -242,7 +244,7 @@ def stored_set(store: CampaignStore, checksum: str) -> Document:
 
 
 def correction_scheme(store: CampaignStore, checksum: str) -> str:
-    """Correction scheme of a frozen reference set, which everything has to carry that is held against it.
+    """Return the correction scheme of a frozen reference set, required of all energies compared with it.
 
     Raises
     ------
@@ -256,12 +258,12 @@ def correction_scheme(store: CampaignStore, checksum: str) -> str:
 
 
 def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] | None = None) -> HullSet:
-    """Hulls of a frozen reference set.
+    """Return the hulls of a frozen reference set.
 
     Parameters
     ----------
     elements
-        Only phases made of these are needed; None: all. Large sets are loaded faster for few elements.
+        Load only phases made of these. If None, all. Large sets are loaded faster for few elements.
 
     Raises
     ------
@@ -274,7 +276,7 @@ def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] 
 
 
 def hull_of_set(document: Mapping[str, Any], *, elements: Collection[str] | None = None) -> HullSet:
-    """Hulls of a reference set as `stored_set` returns it; see `load_hull`."""
+    """Return the hulls of a reference set returned by `stored_set`; see `load_hull`."""
     entries = document["entries"]
     if elements is not None:
         wanted = set(elements)
@@ -287,7 +289,7 @@ def hull_of_set(document: Mapping[str, Any], *, elements: Collection[str] | None
 def relaxed_formation_energies(
     store: CampaignStore, checksum: str, documents: Collection[Mapping[str, Any]]
 ) -> dict[str, float]:
-    """Formation energies of relaxed documents against a frozen set, with the corrections that the set carries.
+    """Return the formation energies of relaxed documents relative to a frozen set, with its corrections.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The decision loop on known data."""
+"""Replay of the decision loop on known data."""

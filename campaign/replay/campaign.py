@@ -1,4 +1,4 @@
-"""Known data for a replay, from the predictions and relaxations of a campaign in the database."""
+"""Known data for a replay, from the predictions and relaxations of a stored campaign."""
 
 import math
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "final_fai
 def read_replay_campaign(campaign: Campaign) -> ReplayData:
     """Read the candidates of a (finished) campaign that have a prediction and whose relaxation has ended.
 
-    Costs are those of the ledger, all attempts; the paper's means where it knows none.
+    Costs are those of the ledger over all attempts, or the paper's means if unknown.
 
     Raises
     ------
     ReplayDataError
-        If nothing that was predicted is relaxed.
+        If no candidate with a prediction has been relaxed.
     """
     source = f"campaign {campaign.name}"
     predicted = predicted_candidates(campaign, _FIELDS)

@@ -1,4 +1,4 @@
-"""A candidate of a replay: its prediction, and the result of its relaxation."""
+"""A candidate of a replay: its prediction and the result of its relaxation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,29 +8,29 @@ from campaign.spec.sections.stable import StableSection
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownCandidate:
-    """A candidate whose relaxation has a known end.
+    """A candidate with a known outcome of its relaxation.
 
     Attributes
     ----------
     id
-        Its name.
+        Name of the candidate.
     e_form_ml, e_hull_ml
-        Predicted for the relaxed crystal, eV/atom; NaN: no prediction.
+        Predicted energies of the relaxed crystal, eV/atom; NaN without a prediction.
     uncertainty
-        Standard deviation of the prediction, eV/atom; None: not known.
+        Standard deviation of the prediction, eV/atom; None if unknown.
     novel
-        Whether the scorer has never seen the like; None: not known.
+        Whether it is unlike the scorer's training data; None if unknown.
     e_form, e_hull
-        True ones, eV/atom; not looked at where the relaxation fails.
+        True energies, eV/atom; ignored if the relaxation fails.
     n_sites, n_electrons
-        Atoms and valence electrons of its cell, by which costs are estimated.
+        Number of atoms and valence electrons per cell, from which costs are estimated.
     dos_cpu_s, relax_cpu_s
-        What its prediction (its IS-DOS, or whatever else the scorer needs) and its relaxation cost, all attempts,
-        CPU-s.
+        Cost of its prediction (the IS-DOS, or whatever the scorer needs instead) and of its relaxation over all
+        attempts, CPU-s.
     composition
-        Number of atoms in its cell by element; empty: not known.
+        Number of atoms per cell by element; empty if unknown.
     relaxation_failed
-        Its relaxation is paid for and gives nothing.
+        Whether its relaxation fails; it is paid for but gives no result.
 
     Examples
     --------
@@ -55,17 +55,17 @@ class KnownCandidate:
     composition: Mapping[str, float] = field(default_factory=dict)
 
     def is_stable(self, stable: StableSection) -> bool:
-        """Whether it is stable in truth; one whose relaxation fails is not.
+        """Whether it is truly stable; False if its relaxation fails.
 
         Parameters
         ----------
         stable
-            Limits of the formation energy and of the distance to the hull, eV/atom.
+            Limits of formation energy and energy above the hull, eV/atom.
 
         Returns
         -------
         bool
-            Whether both energies are at most the limits.
+            True if both energies are at most their limits.
 
         Examples
         --------

@@ -1,4 +1,6 @@
-"""Two scorers one after the other, as one: the dear one is asked only where the cheap one leaves hope."""
+"""A cascade of two scorers treated as one: the expensive one is used only for candidates the cheap one does not
+exclude.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.spec.sections.prefilter import PrefilterSection
 
 COMBINED = "combined"
-#: Of a campaign file whose section ``prefilter`` sets neither.
+#: Default of the campaign file's section ``prefilter``.
 MAX_HULL_ENERGY: float = PrefilterSection.model_fields["max_hull_energy"].default
 Z: float = PrefilterSection.model_fields["z"].default
 
@@ -26,24 +28,24 @@ def cascade(
     uncertainty: float | None = None,
     combine: bool = False,
 ) -> tuple[KnownCandidate, ...]:
-    """Candidates as a campaign with a prefilter predicts them.
+    """Return candidates as predicted in a campaign with a prefilter.
 
-    Each pays for the cheap prediction; those that the prefilter's rule lets pass pay for the other one too, and are
-    predicted by it. The rest have no prediction, so they are rejected.
+    All pay for the cheap prediction; those that pass the prefilter's rule also pay for the expensive one, which
+    replaces it. The others have no prediction, so they are rejected.
 
     Parameters
     ----------
     cheap, dear
-        The same candidates as two scorers predict them, in one order.
+        The same candidates, in the same order, as predicted by the two scorers.
     max_hull_energy, z
         As in the section ``prefilter`` of a campaign file: a candidate that the cheap scorer predicts above this
         E_hull, eV/atom, by more than `z` of its standard deviations does not pass.
     uncertainty
-        Standard deviation of cheap predictions that have none, eV/atom; None: such candidates pass.
+        Standard deviation of cheap predictions without one, eV/atom. If None, such candidates pass.
     combine
-        Whether those that pass are predicted by both, as ``scorer.combine`` of a campaign combines them before enough
-        is relaxed to estimate the correlation of their errors; else by the dear scorer alone. Where one gives no
-        deviation, or no energy, the dear one's stands.
+        Whether candidates that pass are predicted by both, combined like ``scorer.combine`` before there are enough
+        relaxations to estimate the correlation of their errors; otherwise by the expensive scorer alone. If one gives
+        no deviation or no energy, the expensive one's prediction is used.
     """
     found = []
     for first, second in zip(cheap, dear, strict=True):
@@ -56,7 +58,8 @@ def cascade(
 
 
 def with_cascade(data: ReplayData, text: str) -> ReplayData:
-    """Return the data with one more scorer, ``CHEAP>DEAR``, for a text ``CHEAP,DEAR``; ``CHEAP,DEAR,combined``: both.
+    """Return the data with another scorer ``CHEAP>DEAR`` for the text ``CHEAP,DEAR``; ``CHEAP,DEAR,combined`` combines
+    both.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Columns of a table of known data: the allowed ones, their scorers, and problems of the given ones."""
+"""Columns of a table of known data: allowed ones, those of scorers, and their problems."""
 
 import difflib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ COLUMNS = {
     "relaxation_failed": "true or false: its relaxation costs and gives nothing; e_form and e_hull may be empty",
 }
 PRICE = "scorer_cpu_s"
-#: With a scorer's name behind a colon, as ``e_form_ml:CHGNet``.
+#: Followed by a colon and the scorer's name, as in ``e_form_ml:CHGNet``.
 SCORERS_COLUMNS = {
     **{name: COLUMNS[name] for name in ("e_form_ml", "e_hull_ml", "uncertainty")},
     PRICE: "total cost of this scorer's prediction, CPU-s, including its IS-DOS; without the column: dos_cpu_s",
@@ -32,24 +32,24 @@ _TYPO = 0.8
 
 
 def column_of(name: str, scorer: str) -> str:
-    """Name of a scorer's column; that of the only scorer of a table, ``""``, has no name behind it."""
+    """Return the name of a scorer's column; that of a table's only scorer, ``""``, has no suffix."""
     return f"{name}:{scorer}" if scorer else name
 
 
 def scorers_of(columns: Sequence[str]) -> list[str]:
-    """Names of the scorers of a table, in the order of their columns; ``[""]`` where it does not name any."""
+    """Return the names of a table's scorers in the order of their columns; ``[""]`` if it names none."""
     parts = [name.split(":", 1) for name in columns if ":" in name]
     named = dict.fromkeys(parts[1].strip() for parts in parts if parts[0].strip() == "e_form_ml" and parts[1].strip())
     return list(named) or [""]
 
 
 def check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, has_references: bool) -> list[str]:
-    """Refuse a missing or misspelt column; say which are not read.
+    """Refuse a missing or misspelt column; return notes on columns that are not read.
 
     Raises
     ------
     ReplayDataError
-        With everything that is wrong.
+        Lists all problems.
     """
     scorers = scorers_of(columns)
     named = scorers != [""]
@@ -79,7 +79,7 @@ def check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, h
 
 
 def _of_no_scorer(name: str, scorers: Sequence[str]) -> str | None:
-    """What is wrong with a scorer's column in a table that names its scorers; None: it is no such column."""
+    """Return the problem of a scorer's column in a table that names its scorers; None if it is no such column."""
     kind, _, scorer = (part.strip() for part in name.partition(":"))
     if kind not in SCORERS_COLUMNS:
         return None

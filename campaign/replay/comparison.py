@@ -1,4 +1,4 @@
-"""Several policies on the same known data, with random and oracle as the limits."""
+"""Compare several policies on the same known data, with random choice and an oracle as limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ class Comparison:
     Attributes
     ----------
     data
-        What was replayed.
+        The replayed data.
     settings
-        How, as JSON takes it: limits, batch size, seeds, what counts as stable.
+        Settings in JSON types: limits, batch size, seeds, definition of stable.
     policies
-        By the name that the user gave it, the replays of every seed; by ``SCORER: POLICY`` where the
-        data have several scorers.
+        Replays of every seed by the name that the user gave the policy, or by ``SCORER: POLICY`` if the data have
+        several scorers.
     limits
-        The same of ``random`` and ``oracle``.
+        Replays of ``random`` and ``oracle``.
     described
-        What each policy promotes, and its settings; of data with several scorers also ``scorer`` and ``policy``.
+        Description and settings of each policy; for data with several scorers also ``scorer`` and ``policy``.
 
     Examples
     --------
@@ -51,12 +51,12 @@ class Comparison:
     described: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def every(self) -> dict[str, Sequence[Replay]]:
-        """Policies, then limits.
+        """Return the replays of all policies, then of the limits.
 
         Returns
         -------
         dict
-            The replays of every seed by the policy's name, those of the limits as ``random`` and ``oracle``.
+            Replays of every seed by the policy's name; the limits are named ``random`` and ``oracle``.
 
         Examples
         --------
@@ -69,12 +69,12 @@ class Comparison:
         return {**self.policies, **self.limits}
 
     def limit_at_same_cost(self, label: str, limit: str) -> Spread | None:
-        """Stable materials that a limit has found for the CPU-hours that a policy has spent.
+        """Return the number of stable materials that a limit finds with the CPU-hours spent by a policy.
 
         Parameters
         ----------
         label
-            The policy, by its name in `policies`.
+            Name of the policy in `policies`.
         limit
             ``random`` or ``oracle``.
 
@@ -86,7 +86,7 @@ class Comparison:
         Raises
         ------
         KeyError
-            There is no such policy or limit.
+            If there is no such policy or limit.
 
         Examples
         --------
@@ -104,22 +104,22 @@ class Comparison:
         return spread(self.every()[label], lambda found: reached[found.seed])
 
     def c_eff_over_oracle(self, label: str) -> Spread | None:
-        """Its C_eff in units of what the oracle's is for as many stable materials: at least 1.
+        """Return C_eff relative to the oracle's for the same number of stable materials; at least 1.
 
         Parameters
         ----------
         label
-            A policy or a limit, by its name in `every`.
+            Name of a policy or limit in `every`.
 
         Returns
         -------
         Spread or None
-            ``mean``, ``least`` and ``most`` over the seeds; None where a seed found nothing.
+            ``mean``, ``least`` and ``most`` over the seeds; None if a seed found nothing.
 
         Raises
         ------
         KeyError
-            There is no such policy or limit.
+            If there is no such policy or limit.
 
         Examples
         --------
@@ -132,17 +132,17 @@ class Comparison:
         ratios = {}
         for found, oracle in zip(self.every()[label], self.limits[ORACLE], strict=True):
             least = oracle.cpu_hours_to(found.total_stable) if found.total_stable else None
-            # relaxations that cost nothing have no ratio
+            # undefined if relaxations cost nothing
             ratios[found.seed] = found.counted_cpu_hours / least if least else None
         return spread(self.every()[label], lambda found: ratios[found.seed])
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the curves, as JSON takes it.
+        """Return everything but the curves in JSON types.
 
         Returns
         -------
         dict
-            What `campaign replay --json` prints: settings, and the totals of every policy and seed; costs in CPU-hours.
+            The output of `campaign replay --json`: settings, and totals of every policy and seed; costs in CPU-hours.
 
         Examples
         --------
@@ -204,20 +204,20 @@ def compare(
     Parameters
     ----------
     data
-        Of `read_replay_data`, or of `CampaignResults.replay_data`.
+        Result of `read_replay_data` or `CampaignResults.replay_data`.
     policies
-        At least one: texts as for ``campaign replay --policy`` (``thresholds``, ``probability:p=0.3``), or a mapping
-        from the name to show to such a text or to a policy of ``campaign.policies``.
+        At least one policy: texts as for ``campaign replay --policy`` (``thresholds``, ``probability:p=0.3``), or a
+        mapping from the displayed name to such a text or to a policy of ``campaign.policies``.
     budget
-        Limits and stop rules, as the section ``budget`` of a campaign file (`campaign.spec.sections.budget`); None: no
-        limit.
+        Limits and stop rules as in the section ``budget`` of a campaign file (`campaign.spec.sections.budget`). If
+        None, no limit.
     stable
-        What counts as stable, eV/atom (`campaign.spec.sections.stable`); None: what the data says, else the defaults of
-        a campaign file.
+        Definition of stable, eV/atom (`campaign.spec.sections.stable`). If None, that of the data, otherwise the
+        defaults of a campaign file.
     batch_size
-        Candidates that are decided on together.
+        Number of candidates decided on together.
     seeds
-        At least one: of the order of the candidates, and of the audit sample.
+        At least one seed, for the order of the candidates and the audit sample.
 
     Returns
     -------
@@ -227,9 +227,9 @@ def compare(
     Raises
     ------
     ReplayDataError
-        If there is no policy or no seed, or a policy needs uncertainties, and no candidate has one.
+        If there is no policy or no seed, or a policy needs uncertainties and no candidate has one.
     PolicyTextError
-        If a text is no policy; the message names what is wrong with it.
+        If a text is not a policy; the message names the problem.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def compare(
 
 
 def _require_uncertainties(data: ReplayData, policies: Mapping[str, Policy]) -> None:
-    """Refuse a policy that would reject everything a scorer predicts."""
+    """Refuse a policy that would reject all predictions of a scorer for lack of uncertainties."""
     wrong = sorted({policy.kind for policy in policies.values() if policy.needs_uncertainty()})
     problems = []
     for scorer, known in data.by_scorer().items():

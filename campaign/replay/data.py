@@ -1,4 +1,4 @@
-"""Known data for a replay, whatever they come from: a table, an ESNet data set, or a campaign."""
+"""Known data for a replay, from a table, an ESNet data set or a campaign."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _SHOWN = 20
 
 
 class ReplayDataError(UserError, ValueError):
-    """Known data that cannot be replayed; `problems` has every reason found."""
+    """Known data cannot be replayed; `problems` lists all reasons."""
 
     def __init__(self, source: Path | str, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -28,7 +28,7 @@ class ReplayDataError(UserError, ValueError):
 
 
 class PredictionError(NamedTuple):
-    """Mean absolute error of predicted formation energies in eV/atom (None: nothing to compare), and of how many."""
+    """Mean absolute error of predicted formation energies in eV/atom (None if there are none), and their number."""
 
     mae: float | None
     n: int
@@ -36,23 +36,23 @@ class PredictionError(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayData:
-    """Candidates whose relaxations are known.
+    """Candidates with known relaxations.
 
     Attributes
     ----------
     candidates
-        At least one.
+        The candidates, at least one.
     source
-        Where they come from, in a few words.
+        Short description of the source.
     notes
-        What a reader of the replay must know.
+        Notes for the reader of the replay.
     stable
-        What the source itself counts as stable; None: it does not say.
+        The source's definition of stable; None if it has none.
     scorers
-        Of data with several scorers: by the scorer's name, the candidates as it predicts them, with what its prediction
-        costs in place of an IS-DOS; `candidates` are those of the first. Empty: there is one scorer.
+        For data with several scorers, the candidates as predicted by each, by the scorer's name, with the cost of its
+        prediction in place of an IS-DOS; `candidates` are those of the first. Empty for a single scorer.
     uncertainty_from
-        Where uncertainties would come from, for the message that there are none.
+        Possible source of uncertainties, for the message about missing ones.
 
     Examples
     --------
@@ -70,12 +70,12 @@ class ReplayData:
     uncertainty_from: str = "predictions with an uncertainty"
 
     def by_scorer(self) -> Mapping[str, tuple[KnownCandidate, ...]]:
-        """The candidates by the scorer that predicts them.
+        """Return the candidates by the scorer that predicts them.
 
         Returns
         -------
         mapping
-            `scorers`, or `candidates` under an empty name where there is one scorer.
+            `scorers`, or `candidates` under an empty name for a single scorer.
 
         Examples
         --------
@@ -87,12 +87,12 @@ class ReplayData:
         return self.scorers or {"": self.candidates}
 
     def prediction_error(self) -> PredictionError:
-        """How far ``e_form_ml`` is from ``e_form``, where both are known.
+        """Return the mean absolute error of ``e_form_ml`` for candidates with a known ``e_form``.
 
         Returns
         -------
         PredictionError
-            ``mae``, eV/atom (None: nothing to compare), and of how many, ``n``.
+            ``mae`` in eV/atom (None if there is nothing to compare), and the number of candidates ``n``.
 
         Examples
         --------
@@ -105,7 +105,7 @@ class ReplayData:
 
 
 def prediction_error(candidates: Sequence[KnownCandidate]) -> PredictionError:
-    """How far ``e_form_ml`` is from ``e_form``, where both are known."""
+    """Return the mean absolute error of ``e_form_ml`` for candidates with a known ``e_form``."""
     errors = [
         abs(found.e_form_ml - found.e_form)
         for found in candidates

@@ -1,4 +1,4 @@
-"""Known data for a replay from an ESNet data set, whose IS-DOS a trained model predicts from in this process."""
+"""Known data for a replay from an ESNet data set, with predictions made from its IS-DOS in this process."""
 
 import math
 from pathlib import Path
@@ -23,26 +23,27 @@ from esnet.evaluation.selection import select_samples
 def read_replay_dataset(
     path: Path, *, model: str, part: Literal["test", "all"] = "test", references: Path | None = None
 ) -> ReplayData:
-    """Read the IS-DOS of a data set and predict from them.
+    """Read the IS-DOS of a data set and predict from it.
 
     Parameters
     ----------
     path
         Directory of the data set.
     model
-        Directory of a bundle, or the name of a shipped one; its representation must be the data set's.
+        Directory of a bundle, or name of a shipped one, with the representation of the data set.
     part
-        ``test``: only samples that the model was not fitted to; ``all``: the rest too, which flatters every policy.
+        ``test``: only samples that the model was not fitted to; ``all``: also the rest, which makes every policy look
+        better than it is.
     references
-        Reference entries for E_hull, against the same elements as the data set's formation energies; None: E_hull is
-        against the elements alone.
+        Reference entries for E_hull, relative to the same elements as the data set's formation energies. If None, the
+        hull consists of the elements alone.
 
     Raises
     ------
     ReplayDataError
-        If the data set has no IS-DOS, or none that the model has not been fitted to.
+        If the data set has no IS-DOS, or only some that the model was fitted to.
     UserError
-        Of `esnet`: a damaged data set or bundle, another representation.
+        From `esnet`: a damaged data set or bundle, or another representation.
     MissingElementError
         If the references lack an element.
     """

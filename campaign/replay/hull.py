@@ -21,7 +21,7 @@ ELEMENTS_ONLY = (
 
 
 def hull_energies(compositions: Sequence[Composition], references: Path | None) -> NDArray[np.float64]:
-    """Formation energy of the hull at each composition, (n,) in eV/atom; 0 where there are no references.
+    """Return the formation energy of the hull at each composition, shape (n,) in eV/atom; 0 without references.
 
     Raises
     ------
@@ -37,12 +37,12 @@ def hull_energies(compositions: Sequence[Composition], references: Path | None) 
 
 
 def _entries(path: Path) -> list[Any]:
-    """Entries of a file, as `references.entries` of a campaign file takes it."""
+    """Return the entries of a file as read for `references.entries` of a campaign file."""
     try:
         file = read_entries_file(path)
     except EntriesFileError:
         try:
-            # formation energies are given: it does not matter here which engine computed the phases
+            # formation energies are given, so the engine of the phases does not matter
             file = read_entries_file(path, engine="vasp")
         except EntriesFileError as error:
             raise ReplayDataError(path, [str(error)]) from error

@@ -1,4 +1,4 @@
-"""Reading known data for a replay, whatever they come from."""
+"""Read known data for a replay from any source."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +25,15 @@ def read_replay_data(
     path
         The file, or the data set's directory.
     structures
-        Of a file: folder of CIF or POSCAR files for compositions that have no column.
+        For a file: folder of CIF or POSCAR files, for compositions that are not in a column.
     references
         File of reference entries, for hulls (`campaign.replay.hull`).
     model
-        Of a data set: directory or name of the bundle that predicts.
+        For a data set: directory or name of the bundle that predicts.
     part
-        Of a data set: ``test`` (samples that the model was not fitted to) or ``all``.
+        For a data set: ``test`` (samples that the model was not fitted to) or ``all``.
     leave_out
-        Of a file: rows to leave out (`campaign.replay.table.read_replay_table`).
+        For a file: rows to leave out (`campaign.replay.table.read_replay_table`).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a replay comes to: its curve and its totals, and those of several seeds together."""
+"""Results of a replay: its curve and totals, and those over several seeds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,33 +22,33 @@ class Replay:
     Attributes
     ----------
     label
-        Name of the policy, as the user gave it, after that of the scorer where there are several; or ``random``,
+        Name of the policy as given by the user, preceded by that of the scorer if there are several; or ``random``,
         ``oracle``.
     seed
-        Of the order of the candidates and the audit sample.
+        Seed of the order of the candidates and the audit sample.
     cpu_hours
-        (k + 1,) CPU-hours, IS-DOS included, after 0, 1, ... k relaxations.
+        CPU-hours, IS-DOS included, after 0, 1, ... k relaxations, shape (k + 1,).
     stable
-        (k + 1,) stable materials found by then, those of the audit sample included.
+        Number of stable materials found by then, including the audit sample, shape (k + 1,).
     dos_cpu_hours
         CPU-hours of the IS-DOS.
     relax_all_cpu_hours
         CPU-hours that relaxing every candidate would cost.
     n_candidates, n_stable
-        All candidates, and the truly stable ones among them.
+        Number of all and of truly stable candidates.
     promoted, audited
-        Relaxed because promoted by the policy, and as part of the audit sample.
+        Number relaxed because promoted by the policy, and as part of the audit sample.
     rejected, held, without_dos
-        Not relaxed: rejected; promoted, but the budget was spent; never considered, since the budget did not suffice
-        for the IS-DOS.
+        Number not relaxed because rejected; because the budget was spent; because the budget did not suffice for the
+        IS-DOS.
     failed_promoted, failed_audited
-        Relaxations that gave nothing, among the promoted and in the audit sample.
+        Number of failed relaxations among the promoted and in the audit sample.
     stable_promoted, stable_audited
-        Stable ones among the promoted, and in the audit sample.
+        Number of stable materials among the promoted and in the audit sample.
     stopped
-        The stop rule that ended it; None: none did.
+        The stop rule that ended it, or None.
     is_limit
-        Whether it is no policy but what chance, or full knowledge, would have found.
+        Whether it is a limit (random choice or full knowledge) instead of a policy.
 
     Examples
     --------
@@ -81,12 +81,12 @@ class Replay:
 
     @property
     def relaxations(self) -> int:
-        """Promoted and audited ones."""
+        """Number of relaxations, promoted and audited."""
         return self.promoted + self.audited
 
     @property
     def failed(self) -> int:
-        """Relaxations that gave nothing."""
+        """Number of failed relaxations."""
         return self.failed_promoted + self.failed_audited
 
     @property
@@ -96,53 +96,53 @@ class Replay:
 
     @property
     def total_stable(self) -> int:
-        """Stable materials found, those of the audit sample included."""
+        """Number of stable materials found, including the audit sample."""
         return int(self.stable[-1])
 
     @property
     def success_ratio(self) -> float | None:
-        """Stable among the promoted whose relaxation has not failed; None where there is none of them."""
+        """Fraction of stable ones among the promoted, without failed relaxations; None if there are none."""
         known = self.promoted - self.failed_promoted
         return self.stable_promoted / known if known else None
 
     @property
     def discoverability(self) -> float | None:
-        """Promoted among the stable; None where nothing is stable."""
+        """Fraction of the stable materials that were promoted; None if nothing is stable."""
         return self.stable_promoted / self.n_stable if self.n_stable else None
 
     @property
     def cpu_hours_per_stable(self) -> float | None:
-        """CPU-hours, IS-DOS included, for each stable material found; None where none was found."""
+        """CPU-hours, IS-DOS included, per stable material found; None if none was found."""
         return self.total_cpu_hours / self.total_stable if self.total_stable else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the stable materials that was found, by the audit sample too; None where nothing is stable."""
+        """Fraction of the stable materials that was found, including the audit sample; None if nothing is stable."""
         return self.total_stable / self.n_stable if self.n_stable else None
 
     @property
     def counted_cpu_hours(self) -> float:
-        """CPU-hours for what it found: all of a policy's, those of a limit up to its last stable material."""
+        """CPU-hours for its discoveries: all of a policy's, or those of a limit up to its last stable material."""
         hours = self.cpu_hours_to(self.total_stable) if self.is_limit else None
         return self.total_cpu_hours if hours is None else hours
 
     @property
     def c_eff_cpu_s(self) -> float | None:
-        """C_eff: `counted_cpu_hours` in CPU-s for each candidate, over `recall`; None where nothing was found."""
+        """C_eff: `counted_cpu_hours` in CPU-s per candidate divided by `recall`; None if nothing was found."""
         return 3600.0 * self.counted_cpu_hours / self.n_candidates / self.recall if self.recall else None
 
     def cpu_hours_to(self, stable: int) -> float | None:
-        """CPU-hours by which this many stable materials were found.
+        """Return the CPU-hours needed to find a number of stable materials.
 
         Parameters
         ----------
         stable
-            How many.
+            Number of stable materials.
 
         Returns
         -------
         float or None
-            CPU-hours; None where fewer were found.
+            CPU-hours; None if fewer were found.
 
         Examples
         --------
@@ -157,22 +157,22 @@ class Replay:
 
     @property
     def saving(self) -> float | None:
-        """Share of the CPU-hours of relaxing everything, without any IS-DOS, that was not spent."""
+        """Fraction of CPU-hours saved compared with relaxing everything without any IS-DOS."""
         everything = self.relax_all_cpu_hours
         return round(1.0 - self.total_cpu_hours / everything, 9) + 0.0 if everything else None
 
     def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
-        """Stable materials found by a number of CPU-hours.
+        """Return the number of stable materials found within some CPU-hours.
 
         Parameters
         ----------
         cpu_hours
-            CPU-hours, IS-DOS included; a number, or an array of any shape.
+            CPU-hours, IS-DOS included; a number or an array of any shape.
 
         Returns
         -------
         array of int
-            Of the same shape: 0 before the first relaxation, the last count after the end.
+            Numbers in the same shape: 0 before the first relaxation, the last count after the end.
 
         Examples
         --------
@@ -182,17 +182,17 @@ class Replay:
         >>> replay.stable_at([0.0, replay.total_cpu_hours]).tolist()
         [0, 13]
         """
-        # the same costs, added up in another order, are the same hours
+        # tolerates the rounding of the same costs summed in another order
         indices = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
         return np.where(indices < 0, 0, self.stable[indices])
 
     def totals(self) -> dict[str, Any]:
-        """All but the curve, as JSON takes it.
+        """Return everything but the curve in JSON types.
 
         Returns
         -------
         dict
-            Counts, shares from 0 to 1, costs in CPU-hours; None where a number is not known.
+            Counts, fractions from 0 to 1, costs in CPU-hours; None if unknown.
 
         Examples
         --------
@@ -216,7 +216,7 @@ class Replay:
 
 
 class Spread(NamedTuple):
-    """Mean, least and largest of a figure over several seeds."""
+    """Mean, smallest and largest value of a figure over several seeds."""
 
     mean: float
     least: float
@@ -224,14 +224,16 @@ class Spread(NamedTuple):
 
 
 def spread(replays: Sequence[Replay], figure: Callable[[Replay], float | None]) -> Spread | None:
-    """Mean and range of one figure; None where a seed has none."""
+    """Return mean and range of a figure; None if a seed has none."""
     values = [figure(found) for found in replays]
     known = [float(value) for value in values if value is not None]
     return Spread(float(np.mean(known)), min(known), max(known)) if len(known) == len(values) else None
 
 
 class Band(NamedTuple):
-    """A curve over several seeds: (n,) CPU-hours, and mean, least and largest number of stable materials by then."""
+    """A curve over several seeds: CPU-hours, and mean, smallest and largest number of stable materials, each of shape
+    (n,).
+    """
 
     cpu_hours: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -240,9 +242,9 @@ class Band(NamedTuple):
 
 
 def band(replays: Sequence[Replay]) -> Band:
-    """Curves of one policy with several seeds on a common axis, from its first relaxation to its last one.
+    """Return the curves of a policy with several seeds on a common axis, from the first to the last relaxation.
 
-    A seed that ends earlier keeps its count from there on.
+    A seed that ends earlier keeps its last count.
     """
     start = min(float(found.cpu_hours[0]) for found in replays)
     end = max(found.total_cpu_hours for found in replays)

@@ -10,19 +10,19 @@ from campaign.replay.data import ReplayDataError
 
 
 class Row(NamedTuple):
-    """One row with the line of the file that it ends in, and what is not empty in it."""
+    """A row with its last line number in the file, and its non-empty values."""
 
     line: int
     values: Mapping[str, Any]
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[str]]:
-    """Read rows and the names of all columns.
+    """Read all rows and the names of all columns.
 
     Raises
     ------
     ReplayDataError
-        If the file cannot be read, is not what its name says, or has no row.
+        If the file cannot be read, is not of the kind its name implies, or has no row.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,19 +1,19 @@
-"""A campaign's decisions on known data, with no DFT: how many stable materials after how many CPU-hours.
+"""Simulate a campaign's decisions on known data without DFT: stable materials found as a function of CPU-hours.
 
-Pure: no database, no files; the same candidates, settings and seed give the same replay. What decides is what decides
-in a live campaign: `campaign.policies.decide.decide`, the policies, `RemainingBudget`, `CostModel`.
+Pure: no database, no files; the same candidates, settings and seed give the same replay. Decisions are made by the code
+of a live campaign: `campaign.policies.decide.decide`, the policies, `RemainingBudget`, `CostModel`.
 
-Where it is simpler than a live campaign:
+Simplifications compared with a live campaign:
 
-* The IS-DOS of everything is computed first, and paid for. Where the CPU-hours of the campaign do not suffice for that,
-  those that come later have none, and are never decided on.
-* Candidates come to their Screens in an order that the seed decides, ``batch_size`` at a time.
+* All IS-DOS are computed first, and paid for. If the CPU-hours do not suffice for that, later candidates have none and
+are never decided on.
+* Candidates reach their Screens in an order determined by the seed, ``batch_size`` at a time.
 * The relaxations of a Screen run one after the other, the promoted ones first, and end before the next Screen. The
   expected cost of each is estimated from those that finished before the Screen, and its true cost is paid; before each,
   the limits are checked with true costs. A live campaign that computes many of them in parallel learns later.
 * Held candidates are released at the end: the last Screen decides on them together with its own candidates, and again
   while any budget is left.
-* No attempt fails but those that are known to: such a relaxation has its known cost, and finds nothing.
+* Only attempts known to fail do: such a relaxation has its known cost, and no result.
 """
 
 import math
@@ -34,7 +34,7 @@ from campaign.spec.sections.stable import StableSection
 
 Correction = Callable[[KnownCandidate], KnownCandidate]
 Learner = Callable[[Sequence[KnownCandidate]], Correction]
-"""What corrects predictions, made of the candidates that have been relaxed, with their own predictions."""
+"""Function that derives a correction of predictions from the relaxed candidates and their own predictions."""
 
 Limit = Literal["random", "oracle"]
 RANDOM: Limit = "random"
@@ -57,20 +57,20 @@ def replay(
     Parameters
     ----------
     policy
-        Which candidates are relaxed; with an audit sample where it sets one.
+        Chooses the candidates to relax, including any audit sample.
     known
-        Different candidates, at least one.
+        Distinct candidates, at least one.
     budget
-        Limits and stop rules as in a campaign file (its date has no meaning here), and the costs that are expected
-        until something has ended. None: no limit.
+        Limits and stop rules as in a campaign file (its date is ignored), and the costs expected until calculations
+        have finished. If None, no limit.
     stable
-        What counts as stable; None: the defaults of a campaign file.
+        Definition of stable. If None, the defaults of a campaign file.
     batch_size, seed
         Candidates in a Screen; seed of the order of the candidates and of the audit sample.
     label
-        Name of the result; None: the policy's kind.
+        Name of the result. If None, the policy's kind.
     learner
-        Corrects the predictions that a Screen decides on by what was relaxed before it. None: they stay as they are.
+        Corrects a Screen's predictions using the earlier relaxations. If None, predictions are not corrected.
     """
     run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed, learner=learner)
     batches = run.compute_dos(batch_size)
@@ -78,7 +78,7 @@ def replay(
     looked_at = 0
     for batch in batches[:-1]:
         looked_at += len(batch)
-        # a policy that goes best first may not have spent them on those that happened to come first
+        # a best-first policy must not spend everything on the candidates that happened to come first
         held += run.screen(policy, batch, share=looked_at / len(known))
     relaxed_before = -1
     held += batches[-1] if batches else []
@@ -98,9 +98,9 @@ def replay_limit(
 ) -> Replay:
     """Relax without any IS-DOS or prediction.
 
-    ``random``: in random order, what a policy must beat. ``oracle``: the truly stable first, the cheapest of them
-    first, what no policy can beat; ``seed`` only marks the result. The same CPU-hours and number of relaxations limit
-    both; the stop rules, which judge a policy, do not.
+    ``random`` relaxes in random order, which a policy must beat; ``oracle`` relaxes the truly stable first, cheapest
+    first, which no policy can beat (``seed`` only labels the result). Both have the same limits of CPU-hours and
+    relaxations as policies, but no stop rules.
     """
     run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
     order = run.order
@@ -112,7 +112,7 @@ def replay_limit(
 
 @dataclass
 class _Run:
-    """What has been spent and found so far."""
+    """State of a replay: what has been spent and found so far."""
 
     known: Sequence[KnownCandidate]
     budget: BudgetSection
@@ -147,7 +147,7 @@ class _Run:
         return self.promoted + self.audited
 
     def allowance(self, policy: Policy | None = None, *, share: float = 1.0) -> RemainingBudget:
-        """What may still be spent on relaxations, at true cost so far."""
+        """Return the budget left for relaxations, at true cost so far."""
         hours, relaxations = self.budget.cpu_hours, self.budget.relaxations
         whole = RemainingBudget(
             cpu_s=None if hours is None else 3600.0 * hours - self.dos_cpu_s - self.relax_cpu_s,
@@ -160,17 +160,17 @@ class _Run:
         if hours is not None:
             whole = whole.tighter(RemainingBudget(cpu_s=3600.0 * hours - self.relax_cpu_s))
         taken, audited = Reserved(self.relax_cpu_s, self.relaxations), Reserved(self.audit_cpu_s, self.audited)
-        # as in a campaign: only a policy that goes best first spends by the share that was looked at
+        # as in a campaign: only a best-first policy paces its spending by the fraction of candidates seen
         whole = whole.paced(share if policy.paces() else 1.0, taken=taken)
         return whole.with_audit(policy.audit, taken=taken, audited=audited)
 
     def stop_rule(self) -> str | None:
-        """Why nothing more is relaxed, whatever the budget; None: no rule says so."""
+        """Return the stop rule that ends all relaxations, or None."""
         stable = self.stable_promoted + self.stable_audited
         return stop_reason(self.budget, stable=stable, in_vain=self.since_discovery)
 
     def compute_dos(self, batch_size: int) -> list[list[KnownCandidate]]:
-        """Pay for the IS-DOS, and return the batches of those that have one."""
+        """Pay for the IS-DOS, and return the batches of candidates that have one."""
         batches: list[list[KnownCandidate]] = []
         ended: list[Ended] = []
         for start in range(0, len(self.order), batch_size):
@@ -183,12 +183,12 @@ class _Run:
                     return [batch for batch in batches if batch]
                 self.dos_cpu_s += found.dos_cpu_s
                 batches[-1].append(found)
-            if self.budget.cpu_hours is not None:  # otherwise the cost of the next ones is not needed
+            if self.budget.cpu_hours is not None:  # otherwise the cost of the next ones does not matter
                 ended += [_ended(found, found.dos_cpu_s) for found in batches[-1]]
         return batches
 
     def screen(self, policy: Policy, candidates: Sequence[KnownCandidate], *, share: float) -> list[KnownCandidate]:
-        """Decide on candidates, relax the chosen ones while the limits allow it, and return the held ones."""
+        """Decide on candidates, relax the chosen ones within the limits, and return the held ones."""
         model = CostModel.fit(self.ended, default_cpu_s=self.budget.relax_cpu_s)
         correct = _unchanged if self.learner is None else self.learner(self.relaxed)
         predictions = [
@@ -216,9 +216,9 @@ class _Run:
         return [by_id[decision.candidate] for decision in left if decision.outcome != "rejected"]
 
     def relax_in_order(self, order: Sequence[KnownCandidate]) -> None:
-        """Relax one after the other until the budget is used up."""
+        """Relax in order until the budget is spent."""
         for found in order:
-            # a job may begin with the last CPU-second: then no policy can get further by its estimates
+            # a job may start with the last CPU-second, so that no policy gains from its estimates
             if self.allowance().refusal(0.0) is not None:
                 return
             self._relax(found, audit=False)
@@ -276,7 +276,7 @@ def _ended(found: KnownCandidate, cpu_s: float) -> Ended:
 
 
 def _in_order(decisions: Sequence[Decision], seed: int) -> tuple[list[Decision], list[Decision]]:
-    """The promoted by rank, and the audit sample in the order of its draw."""
+    """Return the promoted decisions by rank, and the audit sample in the order of its draw."""
     promoted = [decision for decision in decisions if decision.promoted]
     audited = [decision for decision in decisions if decision.audit]
     return (

@@ -28,7 +28,7 @@ _COST = (0.0, 1e12, "a number of CPU-s, 0 or more")
 
 @dataclass
 class _Reader:
-    """What is wrong so far; each getter notes it and returns None."""
+    """Reads values and collects problems; each getter returns None for a missing or wrong value."""
 
     path: Path
     problems: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class _Reader:
         self.problems.append(f"line {row.line}{name}: {column}: found {found}; right: {right}")
 
     def number(self, row: Row, column: str, limits: tuple[float, float, str]) -> float | None:
-        """The number in a column; None where it is empty or wrong."""
+        """Return the number in a column; None if empty or wrong."""
         if column not in row.values:
             return None
         value, (least, most, right) = row.values[column], limits
@@ -65,7 +65,7 @@ class _Reader:
         return known.get(str(value).lower(), False)
 
     def composition(self, row: Row, structures: Mapping[str, Path]) -> tuple[Composition, int | None] | None:
-        """Composition of the cell, and its number of atoms where a structure says it; None where it is not known."""
+        """Return the composition of the cell, and its number of atoms if given by a structure; None if unknown."""
         for column in ("formula", "composition"):
             if column in row.values:
                 text = json.dumps(row.values[column], sort_keys=True, default=str)
@@ -94,23 +94,23 @@ class _Reader:
 def read_replay_table(
     path: Path, *, structures: Path | None = None, references: Path | None = None, leave_out: Sequence[str] = ()
 ) -> ReplayData:
-    """Read known data from a CSV file (with a header line; lines that begin with # are passed over) or a JSONL file.
+    """Read known data from a CSV file (with a header line; lines that begin with # are skipped) or a JSONL file.
 
     Parameters
     ----------
     path
         ``.jsonl`` and ``.ndjson`` are read as JSONL, everything else as CSV.
     structures
-        Folder of CIF or POSCAR files, stem = id, for rows without a formula.
+        Folder of CIF or POSCAR files named by id, for rows without a formula.
     references
-        Reference entries for E_hull where the file has none; formation energies must be against the same elements.
+        Reference entries for E_hull if the file has none; formation energies must be relative to the same elements.
     leave_out
-        Ids of rows to leave out; ``unphysical``: also every row with an energy that no crystal can have.
+        Ids of rows to leave out; ``unphysical`` also leaves out rows with an energy that no crystal can have.
 
     Raises
     ------
     ReplayDataError
-        With everything that is wrong: line, column, what was found and what would be right.
+        Lists all problems with line, column, what was found and what would be right.
     StructureFileError
         If the folder cannot be used.
     MissingElementError
@@ -142,7 +142,7 @@ def read_replay_table(
 
 
 def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """The rows that stay, and a note that names the others."""
+    """Return the remaining rows, and a note that names the others."""
     names = set(leave_out) - {UNPHYSICAL}
     if unknown := sorted(names - {str(row.values.get("id")) for row in rows}):
         reader.problems.append(f"--leave-out {', '.join(unknown)}: there is no row with that id")
@@ -161,7 +161,7 @@ def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) ->
 
 
 def _is_unphysical(row: Row, column: str) -> bool:
-    """Whether there is a finite number in a column that no crystal can have."""
+    """Whether a column contains a finite number that no crystal can have."""
     try:
         number = float(row.values[column])
     except (KeyError, TypeError, ValueError):
@@ -170,7 +170,7 @@ def _is_unphysical(row: Row, column: str) -> bool:
 
 
 class _Parsed(NamedTuple):
-    """A row without anything wrong but, maybe, its hull."""
+    """A valid row, possibly without E_hull."""
 
     row: Row
     composition: Composition
@@ -197,7 +197,7 @@ def _parsed(
             column = column_of(name, scorer)
             numbers[column] = reader.number(row, column, limits)
     for column in (column_of(PRICE, scorer) for scorer in priced):
-        # an IS-DOS instead would be a hundred times too much for a potential
+        # the cost of an IS-DOS would be a hundred times too much for a potential
         numbers[column] = reader.required(row, column, _COST)
     sites = reader.number(row, "n_sites", (1, 1e6, "a whole number above 0"))
     if sites is not None and sites != int(sites):
@@ -213,11 +213,11 @@ def _parsed(
 def _candidates(
     reader: _Reader, parsed: Sequence[_Parsed], references: Path | None, scorers: Sequence[str]
 ) -> dict[str, tuple[KnownCandidate, ...]]:
-    """The candidates as each scorer predicts them, with the hulls that are not in the file.
+    """Return the candidates as each scorer predicts them, with hulls missing from the file.
 
-    The hull is known, so it follows from the true energies, and gives E_hull(ML) where there is no such column.
+    Since the hull is known, it follows from the true energies and gives E_hull(ML) if there is no such column.
     """
-    # where the truth has its own hull and a row has no truth, nothing says where the hull of that row is
+    # with hulls derived from the true energies, the hull of a row without them is unknown
     own_hull = any(row.numbers["e_hull"] is not None for row in parsed)
     computed = hull_energies([row.composition for row in parsed], references)
     candidates: dict[str, list[KnownCandidate]] = {scorer: [] for scorer in scorers}

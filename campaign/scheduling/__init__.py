@@ -1,1 +1,1 @@
-"""What is due, and submitting it exactly once."""
+"""Work that is due, and its submission exactly once."""

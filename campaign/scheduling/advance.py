@@ -1,7 +1,7 @@
-"""What is due in a campaign, submitted. Every recording firework ends here, so no daemon is needed.
+"""Submit the work that is due in a campaign. Every recording firework ends with this, so no daemon is needed.
 
-Each step has a unique key and each submission is one transaction: calling this at any time, from any number of
-places, submits nothing twice.
+Each step has a unique key and each submission is one transaction, so that nothing is submitted twice, whenever and from
+wherever this is called.
 """
 
 from campaign.budget.hold_queue import hold_waiting, release_held
@@ -21,18 +21,18 @@ from campaign.store.training_samples import is_bootstrap_open
 
 
 def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
-    """Submit what is due.
+    """Submit all work that is due.
 
     Parameters
     ----------
     batch
-        Look only at this batch of candidates for a Screen: the caller knows that no other one changed.
+        Only check this batch for a Screen, because the caller knows that no other one changed.
     """
     campaign = campaign.refresh()
     if campaign.document["state"] != CampaignState.RUNNING:
         return  # finished, or its documents are still being written
     if campaign.is_halted:
-        return  # until it is resumed (`campaign.scheduling.stop`)
+        return  # until resumed (`campaign.scheduling.stop`)
     settle_decided(campaign)
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)
@@ -40,7 +40,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
         return
     evaluate_relaxed(campaign, reference_set)
     prefilter_when_due(campaign)
-    # results reused from another campaign count as relaxed at no cost, so that more may be released
+    # reused results count as relaxed at no cost, so that more may be released
     while release_held(campaign):
         submit_ready(campaign)
         if not evaluate_relaxed(campaign, reference_set):
@@ -54,10 +54,10 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
             return
         screen_when_due(campaign, batch)
     finished = not is_any_open(campaign)
-    # asked after that: if the last result makes one of them due, the report must wait for it. A new model comes first:
-    # it takes the corrections of the one before away
+    # checked afterwards: if the last result makes one of these due, the report must wait. A new model comes first,
+    # since it invalidates corrections
     learning = retrain_when_due(campaign) or recalibrate_when_due(campaign)
     report = Step.report(campaign.name)
-    # whatever the settings are by now: a fit that is under way was submitted with those before
+    # whatever the settings are now: a fit in progress was submitted with earlier ones
     if finished and not learning and not may_be_decided_again(campaign, report.id):
         submit_step(campaign, report)

@@ -9,21 +9,21 @@ from campaign.store.steps import Step, StepKind, batches_without_step, count_swe
 
 
 def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
-    """Submit the Screen of each batch of which enough candidates have their IS-DOS or have failed, once.
+    """Submit, once, the Screen of each batch in which enough candidates have their IS-DOS or have failed.
 
-    What the prefilter rejects never comes to a Screen: enough is a share of the others.
+    Candidates rejected by the prefilter never reach a Screen, so enough is a fraction of the others.
 
     Parameters
     ----------
     campaign
-        The campaign; ``screening.min_completed_fraction`` says how many are enough.
+        The campaign; ``screening.min_completed_fraction`` determines how many are enough.
     batch
-        Look only at this batch; None: at all.
+        Only check this batch. If None, all.
     """
     name, sizes = campaign.name, campaign.document["batch_sizes"]
     open_batches = batches_without_step(campaign, Step.screen, range(len(sizes)) if batch is None else [batch])
     waiting = count_before_screen_by_batch(campaign, open_batches)
-    # after those that wait: one that is rejected in between counts twice, so that no Screen comes too early
+    # counted after the waiting ones, so that one rejected in between counts twice and no Screen comes too early
     rejected = rejected_by_batch(campaign, open_batches)
     for number in open_batches:
         left = sizes[number] - rejected.get(number, 0)
@@ -33,7 +33,7 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
 
 
 def _sweep_when_due(campaign: OpenCampaign) -> None:
-    """A last Screen for candidates that came after their batch was closed."""
+    """Submit a last Screen for candidates that came after their batch was closed."""
     if is_any_in_state(campaign, *BEFORE_SCREEN, role=SCREENED):
         return
     if is_any_in_state(campaign, CandidateState.DOS_DONE) and not is_step_open(campaign, StepKind.SCREEN):

@@ -1,4 +1,4 @@
-"""Changes the limits of a running campaign, or of one that finished with held candidates."""
+"""Change the limits of a running campaign, or of one that finished with held candidates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from esnet.files.errors import UserError
 
 
 class BudgetError(UserError, ValueError):
-    """A limit that cannot be; the message names it."""
+    """An invalid limit; the message names it."""
 
 
 def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
@@ -25,17 +25,17 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
     Parameters
     ----------
     changes
-        Fields of `BudgetSection`; the others stay as they are.
+        Fields of `BudgetSection`; others are unchanged.
 
     Returns
     -------
     str
-        What became of it, in one sentence.
+        The result, in one sentence.
 
     Raises
     ------
     BudgetError
-        Naming the limit that is wrong; nothing is changed then.
+        Names the invalid limit; nothing is changed then.
     """
     held_before = count_candidates(campaign, state=CandidateState.HELD)
     try:

@@ -1,4 +1,4 @@
-"""Changes settings of a running or finished campaign: policy, budget, screening, retries, limits for stable."""
+"""Change settings of a running or finished campaign: policy, budget, screening, retries, limits for stable."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ Given = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsReport:
-    """What was changed, and what became of it.
+    """Changed settings, and their effect.
 
     Attributes
     ----------
     changes
-        Settings that are others now.
+        The changed settings.
     decided_again
-        Candidates by what became of them (``rejected -> promoted``), where decisions were made again; None: not asked.
+        Number of candidates by change of outcome (``rejected -> promoted``) if decisions were repeated, or None.
     released, held
-        Held candidates that go on, and those that are held now.
+        Number of candidates released, and newly held.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -46,7 +46,7 @@ class SettingsReport:
 
 
 def settings_in_force(campaign: Campaign) -> CampaignSpec:
-    """All settings of a campaign, with the budget in force."""
+    """Return all settings of a campaign, with the budget in force."""
     return campaign.spec.model_copy(update={"budget": current_budget(campaign)})
 
 
@@ -61,27 +61,27 @@ def change_settings(
 ) -> SettingsReport:
     """Put new settings into force, record them in the history, and submit the work that they allow.
 
-    Existing decisions are kept, unless they are to be repeated, which applies to rejected and held candidates.
+    Existing decisions are kept; those on rejected and held candidates are repeated on request.
 
     Parameters
     ----------
     given
         New values, by section and key.
     problems
-        What is known to be wrong with them already.
+        Problems found so far.
     redecide
-        Decide again.
+        Whether to repeat decisions.
     dry_run
-        Write nothing.
+        If True, write nothing.
     kind
         Name of the change in the history.
 
     Raises
     ------
     SettingsError
-        Listing everything that is wrong; nothing is changed then.
+        Lists all problems; nothing is changed then.
     NoChangesError
-        The campaign is starting, or is archived.
+        If the campaign is starting or archived.
     """
     campaign = campaign.refresh()
     new, changes = changed_spec(settings_in_force(campaign), given, problems)
@@ -94,7 +94,7 @@ def change_settings(
         changes = campaign.store.in_transaction(lambda session: _write(campaign, given, kind, session))
     sections = {change.field.partition(".")[0] for change in changes}
     campaign = campaign.refresh()
-    # the same budget again lets go what an earlier call was killed over; a stop rule counts what is stable
+    # setting the same budget again repeats the release of an earlier, killed call; a stop rule counts stable materials
     is_opened = closed_before is not None and closed_reason(campaign) is None
     if held_before and ("budget" in given or is_opened):
         reopen(campaign)

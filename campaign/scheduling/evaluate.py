@@ -1,4 +1,4 @@
-"""The results of relaxations: formation energy, distance to the hull, stable or not."""
+"""Results of relaxations: formation energy, energy above the hull, and stability."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ from campaign.store.reference_sets import (
 
 
 def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
-    """Give every relaxed candidate without a result its result; return how many got one.
+    """Compute the result of every relaxed candidate without one; return their number.
 
-    Candidates never enter the hull (docs/explanation/science.md). Their energies get the corrections that the reference
-    set carries; a candidate that these cannot treat gets no result but the reason (``correction_error``). Stable is
-    E_f(DFT) and E_hull(DFT) at most the campaign's ``stable`` limits.
+    Candidates never enter the hull (docs/explanation/science.md). Their energies get the corrections of the reference
+    set; a candidate that these cannot treat gets a reason (``correction_error``) instead of a result. Stable means
+    E_f(DFT) and E_hull(DFT) of at most the campaign's ``stable`` limits.
     """
     if not is_any_without_result(campaign):
         return 0
@@ -56,7 +56,7 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     ]
     written = write_results(campaign, results)
     if (limits := campaign.refresh().spec.stable) != campaign.spec.stable:
-        restate_stability(campaign, limits)  # they were changed just now
+        restate_stability(campaign, limits)  # the limits have just been changed
     return written
 
 

@@ -1,4 +1,4 @@
-"""Decides when a campaign learns from new relaxations while candidates wait: by fine-tuning or refitting."""
+"""When a campaign learns from new relaxations while candidates wait: by fine-tuning or recalibration."""
 
 from collections.abc import Callable
 
@@ -11,26 +11,27 @@ from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState, StepS
 from campaign.store.steps import Step, count_of_kind, find_step
 from campaign.store.training_samples import count_to_learn_from
 
-#: States of candidates that another model, or another correction, would still be asked about.
+#: States of candidates that a new model or correction would still affect.
 _UNDECIDED = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
 
 
 def retrain_when_due(campaign: OpenCampaign) -> bool:
-    """Submit the next retraining if it is due; return whether one is under way.
+    """Submit the next retraining if it is due; return whether one is in progress.
 
-    Due is it when as many candidates as `screening.retrain_every` says have been relaxed, and have got their RS-DOS,
-    since the samples of the last one were taken (whether a model came of it or not). It is not when no candidate waits
-    for a decision, since none would be asked of the new model, nor after the budget's end.
+    It is due when `screening.retrain_every` candidates have been relaxed and have their RS-DOS since the samples of the
+    last one were taken (whether or not that gave a model), but not if no candidate waits for a decision, or the budget
+    has
+    ended.
     """
     return _learn_when_due(campaign, Step.retrain, campaign.spec.screening.retrain_every, count_to_learn_from)
 
 
 def recalibrate_when_due(campaign: OpenCampaign) -> bool:
-    """Submit the next recalibration if it is due; return whether one is under way.
+    """Submit the next recalibration if it is due; return whether one is in progress.
 
-    Due is it when as many screened candidates as `screening.recalibrate_every` says have been relaxed since the last
-    one looked (whether it has changed anything or not). It is not when no candidate waits for a decision, nor after the
-    budget's end.
+    It is due when `screening.recalibrate_every` screened candidates have been relaxed since the last one (whether or
+    not
+    that changed anything), but not if no candidate waits for a decision, or the budget has ended.
     """
     return _learn_when_due(campaign, Step.recalibrate, campaign.spec.screening.recalibrate_every, count_relaxed)
 
@@ -38,13 +39,13 @@ def recalibrate_when_due(campaign: OpenCampaign) -> bool:
 def _learn_when_due(
     campaign: OpenCampaign, step: Callable[[str, int], Step], every: int | None, count: Callable[[Campaign], int]
 ) -> bool:
-    """Submit the next step of a kind if so much more than the last one had can be learnt from."""
+    """Submit the next step of a kind if the data have grown sufficiently since the last one."""
     if every is None:
         return False
     number = count_of_kind(campaign, step(campaign.name, 0).kind)
     learnt_from = 0
     if number:
-        # state and count in one document: both are of the same moment
+        # state and count are in one document, so both are of the same moment
         last = find_step(campaign, step(campaign.name, number - 1).id)
         if last is None or last["state"] != StepState.DONE:
             return True

@@ -1,4 +1,4 @@
-"""Candidates that a person promotes or rejects, whatever the policy said."""
+"""Candidates promoted or rejected by a person, overriding the policy."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ _AT_ONCE = 500
 
 
 class PersonDecisionError(UserError, ValueError):
-    """A decision of a person that cannot be recorded; the message says what would be right."""
+    """A person's decision cannot be recorded; the message says what would be right."""
 
 
 Became = Literal["promoted", "held", "rejected", "later", "unchanged", "refused"]
@@ -36,10 +36,10 @@ Became = Literal["promoted", "held", "rejected", "later", "unchanged", "refused"
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of one candidate: ``AlPd:B2``, its id, one word and a sentence.
+    """Result for one candidate: ``AlPd:B2``, its id, one word and a sentence.
 
-    ``later``: its IS-DOS is running, and the decision is carried out when that has finished. ``unchanged``: it was so
-    before. ``refused``: it cannot be done.
+    ``later``: its IS-DOS is running, and the decision is carried out once that has finished. ``unchanged``: the state
+    was the same before. ``refused``: impossible.
     """
 
     name: str
@@ -50,16 +50,16 @@ class Decided:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonReport:
-    """What became of the candidates that a person decided on.
+    """Results for the candidates that a person decided on.
 
     Attributes
     ----------
     decided
-        One for each, in the order given.
+        One for each candidate, in order.
     relax_cpu_s
-        Expected cost of the relaxations that were promoted, CPU-seconds.
+        Expected cost of the promoted relaxations, CPU-seconds.
     left_cpu_s
-        CPU-seconds that the budget has left for relaxations after them; None: no limit, or not asked.
+        CPU-seconds then left for relaxations; None if unlimited or not computed.
     """
 
     decided: list[Decided] = field(default_factory=list)
@@ -67,7 +67,7 @@ class PersonReport:
     left_cpu_s: float | None = None
 
     def counts(self) -> Counter[str]:
-        """Number of candidates by what became of them."""
+        """Number of candidates by result."""
         return Counter(each.became for each in self.decided)
 
 
@@ -75,7 +75,7 @@ class _NothingWrittenError(Exception):
     """Ends the transaction of a dry run."""
 
 
-#: The decision on a document, the state that it moves to, and what is said; without a decision nothing is written.
+#: The decision on a document, its new state, result and sentence; without a decision nothing is written.
 _Made = tuple[dict[str, Any] | None, str, Became, str]
 _Decide = Callable[[Document, ClientSession], _Made]
 
@@ -83,21 +83,21 @@ _Decide = Callable[[Document, ClientSession], _Made]
 def promote(
     campaign: OpenCampaign, ids: Sequence[str], *, reason: str, over_budget: bool = False, dry_run: bool = False
 ) -> PersonReport:
-    """Have candidates relaxed because a person says so, and submit them.
+    """Have candidates relaxed on a person's request, and submit them.
 
     Rejected, held and waiting candidates are promoted, and those whose IS-DOS failed; an IS-DOS that no worker has
-    begun is withdrawn. What the limits of the budget do not allow is held, and is the first that they release.
+    started is withdrawn. Candidates that the budget does not allow are held, and released first.
 
     Parameters
     ----------
     ids
-        Candidates.
+        Ids of the candidates.
     reason
-        Why; stored in the decision.
+        The reason, stored in the decision.
     over_budget
-        Relax them regardless of the budget.
+        Whether to relax them regardless of the budget.
     dry_run
-        Write nothing.
+        If True, write nothing.
     """
     costs, by = expected_costs(campaign), who()
     left = unasked = RemainingBudget()
@@ -122,7 +122,7 @@ def promote(
     def begin(session: ClientSession) -> None:
         nonlocal left
         if dry_run and left is not unasked:
-            return  # nothing of the earlier parts is written, and all of it counts
+            return  # nothing of earlier chunks is written, and all of it counts
         left = RemainingBudget() if over_budget else allowance_now(campaign, costs, session=session)
 
     decided = _decide_on_all(campaign, ids, decide, begin, kind="promote", reason=reason, dry_run=dry_run)
@@ -130,9 +130,9 @@ def promote(
 
 
 def reject(campaign: OpenCampaign, ids: Sequence[str], *, reason: str, dry_run: bool = False) -> PersonReport:
-    """Exclude candidates from relaxation because a person says so; calculations that have not started are withdrawn.
+    """Exclude candidates from relaxation on a person's request; calculations that have not started are withdrawn.
 
-    A candidate whose relaxation runs or has ended is refused. Parameters are those of `promote`.
+    A candidate whose relaxation is running or has ended is refused. Parameters are those of `promote`.
     """
     by = who()
 
@@ -155,7 +155,7 @@ def reject(campaign: OpenCampaign, ids: Sequence[str], *, reason: str, dry_run: 
 
 
 def _nothing(_: ClientSession) -> None:
-    """Nothing to read before the first decision."""
+    """Do nothing before the first decision."""
 
 
 def _why_not_promoted(document: Mapping[str, Any], *, over_budget: bool) -> str | None:
@@ -218,7 +218,7 @@ def _decide_on_all(
     reason: str,
     dry_run: bool,
 ) -> list[Decided]:
-    """Decide in transactions of some hundred candidates, each with its entry in the history; then submit."""
+    """Decide in transactions of some hundred candidates, each with a history entry, then submit."""
     campaign = campaign.refresh()
     refuse_changes(campaign)
     if not reason.strip():

@@ -11,7 +11,7 @@ def prefilter_when_due(campaign: OpenCampaign) -> None:
     if campaign.spec.prefilter is None:
         return
     batches = batches_without_step(campaign, Step.prefilter, range(len(campaign.document["batch_sizes"])))
-    # the sums over the ledger come last: this is asked after every calculation
+    # sums over the ledger come last, since this is called after every calculation
     if not batches or dos_room(campaign) == 0:
         return
     for batch in batches:

@@ -1,8 +1,8 @@
-"""Workers shared between IS-DOS and relaxations, so that neither waits until the other has no work left.
+"""Share workers between IS-DOS and relaxations, so that neither waits until the other is done.
 
 A worker without a category (`campaign run`, `rlaunch`, `qlaunch`) takes the firework with the highest priority, and a
 relaxation has a higher one than an IS-DOS. If relaxations have more than their share of the running calculations, one
-IS-DOS is put before them each time a calculation ends. On a cluster whose queues have their own categories,
+IS-DOS is moved ahead of them each time a calculation ends. On a cluster whose queues have their own categories,
 `launchers.cluster.queue_filler` shares them.
 """
 
@@ -15,7 +15,7 @@ BROUGHT_FORWARD = STAGES["relax"].priority + 2
 
 
 def share_workers(campaign: OpenCampaign) -> None:
-    """Let one IS-DOS come next where relaxations have more than their share (`screening.dos_share`)."""
+    """Move one IS-DOS ahead if relaxations have more than their share (`screening.dos_share`)."""
     share, dos, relax = campaign.spec.screening.dos_share, STAGES["dos"], STAGES["relax"]
     if not share:
         return

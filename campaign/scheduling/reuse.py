@@ -1,8 +1,7 @@
-"""Reuses calculations that another campaign in the same database has done, instead of submitting them.
+"""Reuse calculations of other campaigns in the same database instead of submitting them.
 
-Equal are calculations of the same crystal in the same cell, with the same settings, engine and, for a DOS, the same
-representation. Only successful calculations with outputs and features, whose settings no person has changed (`campaign
-retry --set`), are reused.
+Calculations are equal if crystal, cell, settings, engine and, for a DOS, representation are the same. Only successful
+ones with outputs and features, whose settings no person has changed (`campaign retry --set`), are reused.
 """
 
 import logging
@@ -34,9 +33,9 @@ from workflows.gpaw_vasp.version import gpaw_version, version_string
 
 logger = logging.getLogger(__name__)
 
-#: In one transaction: their features have 10 MB.
+#: Per transaction: their features have 10 MB.
 _CHUNK = 100
-#: Fields of a stage that belong to the document that computed it, and are not copied.
+#: Fields of a stage that are specific to the document that computed it, and are not copied.
 _OWN = frozenset({"state", "fw_id", "record_fw_id", "attempt", "first_attempt", "from_state", "submitted"}) | {
     *("queue", "restarted_from", "features", "recorded", "reused_from")
 }
@@ -44,7 +43,7 @@ _LATEST = 20
 
 
 def take_over_all(campaign: Campaign) -> int:
-    """Take over every calculation that may start and was done before; return how many.
+    """Reuse every existing calculation that may start; return their number.
 
     Checks all candidates, including those that a budget would keep waiting: reused calculations cost nothing.
     """
@@ -61,7 +60,7 @@ def take_over_all(campaign: Campaign) -> int:
 
 
 def take_over(campaign: Campaign, stage: Stage, ids: Sequence[str], *, references: bool) -> int:
-    """Take over those calculations of some candidates (or references) that were done before; return how many."""
+    """Reuse existing calculations for some candidates (or references); return their number."""
     if not campaign.spec.reuse or not (campaigns := equal_campaigns(campaign, stage)):
         return 0
     taken = 0
@@ -106,14 +105,14 @@ def _found(
 
 
 def _preference(source: Document, stage: Stage) -> tuple[bool, float]:
-    """What the campaign itself has computed first, the latest of these."""
+    """Sort key of sources: calculations computed by the source campaign itself first, latest first."""
     facts = source[stage.fields]
     recorded = facts.get("recorded")
     return "reused_from" in facts, -recorded.timestamp() if recorded is not None else 0.0
 
 
 def _same_crystal(document: Mapping[str, Any], source: Mapping[str, Any], stage: Stage) -> bool:
-    if stage.name == "rs_dos":  # it is that of the relaxed crystal
+    if stage.name == "rs_dos":  # that of the relaxed crystal
         document, source = document["relaxation"], source["relaxation"]
     return same_cell(document["structure"], source["structure"])
 
@@ -121,7 +120,7 @@ def _same_crystal(document: Mapping[str, Any], source: Mapping[str, Any], stage:
 def _usable(
     campaign: Campaign, stage: Stage, sources: Sequence[Document], campaigns: Sequence[str]
 ) -> dict[str, ReusedFrom]:
-    """Where each of the sources was computed that may be taken over, by the id of the source."""
+    """Return the origin of each source that may be reused, by the id of the source."""
     potcars: dict[str, str] = {}
     if sources:
         for potcar in latest_potcars(campaign, number=_LATEST):
@@ -142,7 +141,7 @@ def _usable(
 
 
 def _origin(source: Document, facts: Mapping[str, Any], entry: Document | None) -> ReusedFrom | None:
-    """Where a calculation was computed; None where the ledger has no successful attempt at it."""
+    """Return where a calculation was computed; None without a successful attempt in the ledger."""
     earlier: ReusedFrom | None = facts.get("reused_from")
     if earlier is not None:
         return {**earlier, "time": now()}
@@ -159,14 +158,14 @@ def _origin(source: Document, facts: Mapping[str, Any], entry: Document | None) 
 
 
 def _same_engine(facts: Mapping[str, Any], campaign: Campaign) -> bool:
-    """Whether the engine was the version that is installed here, as far as that is known (GPAW's)."""
+    """Whether the engine had the version installed here, if known (GPAW's)."""
     if campaign.spec.dft.engine != "gpaw" or gpaw_version() == "absent":
         return True
     return facts.get("vasp_version") == version_string()
 
 
 def _same_potcars(potcars: Sequence[Mapping[str, Any]], known: dict[str, str]) -> bool:
-    """Whether no POTCAR has the title of one that the campaign uses, and other content; its own are added then."""
+    """Whether no POTCAR has the title of one used by the campaign but other content; if so, add them to `known`."""
     if any(known.get(potcar["titel"], potcar["hash"]) != potcar["hash"] for potcar in potcars):
         return False
     known.update({potcar["titel"]: potcar["hash"] for potcar in potcars})
@@ -174,7 +173,7 @@ def _same_potcars(potcars: Sequence[Mapping[str, Any]], known: dict[str, str]) -
 
 
 def _usable_features(campaign: Campaign, stage: Stage, ids: Sequence[str]) -> dict[str, Document]:
-    """Features of these sources that can be read and that this version of the program would make, by source."""
+    """Return readable features of these sources, in the form this version would make, by source."""
     found = {}
     for document in read_features(campaign.store, [f"{name}:{stage.name}" for name in ids]):
         try:

@@ -1,4 +1,4 @@
-"""Stops a campaign from submitting, because its calculations fail in the same way or a person asks for it."""
+"""Stop a campaign from submitting, after similar failures or on a person's request."""
 
 import logging
 from itertools import takewhile
@@ -29,12 +29,12 @@ _TRIES = 10
 
 
 def stop_if_alike(campaign: Campaign) -> bool:
-    """Stop a campaign if `retries.stop_after` calculations in a row have failed alike; return whether it was stopped.
+    """Stop a campaign if `retries.stop_after` consecutive calculations failed alike; return whether it was stopped.
 
-    Only machine failures count, and only as long as no calculation has succeeded since the first of them. What points
-    to the environment (a missing program, library, licence or POTCAR) counts at any time, everything else until the
-    engine has done its work once: later, a crash is that of single crystals. What comes from elsewhere (time limits,
-    memory, disks, kills) never counts: it is another job's turn then, with more time or memory.
+    Only machine failures count, and only as long as no calculation has succeeded since the first of them. Failures of
+    the environment (a missing program, library, licence or POTCAR) count at any time, others only until the engine has
+    worked once, since later crashes are due to single crystals. External causes (time limits, memory, disks, kills)
+    never count: another job follows, with more time or memory.
     """
     enough = campaign.spec.retries.stop_after
     if not enough:
@@ -62,14 +62,14 @@ def stop_if_alike(campaign: Campaign) -> bool:
 
 
 def pause(campaign: OpenCampaign, kind: StopKind, *, reason: str | None = None) -> tuple[bool, int]:
-    """Let a campaign submit nothing more because a person says so: paused, or stopped until it is taken up again.
+    """Pause or stop a campaign on a person's request, so that it submits no more work.
 
-    What runs comes to its end and is recorded. Called again after it was cut short, it does the rest.
+    Running work is completed and recorded. A repeated call completes an interrupted one.
 
     Returns
     -------
     bool, int
-        Whether it was not so before, and how many calculations and steps that waited for a worker are paused now.
+        Whether the state is new, and the number of paused calculations and steps.
     """
     done = write_pause(campaign, kind, reason=reason)
     campaign = campaign.refresh()
@@ -77,17 +77,19 @@ def pause(campaign: OpenCampaign, kind: StopKind, *, reason: str | None = None) 
 
 
 def pause_again(campaign: Campaign) -> int:
-    """Pause or archive fireworks that have meanwhile become ready in a paused or stopped campaign; return how many."""
+    """Pause or archive fireworks that became ready in a paused or stopped campaign; return their number."""
     if campaign.document.get("archived"):
         return archive_waiting(campaign)
     if campaign.stop_kind is None:
         return 0
-    # a training or a Screen has no part in failures of calculations
+    # failures of calculations do not concern trainings and Screens
     return pause_waiting(campaign, CALCULATION, *([] if campaign.stop_kind == "failures" else [STEP]))
 
 
 def put_step_back(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> bool:
-    """Give a step whose job was in a queue already another firework, which waits; False: it may begin."""
+    """Replace the firework of a step whose job was already queued by a waiting one; return False if the step
+    may start.
+    """
     if campaign.stop_kind not in ("paused", "stopped") and not campaign.document.get("archived"):
         return False
     submit_step_again(campaign, read_step(campaign, step_id), fw_id=fw_id)
@@ -97,7 +99,7 @@ def put_step_back(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> bool:
 
 
 def show_again(campaign: OpenCampaign) -> tuple[bool, int]:
-    """Take an archived campaign out of its archive; return whether it was in one, and how many fireworks are back."""
+    """Restore an archived campaign; return whether it was archived, and the number of restored fireworks."""
     shown = clear_archived(campaign)
     restored = restore_archived(campaign)
     if shown or restored:
@@ -106,9 +108,9 @@ def show_again(campaign: OpenCampaign) -> tuple[bool, int]:
 
 
 def go_on(campaign: OpenCampaign) -> tuple[StopDocument | None, int]:
-    """Let a campaign submit again and its paused fireworks run; return why it was stopped, and how many were paused.
+    """Resume submission and paused fireworks; return why the campaign was stopped, and the number of paused fireworks.
 
-    Called again after it was cut short, it does the rest.
+    A repeated call completes an interrupted one.
     """
     stop = clear_stop(campaign)
     resumed = resume_waiting(campaign)

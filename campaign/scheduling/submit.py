@@ -1,4 +1,4 @@
-"""Candidates to workflows, in bulk, each exactly once."""
+"""Submit candidates as workflows, in bulk, each exactly once."""
 
 import logging
 from itertools import count
@@ -19,14 +19,14 @@ from campaign.store.steps import Step, is_submitted, open_step, replace_firework
 
 logger = logging.getLogger(__name__)
 
-#: Candidates in one transaction; MongoDB ends transactions after 60 s.
+#: Candidates per transaction; MongoDB aborts transactions after 60 s.
 _CHUNK = 500
 
 
 def submit_ready(campaign: OpenCampaign) -> int:
-    """Submit every calculation that may start; return how many were submitted.
+    """Submit every calculation that may start; return their number.
 
-    Safe to call at any time and from several places simultaneously: a document and its workflow are written in one
+    Safe to call at any time and from several places at the same time: a document and its workflow are written in one
     transaction, which succeeds for only one of them.
     """
     submitted = 0
@@ -38,14 +38,14 @@ def submit_ready(campaign: OpenCampaign) -> int:
 
 def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> int:
     submitted = 0
-    # the budget has a say in the IS-DOS of candidates only; relaxations were promised when they were decided on
+    # the budget only limits candidates' IS-DOS here; relaxations were reserved when they were decided on
     limited = stage.name == "dos" and not references and is_limited(campaign)
     while True:
         ids = ready_ids(campaign, stage, references=references, limit=_CHUNK)
         if not ids:
             return submitted
-        # nothing that is equal to a calculation of another campaign is computed again; of what a spent budget keeps
-        # waiting, all was looked at when the campaign was started (`take_over_all`)
+        # equal calculations of other campaigns are reused; those kept waiting by a spent budget were checked when the
+        # campaign was started (`take_over_all`)
         if (not limited or dos_room(campaign) != 0) and take_over(campaign, stage, ids, references=references):
             continue
         fw_ids = next_fw_ids(campaign.launchpad, 2 * len(ids))
@@ -77,7 +77,7 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
 
 
 def submit_step(campaign: OpenCampaign, step: Step) -> bool:
-    """Submit one step of the campaign, once for its id; False if it was submitted before."""
+    """Submit one step of the campaign, once per id; return False if it was submitted before."""
     if is_submitted(campaign, step):
         return False
     fw_ids = next_fw_ids(campaign.launchpad, 1)
@@ -96,7 +96,7 @@ def submit_step(campaign: OpenCampaign, step: Step) -> bool:
 
 
 def submit_step_again(campaign: OpenCampaign, step: Step, *, fw_id: int) -> bool:
-    """Give a step whose firework will not run another one; False if `fw_id` is no longer its firework."""
+    """Give a step whose firework will not run a new one; return False if `fw_id` is no longer its firework."""
     first = next(next_fw_ids(campaign.launchpad, 1))
 
     def submit(session: ClientSession) -> bool:

@@ -1,9 +1,9 @@
-"""Workflows of a campaign, as the documents that FireWorks keeps of them.
+"""Workflows of a campaign, in the form of FireWorks' documents.
 
 `LaunchPad.add_wf` writes a workflow and its fireworks in two steps and one at a time, and building a workflow with
 FireWorks' classes takes half a millisecond. Here the documents are made directly, and written by the thousand in the
-same transaction that moves the candidates, so that a crash leaves both or neither. A test compares them with those
-that FireWorks makes.
+same transaction that moves the candidates, so that a crash leaves both or neither. A test compares them with those made
+by FireWorks.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from campaign.store.states import RECORD_CATEGORY, REFERENCE, Stage
 
 _RECORD_PRIORITY = 90
 _STEP_PRIORITY = 80
-#: Every result and every prediction waits for the references.
+#: All results and predictions wait for the references.
 _REFERENCE_BONUS = 5
-#: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), for the sake of PBS.
+#: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), due to PBS.
 _LONGEST_JOB_NAME = 20
 STEP_TASKS = {
     **{"prefilter": "Prefilter", "train": "Train", "retrain": "Retrain", "recalibrate": "Recalibrate"},
     **{"screen": "Screen", "report": "Finish"},
 }
-"""Class in `campaign.firetasks` that runs each kind of step."""
+"""Class in `campaign.firetasks` for each kind of step."""
 
 
 def stage_workflow(
     document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int], worker: str | None = None
 ) -> WorkflowDocuments:
-    """Workflow of one stage of one candidate: the calculation, and the firework that records it.
+    """Return the workflow of one stage of one candidate: the calculation, and the firework that records it.
 
-    The process that computes records too, and completes the second firework (`campaign.recovery.recording`). Where it
-    was killed before that, the second runs, even when the first has fizzled: a failure is recorded without any daemon.
+    The computing process also records, and completes the second firework (`campaign.recovery.recording`). If it is
+    killed before that, the second one runs, even if the first has fizzled, so that failures are recorded without a
+    daemon.
 
     Parameters
     ----------
     document
         Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, and the stage's fields.
     fw_ids
-        Reserved ids; two are taken.
+        Reserved ids; two are used.
     worker
-        Name of the FireWorker that alone takes it; None: any.
+        Name of the only FireWorker that takes it. If None, any.
     """
     first, second = next(fw_ids), next(fw_ids)
     name = f"{document['formula']} {stage.title}"
@@ -52,7 +53,7 @@ def stage_workflow(
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
     priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
     calculation: dict[str, Any] = {"_priority": priority, **common}
-    # reservation mode reads what the job asks for on top of the queue adapter's own: its name, more time or memory
+    # in reservation mode these are added to the queue adapter's own settings: name, more time or memory
     queue = (document.get(stage.fields) or {}).get("queue") or {}
     calculation["_queueadapter"] = {"job_name": job_name(document["campaign"], stage.name), **queue}
     record = {"_priority": _RECORD_PRIORITY, "_allow_fizzled_parents": True, **common, "_category": RECORD_CATEGORY}
@@ -69,7 +70,7 @@ def stage_workflow(
 def step_workflow(
     campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int], worker: str | None = None
 ) -> WorkflowDocuments:
-    """Workflow of one step of a campaign: a kind of `STEP_TASKS`; one firework."""
+    """Return the workflow of one step of a campaign (a kind of `STEP_TASKS`), with one firework."""
     fw_id, name, step = next(fw_ids), f"{campaign} {kind}", {"step": step_id}
     spec = {"campaign_name": campaign, "_category": category, "_priority": _STEP_PRIORITY, **step}
     spec |= _for_worker(worker) | {"_queueadapter": {"job_name": job_name(campaign, kind)}}
@@ -80,9 +81,9 @@ def step_workflow(
 
 
 def job_name(campaign: str, kind: str) -> str:
-    """Name of queue jobs: the campaign's and the kind of work, e.g. ``alloys-dos``.
+    """Return the name of queue jobs, from campaign and kind of work, e.g. ``alloys-dos``.
 
-    It is the campaign's name that is shortened to FireWorks' limit; PBS wants a letter first.
+    The campaign's name is shortened to FireWorks' limit; PBS requires a letter first.
     """
     kind = kind.replace("_", "-")
     name = campaign if campaign[0].isalpha() else f"c{campaign}"

@@ -1,1 +1,1 @@
-"""Where predictions come from: ESNet, interatomic potentials, plugins."""
+"""Sources of predictions: ESNet, interatomic potentials, trained graph models, plugins."""

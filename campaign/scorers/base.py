@@ -1,7 +1,7 @@
-"""What a scorer is: ids of candidates in, formation energies of their relaxed crystals out.
+"""Base class of scorers, which predict formation energies of candidates' relaxed crystals.
 
-ESNet is one (`campaign.scorers.esnet`); others are interatomic potentials (`campaign.scorers.force_field`,
-`campaign.scorers.ensemble`) and trained graph models (`campaign.scorers.baseline`); other packages may bring more
+Shipped scorers are ESNet (`campaign.scorers.esnet`), interatomic potentials (`campaign.scorers.force_field`,
+`campaign.scorers.ensemble`) and trained graph models (`campaign.scorers.baseline`); other packages may add more
 (docs/reference/scorers.md).
 """
 
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 class ScorerError(RuntimeError):
-    """A scorer answered something else than it was asked."""
+    """A scorer's results do not match the ids it was given."""
 
 
-#: What a scorer says of one candidate; the name that scorers of other packages import.
+#: A scorer's prediction for one candidate; the name that scorers of other packages import.
 Score = Prediction
 
 
 class ScorerProblem(NamedTuple):
-    """Why a scorer cannot work for a campaign.
+    """Reason why a scorer cannot work for a campaign.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class ScorerProblem(NamedTuple):
 
 
 class ActorSettings(Protocol):
-    """The settings of a campaign's Ray actors (section ``screening``)."""
+    """Settings of a campaign's Ray actors (section ``screening``)."""
 
     actors: int | None
     actor_batch: int | None
@@ -58,34 +58,34 @@ class ActorSettings(Protocol):
 
 
 class ScoredCampaign(Protocol):
-    """What a scorer may know of the campaign that it works for."""
+    """The parts of a campaign that are visible to its scorer."""
 
     @property
     def name(self) -> str:
-        """The campaign's name."""
+        """Name of the campaign."""
 
     @property
     def model_checksum(self) -> str | None:
-        """Checksum of the campaign's ESNet; None where it has none."""
+        """Checksum of the campaign's ESNet; None if it has none."""
 
     @property
     def model_corrections(self) -> str | None:
-        """Corrections in the energies of that ESNet, ``none`` or ``mp2020``; None where they are not known."""
+        """Corrections in the energies of that ESNet, ``none`` or ``mp2020``; None if unknown."""
 
     def scorer_bundle(self, path: Path) -> Mapping[str, Any]:
-        """What the campaign stored when it took in a trained model of its scorer (`Scorer.bundles`).
+        """Return the stored description of one of the scorer's trained models (`Scorer.bundles`).
 
-        ``checksum``, ``network`` and ``corrections``.
+        Its keys are ``checksum``, ``network`` and ``corrections``.
         """
 
 
 class ScoringContext(Protocol):
-    """What a Screen hands to a scorer beside the ids; a scorer knows no database.
+    """Data that a Screen passes to a scorer besides the ids; a scorer has no access to the database.
 
     Attributes
     ----------
     step_id
-        The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
+        Id of the Screen, e.g. ``alloys/screen/0``; None outside one.
     on_usage
         Called with the usage of other processes (Ray's actors) and of GPUs, for the ledger.
     """
@@ -100,10 +100,10 @@ class ScoringContext(Protocol):
     def on_usage(self) -> Callable[[Usage], None]: ...
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
-        """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
+        """Yield id and unrelaxed crystal of each candidate, in no particular order."""
 
     def element_structures(self, symbol: str) -> list[Structure]:
-        """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
+        """Return the unrelaxed crystals of an element: the campaign's reference phases, otherwise the built-in one.
 
         Raises
         ------
@@ -112,131 +112,138 @@ class ScoringContext(Protocol):
         """
 
     def bundle(self) -> Path:
-        """Folder of the campaign's model on this machine."""
+        """Return the folder of the campaign's model on this machine."""
 
     def scorer_bundle(self, path: Path) -> Path:
-        """Folder on this machine of a trained model that the scorer names (`Scorer.bundles`)."""
+        """Return the folder on this machine of one of the scorer's trained models (`Scorer.bundles`)."""
 
     def representation(self) -> Representation:
-        """Representation of the campaign's features."""
+        """Return the representation of the campaign's features."""
 
     def feature_reader(self) -> ReadFeatures:
-        """Read IS-DOS and compositions by ids; can be sent to another process."""
+        """Return a reader of IS-DOS and compositions by id, which can be pickled."""
 
     def known_parts(self, ids: Sequence[str]) -> Mapping[str, Mapping[int, Any]]:
-        """What scorers of a combination have said of candidates before, by id and the scorer's place.
+        """Return known scores of a combination's members by id and position.
 
-        `campaign.scorers.combined.Part`; of the same scorers, and in the energy scheme of the references.
+        They are `campaign.scorers.combined.Part` of the same scorers, in the energy scheme of the references.
         """
 
 
 class Scorer(StrictModel, ABC):
-    """One way to predict formation energies; also the section ``scorer`` of a campaign file.
+    """A way to predict formation energies; also the section ``scorer`` of a campaign file.
 
-    To add one: a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields,
-    `score` and `identity`; then an entry point ``mine = "package.module:Class"`` in the group
-    ``esnet_campaign.scorers`` of your package (docs/reference/scorers.md).
+    To add one, write a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields,
+    `score`
+    and `identity`; then add an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.scorers`` of
+    your package (docs/reference/scorers.md).
     """
 
     kind: str
     needs_dos: ClassVar[bool] = False
     """Whether every candidate gets an IS-DOS before it is scored."""
     needs_model: ClassVar[bool] = False
-    """Whether it scores with the campaign's ESNet: a given bundle, or one trained on a bootstrap sample."""
+    """Whether it uses the campaign's ESNet: a given bundle, or one trained on a bootstrap sample."""
     needs_element_crystals: ClassVar[bool] = False
-    """Whether it needs a crystal of each element, also where the reference phases' energies come from a file."""
+    """Whether it needs a crystal of each element even if the reference phases' energies come from a file."""
 
     @abstractmethod
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterable[Score]:
-        """Predict; one `Score` for each id, in any order.
+        """Predict; yield one `Score` per id, in any order.
 
-        Called in a Screen's own process. It may be killed and called again with the same ids.
+        Called in the Screen's process, which may be killed and call it again with the same ids.
         """
 
     def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
-        """Keep up what scoring needs (Ray, a service) while the block runs: a Screen scores and decides in it."""
+        """Return a context that keeps up what scoring needs (Ray, a service) while a Screen scores and decides."""
         return nullcontext()
 
     def uses_ray(self, actors: ActorSettings) -> bool:
-        """Whether its Screens need Ray: `campaign run` then starts one for all of them, which they join."""
+        """Whether its Screens need Ray; `campaign run` then starts one Ray for all of them."""
         return self.needs_model
 
     @abstractmethod
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Say what scores, so that it can be found again: stored with every prediction (JSON types).
+        """Return what identifies the scorer, stored with every prediction (JSON types).
 
-        Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and ``versions``.
-        What differs in ``versions`` alone counts as the same scorer where predictions are corrected by results.
+        Starts with ``kind``, followed by a checksum of the model, or the calculator's name, its settings and
+        ``versions``.
+        Scorers that differ only in ``versions`` count as the same when predictions are recalibrated.
         """
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Say which corrections its formation energies contain (``none`` or ``mp2020``; None: not known).
+        """Return the corrections contained in its formation energies (``none`` or ``mp2020``; None: unknown).
 
-        A prediction gets those of the campaign's references from it (`campaign.hull.corrections`). Without a campaign:
-        as far as the settings alone tell.
+        Predictions are converted from these to the corrections of the campaign's references
+        (`campaign.hull.corrections`).
+        Without a campaign, the answer is based on the settings alone.
         """
         return None
 
     def bundles(self) -> tuple[Path, ...]:
-        """Folders of trained graph models that it scores with, as the campaign file names them.
+        """Return the folders of trained graph models that it uses, as named in the campaign file.
 
-        They are stored in the database when a campaign starts, and every machine that scores fetches them from there.
+        They are stored in the database when a campaign starts; every machine that scores fetches them from there.
         """
         return ()
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Say why it cannot work for candidates of these elements; called whenever a campaign file is read."""
+        """Yield reasons why it cannot work for candidates of these elements; called whenever a campaign file
+        is read.
+        """
         yield from ()
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Say why it cannot work on this machine (a package is missing); not looked at with ``--engine-elsewhere``."""
+        """Yield reasons why it cannot work on this machine (a missing package); skipped with ``--engine-elsewhere``."""
         yield from ()
 
     def members(self) -> tuple["Scorer", ...]:
-        """The scorers that it consists of: itself, where it does not combine others."""
+        """Return the scorers that it combines, or itself."""
         return (self,)
 
     def member_names(self) -> tuple[str, ...]:
-        """Names of these, all different."""
+        """Return the names of these, all different."""
         return (self.short_name(),)
 
     def lacks_dos(self, score: Score) -> bool:
-        """Whether it may give no energy because the candidate's IS-DOS cannot be used."""
+        """Whether it may have given no energy because the candidate's IS-DOS cannot be used."""
         return self.needs_dos and score.e_form is None
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether its predictions have a standard deviation; None: known only after scoring. ESNet's bundle says it."""
+        """Whether its predictions have a standard deviation; None if known only after scoring, or from ESNet's
+        bundle.
+        """
         return None
 
     def gives_novelty(self) -> bool | None:
-        """Whether its predictions say which candidates are novel; None: known only after scoring."""
+        """Whether its predictions state which candidates are novel; None if known only after scoring."""
         return None
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         return self.kind
 
     def short_name(self) -> str:
-        """Its name beside other scorers, e.g. ``CHGNet``."""
+        """Return its name next to other scorers, e.g. ``CHGNet``."""
         return self.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its kind and settings, as in a campaign file."""
+        """Return kind and settings, as in a campaign file."""
         return self.model_dump(mode="json")
 
 
 def checked_scores(scores: Iterable[Score], ids: Sequence[str]) -> Iterator[Score]:
-    """Check and pass on a scorer's results.
+    """Yield a scorer's results after checking them.
 
     Yields
     ------
     Score
-        One for each id. An energy or a standard deviation that is not a number becomes None, with the reason.
+        One for each id. An energy or standard deviation that is not a finite number becomes None, with the reason.
 
     Raises
     ------
     ScorerError
-        If an id was not asked for or comes twice; at the end, if one is missing.
+        If an id is unexpected or repeated; at the end, if one is missing.
     """
     missing, answered = set(ids), set[str]()
     for score in scores:
@@ -268,7 +275,7 @@ def _usable(score: Score) -> Score:
 
 
 def identity_text(identity: Mapping[str, Any] | None) -> str:
-    """A stored identity in words."""
+    """Return a stored identity as text."""
     if not identity:
         return "an unknown scorer"
     if combined := identity.get("combine"):

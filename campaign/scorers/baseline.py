@@ -1,4 +1,6 @@
-"""A trained graph model as a scorer: CGCNN-HD, MEGNet, Roost or Wren predicts from the unrelaxed crystal. No DOS."""
+"""Trained graph models as a scorer: CGCNN-HD, MEGNet, Roost or Wren predicts from the unrelaxed crystal,
+without DOS.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ _BUNDLE = ("scorer", "bundle")
 
 
 class Baseline(Scorer):
-    """A graph model that `esnet benchmark --save-models` has trained, in the Screen's own process."""
+    """A graph model trained by `esnet benchmark --save-models`, run in the Screen's own process."""
 
     kind: Literal["baseline"] = Field(default="baseline", description="baseline")
     bundle: FilePath = Field(
@@ -39,7 +41,7 @@ class Baseline(Scorer):
     needs_model: ClassVar[bool] = False
 
     def bundles(self) -> tuple[Path, ...]:
-        """The one model."""
+        """Return the folder of the model."""
         return (self.bundle,)
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
@@ -55,7 +57,7 @@ class Baseline(Scorer):
             context.on_usage(Usage(cpu_s=0.0, gpu_s=time.monotonic() - started))
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Name the model by its checksum, with the versions of what computes."""
+        """Return the model's checksum and the versions of the libraries."""
         stored = campaign.scorer_bundle(self.bundle)
         return {
             "kind": self.kind,
@@ -65,7 +67,7 @@ class Baseline(Scorer):
         }
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Name the corrections that the energies it was trained on contain."""
+        """Return the corrections contained in the energies of the training data."""
         if campaign is not None:
             stated = campaign.scorer_bundle(self.bundle).get("corrections")
         else:
@@ -74,7 +76,7 @@ class Baseline(Scorer):
         return stated or self.corrections
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Refuse a folder that holds no such model, and elements that no sample it was trained on has."""
+        """Refuse a folder without such a model, and elements absent from its training data."""
         right = "right: a folder that `esnet benchmark --save-models` has written"
         if not self.bundle.is_dir():
             found = "is a file" if self.bundle.exists() else "does not exist"
@@ -96,7 +98,7 @@ class Baseline(Scorer):
             )
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Look whether the packages that the model needs are installed."""
+        """Check that the packages needed by the model are installed."""
         info = self._info()
         if info is None:
             return
@@ -106,24 +108,24 @@ class Baseline(Scorer):
             yield ScorerProblem(_BUNDLE, f"found a {info.kind.title}, but {error}")
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether the model's uncertainties were calibrated; None where its folder is not on this machine."""
+        """Whether the model's uncertainties are calibrated; None if its folder is not on this machine."""
         info = self._info()
         return None if info is None else info.calibration is not None
 
     def gives_novelty(self) -> bool:
-        """Say that a graph model does not report novelty; candidates with unknown elements get no prediction at all."""
+        """Return False: graph models do not report novelty; candidates with unknown elements get no prediction."""
         return False
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         return f"the graph model {self.bundle.name}"
 
     def short_name(self) -> str:
-        """Its name beside other scorers."""
+        """Return its name next to other scorers."""
         return self.bundle.name
 
     def _info(self) -> GraphBundleInfo | None:
-        """What the model says, where its folder is on this machine."""
+        """Return the model's description, or None if its folder is not on this machine."""
         try:
             return GraphBundleInfo.read(self.bundle)
         except BundleError:

@@ -1,4 +1,4 @@
-"""A potential as a campaign file chooses it, and what speaks against it."""
+"""An interatomic potential as chosen in a campaign file, and the checks of it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def check_calculator(name: str) -> str:
-    """Return the name of a potential that can be used.
+    """Return the name of a potential if it is known.
 
     Raises
     ------
     ValueError
-        Naming those that there are.
+        Lists the known names.
     """
     if name != EMT and name not in ML_POTENTIALS:
         raise ValueError(f"no potential has this name; {did_you_mean(name, (EMT, *ML_POTENTIALS))}")
@@ -31,7 +31,7 @@ def check_calculator(name: str) -> str:
 
 
 def model_problem(calculator: str, model: str | None) -> str | None:
-    """Say what is wrong with the name of a potential's weights; None: nothing."""
+    """Return the problem of the name of a potential's weights, or None."""
     known = MODELS.get(calculator, {})
     if model is None or model in known:
         return None
@@ -68,37 +68,37 @@ class ChosenPotential(StrictModel):
     corrections: Corrections = None
 
     def energies(self) -> PotentialEnergies:
-        """What its energies are."""
+        """Return a description of its energies."""
         return energies_of(self.calculator, self.model)
 
     def energy_corrections(self) -> str | None:
-        """Name the corrections that its energies contain; None: not known."""
+        """Return the corrections contained in its energies; None if unknown."""
         return self.energies().corrections or self.corrections
 
     def identity(self) -> dict[str, Any]:
-        """Name the potential and its weights."""
+        """Return the names of the potential and its weights."""
         model = model_of(self.calculator, self.model)
         return {"calculator": self.calculator} | ({} if model is None else {"model": model})
 
     def versions(self) -> dict[str, str]:
-        """Versions of everything that decides its energies."""
+        """Return the versions of everything that affects its energies."""
         return calculator_versions(self.calculator)
 
     def describe(self) -> str:
-        """Its name, and that of its weights where they are not the default ones."""
+        """Return its name, with that of its weights unless they are the default."""
         return self.calculator if self.model is None else f"{self.calculator} {self.model}"
 
     def load(self, *, steps: int, force_tolerance: float, guards: Guards) -> Relaxer:
-        """Load it."""
+        """Return the loaded potential."""
         return Relaxer(self.calculator, model=self.model, steps=steps, force_tolerance=force_tolerance, guards=guards)
 
     def problems(self, elements: Sequence[str], field: FieldPath) -> Iterator[ScorerProblem]:
-        """Refuse energies of another kind, weights that there are none of, and elements that EMT does not describe.
+        """Yield problems: energies of another kind, unknown weights, or elements that EMT does not describe.
 
         Parameters
         ----------
         field
-            Its place in a campaign file.
+            Its path in a campaign file.
         """
         if wrong := model_problem(self.calculator, self.model):
             yield ScorerProblem((*field, "model"), wrong)
@@ -121,7 +121,7 @@ class ChosenPotential(StrictModel):
             yield from self._unknown(elements, field)
 
     def problems_here(self, elements: Sequence[str], field: FieldPath) -> Iterator[ScorerProblem]:
-        """Look whether its package and weights are on this machine, and ask it for the elements that it knows."""
+        """Check that its package and weights are on this machine, and query it for the elements."""
         if self.calculator == EMT or model_problem(self.calculator, self.model):
             return
         if missing := missing_weights(self.calculator, self.model):

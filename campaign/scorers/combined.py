@@ -1,7 +1,7 @@
-"""Several scorers as one: each predicts every candidate, and a campaign weighs what they say.
+"""Several scorers as one: each predicts every candidate, and their predictions are weighted.
 
-What they say is combined where predictions are written (`campaign.steps.energies`), once all of it has the energy
-scheme of the references; the formula is `campaign.combination.weights`.
+The predictions are combined when they are written (`campaign.steps.energies`), once all have the energy scheme of the
+references; for the formula see `campaign.combination.weights`.
 """
 
 from collections import Counter
@@ -33,18 +33,18 @@ COMBINE = "combine"
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one scorer of several says of a candidate.
+    """Prediction of one of several scorers for a candidate.
 
     Attributes
     ----------
     scorer
-        Its name, see `Combined.member_names`.
+        Name of the scorer, see `Combined.member_names`.
     score
         Its prediction.
     corrections
-        Corrections in its energy, ``none`` or ``mp2020``; None: not known.
+        Corrections in its energy, ``none`` or ``mp2020``; None: unknown.
     weight
-        Its share of the combined prediction, 0 to 1; None: it has not been combined, or there is nothing to weigh.
+        Weight in the combined prediction, 0 to 1; None if not combined or without an energy.
     """
 
     scorer: str
@@ -55,13 +55,15 @@ class Part:
 
 @dataclass(frozen=True)
 class CombinedScore(Score):
-    """What several scorers say of a candidate: `parts`, one for each scorer, in their order."""
+    """Predictions of several scorers for a candidate: `parts`, one for each scorer, in their order."""
 
     parts: tuple[Part, ...] = ()
 
     @classmethod
     def of(cls, name: str, parts: Sequence[Part]) -> "CombinedScore":
-        """What is known before it is combined: the first energy that there is, else all reasons why there is none."""
+        """Create the score before it is combined: with the first available energy, and the reasons of scorers without
+        one.
+        """
         first = next((part.score for part in parts if part.score.e_form is not None), None)
         novel = {part.score.novel for part in parts}
         return cls(
@@ -75,7 +77,7 @@ class CombinedScore(Score):
 
 
 def reasons(parts: Iterable[Part]) -> str | None:
-    """Say which scorers give no energy, and why; None where all give one."""
+    """Return which scorers give no energy, and why; None if all give one."""
     return "; ".join(f"{part.scorer}: {part.score.reason}" for part in parts if part.score.e_form is None) or None
 
 
@@ -98,7 +100,7 @@ Member = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made)]
 
 
 class Combined(Scorer):
-    """Each candidate is predicted by all; the weights follow from their standard deviations and correlation."""
+    """Predict each candidate with all scorers; the weights follow from their standard deviations and correlation."""
 
     kind: Literal["combined"] = Field(default="combined", description="combined; it may be left out")
     combine: Annotated[list[Member], AfterValidator(_check)] = Field(
@@ -106,11 +108,11 @@ class Combined(Scorer):
     )
 
     def members(self) -> tuple[Scorer, ...]:
-        """The scorers, in the order of the file."""
+        """Return the scorers in the order of the file."""
         return tuple(self.combine)
 
     def member_names(self) -> tuple[str, ...]:
-        """Names of the scorers, all different."""
+        """Return the names of the scorers, all different."""
         counted, names = Counter[str](), []
         for member in self.combine:
             counted[name := member.short_name()] += 1
@@ -119,24 +121,25 @@ class Combined(Scorer):
 
     @property
     def needs_dos(self) -> bool:  # type: ignore[override]
-        """Whether one of them needs an IS-DOS of every candidate."""
+        """Whether one of the scorers needs an IS-DOS of every candidate."""
         return any(member.needs_dos for member in self.combine)
 
     @property
     def needs_model(self) -> bool:  # type: ignore[override]
-        """Whether one of them is the campaign's ESNet."""
+        """Whether one of the scorers is the campaign's ESNet."""
         return any(member.needs_model for member in self.combine)
 
     @property
     def needs_element_crystals(self) -> bool:  # type: ignore[override]
-        """Whether one of them relaxes or computes the elements."""
+        """Whether one of the scorers relaxes or computes the elements."""
         return any(member.needs_element_crystals for member in self.combine)
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
-        """Ask one scorer after the other; each candidate is handed out when the last one has predicted it.
+        """Run one scorer after the other; yield each candidate once the last one has predicted it.
 
-        Those that relax come last: what they say is handed out as it comes, and a Screen that is killed repeats the
-        others, which take seconds. What a scorer has said of a candidate before is not asked again.
+        Scorers that relax run last: their results are yielded as they arrive, and a killed Screen only repeats the
+        others,
+        which take seconds. Known scores are not computed again.
         """
         names, known = self.member_names(), context.known_parts(ids)
         parts: dict[str, dict[int, Part]] = {name: dict(known.get(name, {})) for name in ids}
@@ -160,23 +163,23 @@ class Combined(Scorer):
 
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:
-        """Keep up what all of them need."""
+        """Keep up what the scorers need."""
         with ExitStack() as stack:
             for member in self.combine:
                 stack.enter_context(member.connected(context))
             yield
 
     def uses_ray(self, actors: ActorSettings) -> bool:
-        """Whether one of them does."""
+        """Whether one of the scorers uses Ray."""
         return any(member.uses_ray(actors) for member in self.combine)
 
     def lacks_dos(self, score: Score) -> bool:
-        """Whether a scorer that needs the IS-DOS gives no energy."""
+        """Whether a scorer that needs the IS-DOS gave no energy."""
         parts = zip(self.combine, score.parts, strict=True) if isinstance(score, CombinedScore) else ()
         return any(member.lacks_dos(part.score) for member, part in parts)
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Name all scorers, each as it names itself; the versions of all stand together."""
+        """Return the identities of all scorers; their versions are listed together."""
         identities = [member.identity(campaign) for member in self.combine]
         versions: dict[str, str] = {}
         for each in identities:
@@ -184,51 +187,53 @@ class Combined(Scorer):
         return {"kind": self.kind, COMBINE: identities, "versions": versions}
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Name those that all have; ``none`` where they differ, since each is converted; None: one is not known."""
+        """Return the corrections common to all scorers; ``none`` if they differ, since each is converted; None if any
+        is unknown.
+        """
         given = {member.energy_corrections(campaign) for member in self.combine}
         if None in given:
             return None
         return given.pop() if len(given) == 1 else "none"
 
     def bundles(self) -> tuple[Path, ...]:
-        """Those of all, each once."""
+        """Return the bundles of all scorers, each once."""
         return tuple(dict.fromkeys(path for member in self.combine for path in member.bundles()))
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Say what speaks against each of them."""
+        """Yield the problems of each scorer."""
         for place, member in enumerate(self.combine):
             yield from (_moved(problem, place) for problem in member.problems(elements))
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Say what keeps each of them from working on this machine."""
+        """Yield the reasons why any of the scorers cannot work on this machine."""
         for place, member in enumerate(self.combine):
             yield from (_moved(problem, place) for problem in member.problems_here(elements))
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether all of them give one; ESNet's bundle says it."""
+        """Whether all scorers give a standard deviation; None if unknown."""
         said = [member.gives_uncertainty() for member in self.combine]
         return None if None in said else all(said)
 
     def gives_novelty(self) -> bool | None:
-        """Whether one of them says which candidates are novel."""
+        """Whether one of the scorers states which candidates are novel; None if unknown."""
         said = [member.gives_novelty() for member in self.combine]
         return True if True in said else None if None in said else False
 
     def short_name(self) -> str:
-        """``ESNet+CHGNet``."""
+        """Return e.g. ``ESNet+CHGNet``."""
         return "+".join(self.member_names())
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         *first, last = self.member_names()
         return f"{', '.join(first)} and {last}, combined"
 
 
 def _moved(problem: ScorerProblem, place: int) -> ScorerProblem:
-    """Say where a problem of a member stands, which a scorer reports as one of the section ``scorer``."""
+    """Return a member's problem, which it reports for the section ``scorer``, with its actual path."""
     return problem._replace(field=member_path(problem.field, place))
 
 
 def member_path(path: FieldPath, place: int) -> FieldPath:
-    """Where a field of a member stands; others stay where they are."""
+    """Return the path of a member's field; other paths are returned unchanged."""
     return ("scorer", COMBINE, place, *path[1:]) if path[:1] == ("scorer",) else path

@@ -1,6 +1,6 @@
-"""Two or more interatomic potentials as one scorer: the mean of their energies, with their spread as the uncertainty.
+"""Two or more interatomic potentials as one scorer: the mean of their energies, with their spread as uncertainty.
 
-Where potentials fail they fail badly, and not alike: that they differ is what shows it.
+Potentials that fail usually fail badly but differently, so that their disagreement reveals it.
 """
 
 import math
@@ -31,7 +31,7 @@ def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:
 
 
 class Ensemble(RelaxingScorer):
-    """The mean of the formation energies of several potentials; each candidate is relaxed with all of them.
+    """Mean formation energy of several potentials; each candidate is relaxed with all of them.
 
     sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of the potentials' energies (n - 1). If one of
     them gives no energy, the prediction contains its reason; with two potentials, the other's energy is then the
@@ -66,13 +66,13 @@ class Ensemble(RelaxingScorer):
     guards: Guards = Field(default=Guards(), description="conditions that end a relaxation without an energy")
 
     def relaxations(self) -> Relaxations:
-        """How its candidates are relaxed."""
+        """Return how its candidates are relaxed."""
         return Relaxations(
             potentials=self.potentials, steps=self.steps, force_tolerance=self.force_tolerance, guards=self.guards
         )
 
     def predict(self, formed: Formed) -> Score:
-        """Average the potentials' energies, once all have the same corrections."""
+        """Average the potentials' energies once all have the same corrections."""
         energies, reasons = [], []
         for potential, energy in zip(self.potentials, formed.energies, strict=True):
             found = self._converted(energy, potential, formed)
@@ -87,7 +87,7 @@ class Ensemble(RelaxingScorer):
         if len(energies) == 1:
             return replace(score, uncertainty=self.alone)
         spread = math.hypot(self.calibration * stdev(energies), self.floor)
-        # of three and more, the one that failed makes the others less certain, too
+        # with three or more, one failure makes the others less certain, too
         return replace(score, uncertainty=max(spread, self.alone or 0.0) if reasons else spread)
 
     def _converted(self, energy: float | str, potential: ChosenPotential, formed: Formed) -> float | str:
@@ -98,32 +98,32 @@ class Ensemble(RelaxingScorer):
         return str(found.reason) if found.energy is None else found.energy
 
     def gives_uncertainty(self) -> bool:
-        """Whether the settings give one."""
+        """Return True: the settings define one."""
         return True
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Name the potentials, their weights, the settings and the versions that decide the energies."""
+        """Return the potentials, their weights, the settings, and the versions that affect the energies."""
         potentials = [{**each.model_dump(mode="json"), **each.identity()} for each in self.potentials]
         versions = {name: version for each in self.potentials for name, version in each.versions().items()}
         return {**self.to_dict(), "potentials": potentials, "versions": versions}
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Name the corrections that all potentials are brought to: their own where they agree, else ``none``."""
+        """Return the corrections that all potentials are converted to: their own if they agree, otherwise ``none``."""
         given = {potential.energy_corrections() for potential in self.potentials}
         if None in given:
             return None
         return given.pop() if len(given) == 1 else "none"
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Refuse what speaks against one of the potentials."""
+        """Yield the problems of each potential."""
         for place, potential in enumerate(self.potentials):
             yield from potential.problems(elements, ("scorer", "potentials", place))
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Look whether the potentials are on this machine, and ask them for the elements that they know."""
+        """Check that the potentials are on this machine, and query them for the elements."""
         for place, potential in enumerate(self.potentials):
             yield from potential.problems_here(elements, ("scorer", "potentials", place))
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         return f"relaxations with the potentials {', '.join(each.describe() for each in self.potentials)}"

@@ -20,7 +20,7 @@ class Esnet(Scorer):
     needs_model: ClassVar[bool] = True
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
-        """Fetch the campaign's model and predict from the IS-DOS in the database."""
+        """Fetch the campaign's model and predict from the stored IS-DOS."""
         with self.connected(context):
             batches = stream_predictions(
                 ids,
@@ -38,20 +38,20 @@ class Esnet(Scorer):
 
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:
-        """Be connected to Ray, as a job of the Screen's name."""
+        """Stay connected to Ray, as a job named after the Screen."""
         with ray_session(name=context.step_id):
             yield
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Name the model by its checksum."""
+        """Return the model's checksum."""
         return {"kind": self.kind, "model": campaign.model_checksum}
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Name the corrections that the energies it was trained on contain."""
+        """Return the corrections contained in the energies it was trained on."""
         return None if campaign is None else campaign.model_corrections
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Look whether Ray and Keras are installed."""
+        """Check that Ray and Keras are installed."""
         if missing := [name for name in ("ray", "keras") if importlib.util.find_spec(name) is None]:
             yield ScorerProblem(
                 ("scorer", "kind"),
@@ -60,9 +60,9 @@ class Esnet(Scorer):
             )
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         return "ESNet"
 
     def short_name(self) -> str:
-        """Its name beside other scorers."""
+        """Return its name next to other scorers."""
         return "ESNet"

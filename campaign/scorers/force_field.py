@@ -1,4 +1,4 @@
-"""An interatomic potential as a scorer: candidates and their elements are relaxed with it. No DOS, no training."""
+"""An interatomic potential as a scorer: relaxes candidates and their elements; needs no DOS and no training."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from campaign.scorers.relaxing_scorer import ForceTolerance, RelaxingScorer, Ste
 
 
 class ForceField(RelaxingScorer):
-    """E_f = (E - sum of the elements' energies) / n, all relaxed with one potential."""
+    """Formation energy from one potential, E_f = (E - sum of the elements' energies) / n, all relaxed."""
 
     kind: Literal["force_field"] = Field(default="force_field", description="force_field")
     calculator: Calculator
@@ -28,49 +28,49 @@ class ForceField(RelaxingScorer):
     guards: Guards = Field(default=Guards(), description="conditions that end a relaxation without a prediction")
 
     def potential(self) -> ChosenPotential:
-        """The potential alone."""
+        """Return the potential."""
         return ChosenPotential(calculator=self.calculator, model=self.model, corrections=self.corrections)
 
     def relaxations(self) -> Relaxations:
-        """How its candidates are relaxed."""
+        """Return how its candidates are relaxed."""
         return Relaxations(
             potentials=[self.potential()], steps=self.steps, force_tolerance=self.force_tolerance, guards=self.guards
         )
 
     def predict(self, formed: Formed) -> Score:
-        """Take the formation energy as it is."""
+        """Return the formation energy as the prediction."""
         (energy,) = formed.energies
         if isinstance(energy, str):
             return Score(id=formed.name, e_form=None, reason=energy)
         return Score(id=formed.name, e_form=energy, uncertainty=self.uncertainty)
 
     def gives_uncertainty(self) -> bool:
-        """Whether the settings give one."""
+        """Whether the settings define one."""
         return self.uncertainty is not None
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
-        """Name the potential, its weights, its settings and the versions that decide its energies."""
+        """Return the potential, its weights, its settings, and the versions that affect its energies."""
         return {**self.to_dict(), **self.potential().identity(), "versions": self.potential().versions()}
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
-        """Name the corrections that the potential's energies contain."""
+        """Return the corrections contained in the potential's energies."""
         return self.potential().energy_corrections()
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Refuse energies of another kind, and elements that EMT does not describe.
+        """Yield problems: energies of another kind, or elements that EMT does not describe.
 
-        An ML potential is asked for the elements in `problems_here`.
+        The elements of an ML potential are checked in `problems_here`.
         """
         yield from self.potential().problems(elements, ("scorer",))
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Look whether the potential is on this machine, and ask it for the elements that it knows."""
+        """Check that the potential is on this machine, and query it for the elements."""
         yield from self.potential().problems_here(elements, ("scorer",))
 
     def describe(self) -> str:
-        """Say in a few words what predicts."""
+        """Return a short description."""
         return f"relaxations with the potential {self.potential().describe()}"
 
     def short_name(self) -> str:
-        """Its name beside other scorers."""
+        """Return its name next to other scorers."""
         return self.potential().describe()

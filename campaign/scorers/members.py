@@ -1,4 +1,4 @@
-"""The scorers that may stand in ``scorer.combine``: all but the one that combines them."""
+"""The scorers allowed in ``scorer.combine``: all but the combining one."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from campaign.scorers.force_field import ForceField
 
 
 class UnknownScorerError(ValueError):
-    """No scorer has that name, or what an entry point names is none."""
+    """No scorer has this name, or an entry point names something else."""
 
 
 MEMBERS: Kinds[Scorer] = Kinds(
@@ -24,5 +24,7 @@ MEMBERS: Kinds[Scorer] = Kinds(
 
 
 def make_member(settings: dict[str, Any], context: dict[str, Any] | None = None) -> Scorer:
-    """Scorer from its stored settings; ``kind`` names it. ``context`` as in `campaign.scorers.registry.make_scorer`."""
+    """Return the scorer of stored settings, named by ``kind``; ``context`` as in
+    `campaign.scorers.registry.make_scorer`.
+    """
     return MEMBERS.class_of(str(settings.get("kind"))).model_validate(settings, context=context)

@@ -1,4 +1,4 @@
-"""The scorers that a campaign file may name."""
+"""The scorers available in a campaign file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,16 +21,17 @@ SCORERS: Kinds[Scorer] = Kinds(
 
 
 def make_scorer(settings: dict[str, Any], context: dict[str, Any] | None = None) -> Scorer:
-    """Scorer from its stored settings; ``kind`` names it, by default combined where there is ``combine``, else esnet.
+    """Return the scorer of stored settings, named by ``kind``; by default combined if there is ``combine``, otherwise
+    esnet.
 
-    ``context`` has the folder that paths in a campaign file are relative to, ``base_dir``.
+    ``context["base_dir"]`` is the folder that paths in a campaign file are relative to.
     """
     settings = SCORERS.current(settings)
     return SCORERS.class_of(settings.get("kind", "esnet")).model_validate(settings, context=context)
 
 
 def stored_scorer(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a stored campaign's scorer; one from before there were guards to set keeps those of its time."""
+    """Return the settings of a stored campaign's scorer; one that predates guards keeps those of its time."""
     if settings.get("kind") == "force_field" and "guards" not in settings:
         return {**settings, "guards": dict(FORMER_GUARDS)}
     return dict(settings)

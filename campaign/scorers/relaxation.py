@@ -1,4 +1,4 @@
-"""Relaxing a crystal with an interatomic potential under the guards that a campaign file sets."""
+"""Relax a crystal with an interatomic potential under the guards set in a campaign file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from esnet.potentials.relaxation import LARGEST_FORMATION_ENERGY, NoEnergyError,
 
 
 class Guards(StrictModel):
-    """Limits of what is plausible; a relaxation that exceeds them is stopped immediately, without a prediction."""
+    """Limits of plausibility; a relaxation that exceeds them is stopped immediately, without a prediction."""
 
     start_volume: float | None = Field(
         default=10.0,
@@ -33,7 +33,7 @@ class Guards(StrictModel):
     )
 
 
-#: Those of versions that had no setting for them.
+#: Guards of versions that had no setting for them.
 FORMER_GUARDS: Mapping[str, Any] = {"start_volume": 3.0, "volume_change": 3.0, "formation_energy": 20.0}
 
 
@@ -66,12 +66,12 @@ class Relaxer(PotentialRelaxer):
 
 
 def check_density(structure: Structure, guards: Guards) -> None:
-    """Refuse a crystal that no potential is made for, before an hour is spent on it.
+    """Refuse a crystal of implausible density, outside the range of any potential, before time is spent on it.
 
     Raises
     ------
     NoEnergyError
-        If the volume of its cell, over that of its atoms in their own elements, is beyond ``guards.start_volume``.
+        If the ratio of its cell volume to that of its atoms in their elements is beyond ``guards.start_volume``.
     """
     if (largest := guards.start_volume) is None:
         return
@@ -91,19 +91,19 @@ def formation_energy(structure: Structure, relaxer: Relaxer, elements: Mapping[s
     relaxer
         The potential.
     elements
-        Energy of each element in eV/atom with the same potential, or why there is none.
+        Energy of each element in eV/atom with the same potential, or the reason why there is none.
 
     Raises
     ------
     NoEnergyError
-        If there is no energy, or none of a size that a crystal can have.
+        If there is no energy or it is implausible.
     """
     check_density(structure, relaxer.guards)
     return relaxer.formation_energy(structure, energy_of_elements(structure, elements))
 
 
 def unknown_elements(calculator: str, elements: Sequence[str], *, model: str | None = None) -> list[str]:
-    """Those of the elements that a potential does not know; an ML potential is loaded and asked.
+    """Return the elements that a potential does not know; an ML potential is loaded and queried.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which crystal is relaxed next, and what its energy makes of the candidates: elements first, each once."""
+"""Order of relaxations: elements first, each once, then the candidates whose elements are done."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from campaign.candidates.elements import MissingReferenceError
 from campaign.scorers.relaxation import Guards, check_density
 from esnet.potentials.relaxation import NoEnergyError, energy_of_elements
 
-#: An energy in eV/atom, or why there is none.
+#: An energy in eV/atom, or the reason why there is none.
 EnergyOrReason = float | str
 
 
@@ -21,12 +21,12 @@ class Task:
     Attributes
     ----------
     name
-        Of the candidate, or the symbol of the element.
+        Id of the candidate, or symbol of the element.
     structure
         The unrelaxed crystal.
     zeros
-        For each potential the energy of the crystal's elements in eV/atom, above which the result counts, or why it is
-        not relaxed with this one; None: the crystal is one of an element.
+        For each potential, the energy of the crystal's elements in eV/atom, subtracted from the result, or the reason
+        not to relax with it; None for a crystal of an element.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Formed:
-    """A candidate's formation energies with each potential, eV/atom, or why there are none."""
+    """A candidate's formation energy with each potential, eV/atom, or the reason why there is none."""
 
     name: str
     structure: Structure
@@ -45,7 +45,7 @@ class Formed:
 
 @dataclass
 class _Element:
-    """Results of an element's crystals; settled when all are there."""
+    """Results of an element's crystals; settled when complete."""
 
     to_come: int
     found: list[tuple[EnergyOrReason, ...]] = field(default_factory=list)
@@ -57,14 +57,14 @@ class _Element:
 
 
 class RelaxationOrder:
-    """Hands out crystals so that a candidate comes when the energies of its elements are known.
+    """Provide crystals to relax; a candidate follows once the energies of its elements are known.
 
     Parameters
     ----------
     n_potentials
-        Potentials that each crystal is relaxed with.
+        Number of potentials that each crystal is relaxed with.
     element_structures
-        Returns the crystals of an element; raises MissingReferenceError where there is none.
+        Returns the crystals of an element; raises MissingReferenceError if there is none.
     guards
         Checks of a candidate before it is relaxed.
     """
@@ -78,7 +78,7 @@ class RelaxationOrder:
         self._formed: deque[Formed] = deque()
 
     def add(self, name: str, structure: Structure) -> None:
-        """Take in a candidate, and the crystals of those of its elements that are new."""
+        """Add a candidate, and the crystals of its new elements."""
         try:
             check_density(structure, self._guards)
         except NoEnergyError as error:
@@ -99,21 +99,21 @@ class RelaxationOrder:
         self._first.extend(Task(name=symbol, structure=crystal, zeros=None) for crystal in crystals)
 
     def next(self) -> Task | None:
-        """Return what can be relaxed now; None: nothing before a result comes or a candidate is added."""
+        """Return the next crystal that can be relaxed; None until a result arrives or a candidate is added."""
         return self._first.popleft() if self._first else self._ready.popleft() if self._ready else None
 
     @property
     def n_ready(self) -> int:
-        """How many crystals can be relaxed now."""
+        """Number of crystals that can be relaxed now."""
         return len(self._first) + len(self._ready)
 
     @property
     def n_held(self) -> int:
-        """How many candidates wait for an energy of their elements."""
+        """Number of candidates waiting for an energy of their elements."""
         return len(self._held)
 
     def done(self, task: Task, energies: Sequence[EnergyOrReason]) -> None:
-        """Take in the results of a crystal, one for each potential."""
+        """Process the results of a crystal, one per potential."""
         if task.zeros is not None:
             self._formed.append(Formed(name=task.name, structure=task.structure, energies=tuple(energies)))
             return
@@ -127,13 +127,13 @@ class RelaxationOrder:
                 self._release(name, structure)
 
     def formed(self) -> list[Formed]:
-        """Return the candidates that are finished since the last call."""
+        """Return the candidates finished since the last call."""
         found = list(self._formed)
         self._formed.clear()
         return found
 
     def _release(self, name: str, structure: Structure) -> None:
-        """Let a candidate go if its elements are settled, and hold it otherwise."""
+        """Make a candidate ready if its elements are settled; hold it otherwise."""
         known = [self._elements[element.symbol] for element in structure.composition.elements]
         if any(isinstance(element, _Element) and element.to_come for element in known):
             self._held.append((name, structure))

@@ -1,4 +1,4 @@
-"""Relaxing the candidates of a Screen with interatomic potentials, in its own process or in Ray actors."""
+"""Relax the candidates of a Screen with interatomic potentials, in its own process or in Ray actors."""
 
 import importlib.util
 import logging
@@ -26,11 +26,11 @@ from esnet.scoring.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-#: What an actor with one potential takes on a node (docs/reference/potentials.md), and each further potential.
+#: Memory of an actor with one potential (docs/reference/potentials.md), and for each further potential.
 _BYTES, _BYTES_MORE = 1.0 * 2**30, 0.25 * 2**30
-#: Crystals that wait in memory for an actor.
+#: Crystals waiting in memory per actor.
 _AHEAD = 8
-#: How often a crystal is given out again when its actor died.
+#: Number of times a crystal is resubmitted after its actor died.
 _MAX_FAILURES = 2
 
 
@@ -41,7 +41,7 @@ class Relaxations:
     Attributes
     ----------
     potentials
-        Each crystal is relaxed with all of them.
+        Potentials, all applied to each crystal.
     steps, force_tolerance, guards
         As in the section ``scorer`` of a campaign file.
     """
@@ -52,11 +52,11 @@ class Relaxations:
     guards: Guards
 
     def uses_ray(self, actors: ActorSettings) -> bool:
-        """Whether they run in Ray actors.
+        """Whether the relaxations run in Ray actors.
 
-        They do where ``screening.actors`` says how many, or where a Ray is there to be joined and a potential is an ML
-        one; not where Ray is not installed, and else in the Screen's own process: on one machine the Screens of
-        `campaign run` share its cores already.
+        They do if ``screening.actors`` is set, or if a running Ray can be joined and a potential is an ML one. Without
+        Ray they
+        run in the Screen's own process: on one machine the Screens of `campaign run` already share its cores.
         """
         if importlib.util.find_spec("ray") is None:
             if actors.actors is not None:
@@ -68,7 +68,7 @@ class Relaxations:
 
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:
-        """Be connected to Ray, as a job of the Screen's name, where the relaxations run in it."""
+        """Stay connected to Ray, as a job named after the Screen, if the relaxations use it."""
         if not self.uses_ray(context.actors):
             yield
             return
@@ -76,7 +76,7 @@ class Relaxations:
             yield
 
     def run(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Formed]:
-        """Relax the crystals of the elements, each once, and the candidates; each is handed out when it is done."""
+        """Relax the elements' crystals, each once, and the candidates; yield each candidate when it is done."""
         order = RelaxationOrder(len(self.potentials), context.element_structures, self.guards)
         with self.connected(context):
             yield from (self._in_ray if self.uses_ray(context.actors) else self._here)(ids, context, order)
@@ -100,7 +100,7 @@ class Relaxations:
         gpus = gpus_of_a_worker() if context.actors.gpus_per_actor is None else context.actors.gpus_per_actor
         options = worker_options(cpu_threads=1, num_gpus=gpus)
         if not gpus:
-            options["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] = ""  # a potential takes what it finds
+            options["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] = ""  # a potential uses any GPU it finds
         resources = {"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0}
         n_actors = context.actors.actors
         if n_actors is None and gpus:
@@ -110,7 +110,7 @@ class Relaxations:
             n_actors, options["memory"] = room_on_cores(bytes_each=int(bytes_each))
             resources["memory"] = options["memory"]
         actor_class = ray.remote(**options, max_restarts=0)(RelaxingActor)
-        # the name of an actor must be one of its kind, and the same Screen may run twice
+        # actor names must be unique, and the same Screen may run twice
         titles, run = (f"{name} relaxer {number}" for number in count(1)), uuid.uuid4().hex[:6]
 
         def new_actor() -> Any:
@@ -140,7 +140,7 @@ class Relaxations:
 
         try:
             for formed in _feed(pool, order, context.structures(ids), progress):
-                tell_usage()  # as it grows: a Screen that is killed after hours has used them
+                tell_usage()  # repeatedly, so that hours used by a Screen killed later are counted
                 yield formed
         finally:
             progress.end()
@@ -148,7 +148,9 @@ class Relaxations:
             tell_usage()
 
     def _give_up(self, batch: Batch, error: Exception) -> list[Any]:
-        """What is said of a crystal whose relaxation ends its process again and again; the others need not wait."""
+        """Return the reason for a crystal whose relaxation repeatedly kills its process, so that the others can
+        proceed.
+        """
         reason = f"its relaxation ended its process {batch.failures} times ({type(error).__name__})"
         logger.warning("%s: %s: %s", batch.ids[0], reason, error)
         return [(batch.content, [reason] * len(self.potentials))]
@@ -157,14 +159,15 @@ class Relaxations:
 def _feed(
     pool: ActorPool, order: RelaxationOrder, structures: Iterator[tuple[str, Any]], progress: Progress
 ) -> Iterator[Formed]:
-    """Keep the actors busy, read crystals as they are needed, and hand out candidates as they are finished."""
+    """Keep the actors busy: read crystals as needed, and yield candidates as they finish."""
     coming, all_read, given_out = iter(structures), False, 0
 
     def give_out() -> None:
         nonlocal all_read, given_out
         ahead = pool.n_actors + _AHEAD
         while len(pool.waiting) < ahead:
-            # held candidates wait for elements that are ready or with an actor, so that they need no further candidate
+            # held candidates wait for elements that are ready or being relaxed, so no further candidate is needed for
+            # them
             while not all_read and order.n_ready + order.n_held + len(pool.waiting) < ahead:
                 found = next(coming, None)
                 if found is None:
@@ -198,7 +201,7 @@ def _told(order: RelaxationOrder, progress: Progress) -> list[Formed]:
 
 @contextmanager
 def _telling_gpu(context: ScoringContext) -> Iterator[None]:
-    """Count the GPU that an ML potential took for itself; CPU-seconds are this process's own."""
+    """Count the GPU used by an ML potential; the CPU-seconds are those of this process."""
     started = time.monotonic()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The Ray actor that relaxes crystals, one after the other, with one copy of each potential."""
+"""Ray actor that relaxes crystals one after the other with its own copy of each potential."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class RelaxingActor(PoolActor):
-    """Runs inside a Ray actor; what a crystal is asked with and answered with is a `Task` and its energies.
+    """The class of the Ray actor; it receives a `Task` and returns the crystal's energies.
 
     Parameters
     ----------
@@ -39,12 +39,14 @@ class RelaxingActor(PoolActor):
         self._relaxed = 0
 
     def ready(self) -> Answer:
-        """Load the potentials, before anything is relaxed."""
+        """Load the potentials before anything is relaxed."""
         self._relaxers = [potential.load(**self._settings) for potential in self._potentials]
         return self._answer([])
 
     def score(self, task: Task) -> Answer:
-        """Relax one crystal with each potential; the process ends where its machine has failed: a new one may do."""
+        """Relax one crystal with each potential; the process exits if its machine has failed, so that a new one takes
+        over.
+        """
         try:
             energies = relax(task, self._relaxers)
         except RuntimeError:

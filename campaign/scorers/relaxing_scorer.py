@@ -1,4 +1,4 @@
-"""What scorers have in common that relax candidates with interatomic potentials."""
+"""Common base of scorers that relax candidates with interatomic potentials."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ ForceTolerance = Annotated[float, Field(gt=0.0, le=1.0, description="largest for
 
 
 class RelaxingScorer(Scorer):
-    """A scorer that relaxes: no DOS, no training."""
+    """A scorer that relaxes; needs no DOS and no training."""
 
     needs_dos: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
@@ -24,25 +24,25 @@ class RelaxingScorer(Scorer):
 
     @abstractmethod
     def relaxations(self) -> Relaxations:
-        """How its candidates are relaxed."""
+        """Return how its candidates are relaxed."""
 
     @abstractmethod
     def predict(self, formed: Formed) -> Score:
-        """What the formation energies of a candidate make of it."""
+        """Return the prediction from a candidate's formation energies."""
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
-        """Relax the elements' crystals once, then the candidates; each is handed out when it is done."""
+        """Relax the elements' crystals once, then the candidates; yield each candidate when it is done."""
         for formed in self.relaxations().run(ids, context):
             yield self.predict(formed)
 
     def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
-        """Be connected to Ray where the relaxations run in it."""
+        """Stay connected to Ray if the relaxations use it."""
         return self.relaxations().connected(context)
 
     def uses_ray(self, actors: ActorSettings) -> bool:
-        """Where ``screening.actors`` says how many actors relax, and Ray is installed."""
+        """Whether ``screening.actors`` is set and Ray is installed."""
         return actors.actors is not None and self.relaxations().uses_ray(actors)
 
     def gives_novelty(self) -> bool:
-        """No: a potential does not state its training data."""
+        """Return False: a potential does not state its training data."""
         return False

@@ -1,1 +1,1 @@
-"""The campaign file: its fields, reading it, checking what it names."""
+"""The campaign file: its fields, its reader, and checks of everything it refers to."""

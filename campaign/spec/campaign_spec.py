@@ -1,4 +1,4 @@
-"""`CampaignSpec`: everything a user asks for, read from one file that is at the same time what ``lpad add`` takes."""
+"""`CampaignSpec`: all settings of a campaign, read from one file that ``lpad add`` also accepts."""
 
 from __future__ import annotations
 
@@ -37,25 +37,26 @@ FIREWORK_HEADER: dict[str, Any] = {
     "_add_launchpad_and_fw_id": True,
     "_category": "screen",
 }
-"""The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
+"""Keys of a campaign file's ``spec`` that make it a firework which starts the campaign."""
 
 
 def chosen_kinds() -> Iterator[tuple[str, Kinds[Any]]]:
-    """Sections whose class the user chooses by ``kind``, and the classes that there are."""
+    """Yield the sections whose class is chosen by ``kind``, with the available classes."""
     yield "policy", POLICIES
     yield "scorer", SCORERS
 
 
 def with_chosen_inside() -> Iterator[tuple[str, str, Kinds[Any]]]:
-    """Sections with a field whose class the user chooses by ``kind``, that field, and the classes that there are."""
+    """Yield the sections with a field whose class is chosen by ``kind``: section, field and available classes."""
     yield "prefilter", "scorer", SCORERS
 
 
 class CampaignSpec(StrictModel):
-    """A campaign, as a user writes it.
+    """The settings of a campaign, as a user writes them.
 
-    `model_validate` checks the values alone. `campaign.spec.reader` also looks at what the values name
-    (folders, structures, PAW data sets) and report everything that is wrong in one `CampaignFileError`.
+    `model_validate` checks the values alone. `campaign.spec.reader` also checks the folders, structures and PAW data
+    sets
+    that they refer to, and reports all problems in one `CampaignFileError`.
     """
 
     name: CampaignName = Field(
@@ -168,7 +169,7 @@ class CampaignSpec(StrictModel):
         return self
 
     def to_firework_dict(self) -> dict[str, Any]:
-        """The campaign file again, with every default written out and absolute paths: `Firework.from_dict` takes it."""
+        """Return the campaign file as a dictionary for `Firework.from_dict`, with all defaults and absolute paths."""
         return {
             "name": self.name,
             "spec": {**FIREWORK_HEADER, "campaign": self.model_dump(mode="json", exclude={"name"})},
@@ -176,26 +177,26 @@ class CampaignSpec(StrictModel):
 
     @property
     def settings_hash(self) -> str:
-        """SHA-256 (hex) of the settings that decide calculated numbers; where the program lies is not among them."""
+        """SHA-256 (hex) of the settings that affect calculated numbers; paths and commands of programs are excluded."""
         canonical = json.dumps(self.dft_settings().physics(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def dft_settings(self) -> DftSettings:
-        """The settings that `workflows` takes."""
+        """Return the settings for `workflows`."""
         return DftSettings(**self.dft.model_dump())
 
     def scorers(self) -> tuple[Scorer, ...]:
-        """Everything that predicts: the scorer, and that of the prefilter."""
+        """Return everything that predicts: the scorer, and that of the prefilter if there is one."""
         return (self.scorer,) if self.prefilter is None else (self.scorer, self.prefilter.scorer)
 
     def training_settings(self) -> TrainingSettings:
-        """The settings that `esnet.training.train` takes."""
+        """Return the settings for `esnet.training.train`."""
         return TrainingSettings(seed=self.seed, **self.model.training.model_dump())
 
     def data_source(self) -> dict[str, str]:
-        """Where training data of this campaign come from, as a bundle or a data set records it."""
+        """Return the origin of this campaign's training data, as recorded in bundles and data sets."""
         return {"kind": "campaign", "campaign": self.name, "engine": self.dft.engine, "quality": self.dft.quality}
 
     def representation(self) -> Representation:
-        """The representation that `esnet` takes."""
+        """Return the representation for `esnet`."""
         return Representation(**self.model.representation.model_dump())

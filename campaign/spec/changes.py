@@ -1,4 +1,4 @@
-"""Settings of a running campaign that may be changed, because no calculated number depends on them."""
+"""Settings of a running campaign that may be changed because no calculated number depends on them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from campaign.spec.reader import current_section, read_policy
 from campaign.spec.translation import wrong_settings
 from esnet.files.errors import UserError
 
-#: Sections that may be changed, in the order of a campaign file. The budget is stored apart from the others.
+#: Sections that may be changed, in the order of a campaign file; the budget is stored separately.
 SETTABLE = ("screening", "policy", "budget", "stable", "retries")
 _ANEW = "start a campaign with another name"
-#: Why the others may not, and what to do instead.
+#: Why the others may not be changed, and the alternative.
 _FIXED = {
     "name": f"it is part of all ids; {_ANEW}",
     "purpose": f"it decides the purpose of all candidates; {_ANEW}",
@@ -28,12 +28,12 @@ _FIXED = {
     "prefilter": f"it has rejected candidates before their IS-DOS; {_ANEW}",
     "seed": f"the drawn samples depend on it; {_ANEW}",
 }
-#: What every policy has, and a policy of another kind therefore keeps.
+#: Settings common to all policies, kept when the kind of policy changes.
 _OF_EVERY_POLICY = ("audit", "novel")
 
 
 class SettingsError(UserError, ValueError):
-    """Settings that cannot be changed so; `problems` has every reason."""
+    """The settings cannot be changed as requested; `problems` lists every reason."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -42,14 +42,14 @@ class SettingsError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """A setting (``policy.max_hull_energy``) and its value before and after, as JSON types; None where it is absent."""
+    """A setting (``policy.max_hull_energy``) and its old and new value, as JSON types; None if absent."""
 
     field: str
     old: Any
     new: Any
 
     def __str__(self) -> str:
-        """``policy.max_hull_energy 0.13 -> 0.2``."""
+        """Return e.g. ``policy.max_hull_energy 0.13 -> 0.2``."""
         return f"{self.field} {_shown(self.old)} -> {_shown(self.new)}"
 
 
@@ -60,12 +60,12 @@ def _shown(value: Any) -> str:
 
 
 def read_assignments(assignments: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Read ``section.key=value`` as on a command line; values as in a campaign file, ``none`` for null.
+    """Parse ``section.key=value`` arguments; values as in a campaign file, ``none`` for null.
 
     Returns
     -------
     dict, list of str
-        Values by section and key; and everything that is wrong.
+        Values by section and key; and all problems.
     """
     given: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
@@ -96,28 +96,28 @@ def _value(text: str) -> Any:
     try:
         return load_yaml(text)
     except (YAMLError, ValueError):
-        return text  # the setting's own check says what would be right
+        return text  # the setting's own check reports what would be right
 
 
 def changed_spec(
     spec: CampaignSpec, given: Mapping[str, Mapping[str, Any]], problems: Sequence[str] = ()
 ) -> tuple[CampaignSpec, list[Change]]:
-    """Return the settings in force with others in place of some, and what differs.
+    """Return the settings in force with some replaced, and the differences.
 
     Parameters
     ----------
     spec
-        In force, with the budget in force.
+        Settings in force, including the budget.
     given
-        New values by section and key. A policy of another ``kind`` begins with its own defaults, and keeps ``audit``
+        New values by section and key. A policy of another ``kind`` starts from its own defaults, but keeps ``audit``
         and ``novel``.
     problems
-        What is known to be wrong already.
+        Problems found so far.
 
     Raises
     ------
     SettingsError
-        Listing everything that is wrong.
+        Lists all problems.
     """
     wrong, sections = list(problems), {}
     for section, values in given.items():

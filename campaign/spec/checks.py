@@ -1,4 +1,6 @@
-"""Checks everything that a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
+"""Check everything that a campaign file refers to before anything runs: folders, structures, PAW data sets,
+programs.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -33,15 +35,15 @@ UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a calibrated
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
-    """Return all problems of what the sections name.
+    """Yield the problems of everything that the sections refer to.
 
     Parameters
     ----------
     sections
-        Sections of a `CampaignSpec` by their names; those that are wrong in themselves are absent.
+        Sections of a `CampaignSpec` by name; invalid sections are absent.
     """
     candidates: CandidateSection | None = sections.get("candidates")
-    # those of crystals that are given as they are come when these are read (`campaign.spec.given`)
+    # elements of given crystals are checked when these are read (`campaign.spec.given`)
     elements = () if candidates is None else candidates.elements or ()
     references: ReferenceSection | None = sections.get("references")
     dft: DftSection | None = sections.get("dft")
@@ -118,7 +120,7 @@ def _bundle_problems(bundle: Path) -> Iterator[Finding]:
 
 
 def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
-    """What is wrong with the user's prototypes, and whether there are enough elements for every prototype."""
+    """Yield problems of the user's prototypes, and of too few elements for a prototype."""
     needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
     if candidates.structures is not None:
         path = ("candidates", "structures")
@@ -144,7 +146,7 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
 
 
 def gives_uncertainty(spec: CampaignSpec) -> bool | None:
-    """Whether predictions will have a standard deviation; None: known only after scoring."""
+    """Whether predictions will have a standard deviation; None if known only after scoring."""
     said = [_gives_uncertainty(member, spec) for member in spec.scorer.members()]
     return False if False in said else None if None in said else True
 
@@ -152,25 +154,25 @@ def gives_uncertainty(spec: CampaignSpec) -> bool | None:
 def _gives_uncertainty(scorer: Scorer, spec: CampaignSpec) -> bool | None:
     if not isinstance(scorer, Esnet):
         return scorer.gives_uncertainty()
-    # a model trained on a bootstrap sample is one network without calibration
+    # a model trained on a bootstrap sample is a single network without calibration
     bundle = spec.model.bundle
     return bundle is not None and BundleInfo.read(bundle_folder(bundle)).assessment is not None
 
 
 def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Refuse to start a campaign that could promote nothing or would promote all; one that has started continues.
+    """Refuse to start a campaign that would promote none or all of its candidates; a started one continues.
 
     Parameters
     ----------
     spec
         A checked campaign that is not in the database.
     file
-        The file it came from, for the message.
+        The file it was read from, for the message.
 
     Raises
     ------
     CampaignFileError
-        Naming the field and what would be right.
+        Names the field and what would be right.
     """
     problems = []
     until = spec.budget.until
@@ -207,7 +209,7 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
 
 
 def _unweighable(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
-    """Refuse each scorer of a combination that gives no uncertainty: weights are made of nothing else."""
+    """Yield a problem for each scorer of a combination without uncertainty, on which the weights are based."""
     members = spec.scorer.members()
     for place, member in enumerate(members if len(members) > 1 else ()):
         if _gives_uncertainty(member, spec) is not False:
@@ -228,21 +230,21 @@ def _unweighable(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
 
 
 def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Look whether a campaign's engine and scorer can run on THIS machine; compute nodes may differ from it.
+    """Check whether the campaign's engine and scorer can run on this machine; compute nodes may differ from it.
 
-    Of VASP that are its command lines, the scratch folder and the POTCAR of every element.
+    For VASP, these are its command lines, the scratch folder and the POTCAR of every element.
 
     Parameters
     ----------
     spec
         A checked campaign.
     file
-        The file it came from, for the message.
+        The file it was read from, for the message.
 
     Raises
     ------
     CampaignFileError
-        Naming what is missing and how to get it.
+        Names each missing program, package or file, and how to get it.
     """
     findings = [*program_problems(spec.dft), *potcar_problems(spec)]
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in findings]
@@ -251,7 +253,7 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
         elements = candidate_elements(spec)
         found = list(spec.scorer.problems_here(elements))
         if spec.prefilter is not None:
-            # a crystal of `as_given` that it does not know gets its IS-DOS
+            # a crystal of `as_given` unknown to the prefilter gets its IS-DOS
             of_prefilter = spec.prefilter.scorer.problems_here(spec.candidates.elements or ())
             found += [ScorerProblem(prefilter_path(path), message) for path, message in of_prefilter]
         for path, message in found:

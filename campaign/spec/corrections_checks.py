@@ -1,4 +1,4 @@
-"""Whether predictions of a campaign and its references contain the same energy corrections, or have a way between."""
+"""Check that a campaign's predictions and references contain the same energy corrections, or can be converted."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ _RIGHT = " or ".join(SCHEMES)
 def corrections_problems(
     elements: Sequence[str], scorer: Scorer, model: ModelSection, *, references: str
 ) -> Iterator[Finding]:
-    """Say what is wrong with the corrections that predictions will contain.
+    """Yield problems of the energy corrections that predictions will contain.
 
     Parameters
     ----------
     elements
-        Of the candidates.
+        Elements of the candidates.
     scorer, model
         Sections of a campaign.
     references
-        Corrections that its references carry, ``none`` or ``mp2020``.
+        Corrections in the references' energies, ``none`` or ``mp2020``.
     """
     members = scorer.members()
     if len(members) > 1:
@@ -38,7 +38,7 @@ def corrections_problems(
         return
     if scorer.needs_model:
         if model.bundle is None:
-            return  # trained on what the campaign relaxes, against its references
+            return  # trained on the campaign's own relaxations, relative to its references
         stated = _stated(model.bundle)
         if None not in (stated, model.corrections) and stated != model.corrections:
             message = f"found {model.corrections}, but {model.bundle} says {stated}; right: {stated}, or null"
@@ -50,7 +50,7 @@ def corrections_problems(
     if given == references or not is_corrected(elements):
         return
     if given is None:
-        # a scorer of another package says it in its method energy_corrections
+        # a scorer of another package states it in its method energy_corrections
         has_field = "corrections" in type(model if field == "model" else scorer).model_fields
         corrected = ", ".join(symbol for symbol in elements if is_corrected([symbol, "X"]))
         message = (
@@ -70,7 +70,7 @@ def corrections_problems(
 
 
 def _stated(bundle: Path) -> str | None:
-    """Corrections that a bundle states; None where it states none, or is not there: that is said elsewhere."""
+    """Return the corrections that a bundle states; None if it states none or does not exist (reported elsewhere)."""
     if not (str(bundle) in shipped_bundles() or bundle.is_dir()):
         return None
     try:

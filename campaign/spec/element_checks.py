@@ -1,4 +1,4 @@
-"""Whether each element can be calculated: its PAW data set, and a crystal that is its reference."""
+"""Check that each element can be calculated: that it has a PAW data set and a reference crystal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from workflows.gpaw_vasp.potcars import available_elements
 
 
 def folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], list[tuple[Path, Crystal]]]:
-    """What is wrong with a folder of structures, and the crystals of the files that are right."""
+    """Return the problems of a folder of structures, and the crystals of its valid files."""
     try:
         files = list_structure_folder(folder).files
     except StructureFileError as error:
@@ -29,7 +29,7 @@ def folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], list[
 
 
 def reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
-    """What is wrong with the folder of references, and the elements that it has a crystal of."""
+    """Return the problems of the folder of references, and the elements of which it holds a crystal."""
     if references.structures is None:
         return [], set()
     findings, crystals = folder_problems(("references", "structures"), references.structures)
@@ -39,10 +39,10 @@ def reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[s
 
 
 def paw_problems(elements: Sequence[str]) -> Iterator[Finding]:
-    """Say of which elements GPAW has no PAW data set on this machine."""
+    """Yield a problem for each element without a GPAW PAW data set on this machine."""
     available = available_elements()
     if not available:
-        return  # GPAW is not installed on this machine: `check_engine` says so where it matters
+        return  # GPAW is not installed on this machine; `check_engine` reports it if that matters
     for symbol in elements:
         if symbol not in available:
             message = (
@@ -53,7 +53,7 @@ def paw_problems(elements: Sequence[str]) -> Iterator[Finding]:
 
 
 def missing_references(elements: Sequence[str], given: set[str]) -> Iterator[Finding]:
-    """Say which elements have neither a built-in crystal nor one of the user's."""
+    """Yield a problem for each element with neither a built-in crystal nor one from the user."""
     for symbol in elements_without_reference(elements):
         if symbol not in given:
             message = (

@@ -1,4 +1,4 @@
-"""Checks whether the engine can be started, from its command line and the programs of this machine."""
+"""Check that the engine can be started, from its command line and the programs on this machine."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _COMMANDS = ("vasp_command", "vasp_gamma_command")
 
 
 def command_problems(dft: DftSection) -> Iterator[Finding]:
-    """What is wrong with command lines wherever they will run."""
+    """Yield problems of the command lines that do not depend on the machine."""
     for field in _COMMANDS:
         for path, command in _given(field, getattr(dft, field)):
             try:
@@ -33,12 +33,12 @@ def command_problems(dft: DftSection) -> Iterator[Finding]:
 
 
 def check_node_settings(*, file: Path | None = None) -> None:
-    """Raise if atomate2's settings on this machine cannot be read.
+    """Check that atomate2's settings on this machine can be read.
 
     Raises
     ------
     CampaignFileError
-        Naming atomate2's file and what is wrong with it.
+        Names atomate2's file and the problem.
     """
     try:
         node_settings()
@@ -47,7 +47,7 @@ def check_node_settings(*, file: Path | None = None) -> None:
 
 
 def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
-    """Say what keeps the engine from being started on this machine."""
+    """Yield the reasons why the engine cannot be started on this machine."""
     try:
         node_settings()
     except EngineError as error:
@@ -58,14 +58,14 @@ def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
     else:
         yield from _vasp_missing(dft)
     try:
-        if dft.scratch is None or not unset_variables(dft.scratch):  # else the node, and the job there, will tell
+        if dft.scratch is None or not unset_variables(dft.scratch):  # otherwise only known on the node
             scratch_root(_settings(dft), make=False)
     except EngineError as error:
         yield ("dft", "scratch"), str(error)
 
 
 def command_notes(dft: DftSection) -> Iterator[str]:
-    """Which VASP will run, and who says so."""
+    """Yield notes on the VASP commands that will run, and where each is set."""
     settings = _settings(dft)
     if dft.scratch is not None and (unset := unset_variables(dft.scratch)):
         names = ", ".join(f"${name}" for name in unset)
@@ -86,7 +86,7 @@ def _settings(dft: DftSection) -> DftSettings:
 
 
 def _given(field: str, commands: CommandByKind | None) -> Iterator[tuple[FieldPath, str]]:
-    """Command lines that the file names, each once, with their places in it."""
+    """Yield each distinct command line in the file, with its path."""
     if commands is None:
         return
     if commands.dos is not None and commands.dos == commands.relaxation:
@@ -116,7 +116,7 @@ def _vasp_missing(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
             found.setdefault((field, command), []).append(kind)
     for (field, command), kinds in found.items():
         if field == "vasp_gamma_command" and any(command == other for name, other in found if name == "vasp_command"):
-            continue  # it has none itself
+            continue  # falls back to vasp_command, which is reported
         path: FieldPath = ("dft", field) if len(kinds) == len(_KINDS) else ("dft", field, kinds[0])
         for message in _wrong(command, field):
             yield path, message

@@ -1,4 +1,4 @@
-"""The candidates of a campaign: what its prototypes make, and the crystals that are given as they are."""
+"""The candidates of a campaign: those made from prototypes, and crystals used as given."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,31 +24,31 @@ from campaign.spec.sections.prefilter import prefilter_path
 from esnet.files.errors import UserError
 
 AS_GIVEN = "as given"
-"""``source`` of the parent of a candidate that is a crystal as it was given."""
+"""``source`` of the parent of a candidate that is a crystal as given."""
 
 _SHOWN = 20
 
 
 class LeftOutError(UserError, ValueError):
-    """Crystals cannot be candidates, and were not to be left out."""
+    """Crystals cannot be candidates, and the campaign does not allow leaving them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeCandidates:
-    """The candidates of a campaign, and what became of the crystals that were given as they are.
+    """The candidates of a campaign, and the result of reading the given crystals.
 
     Attributes
     ----------
     candidates
-        Those of prototypes first, then the crystals in the order of their sources.
+        Those from prototypes first, then the given crystals in the order of their sources.
     left_out
-        Crystals that are no candidates, duplicates among them.
+        Crystals that are not candidates, including duplicates.
     sources
-        What was read, a record for each path.
+        A record for each path read.
     unused
-        Files of folders that are not read, by folder.
+        Files that were not read, by folder.
     notes
-        What a user should know of how crystals were read, with their names.
+        Notes for the user on how crystals were read, with the crystals' names.
     """
 
     candidates: list[Candidate]
@@ -59,21 +59,21 @@ class MadeCandidates:
 
     @property
     def bad(self) -> list[LeftOut]:
-        """Those left out that cannot be candidates: neither duplicates nor more than were asked for."""
+        """Crystals left out because they cannot be candidates, not as duplicates or beyond the requested number."""
         return [each for each in self.left_out if each.reason not in (Reason.DUPLICATE, Reason.BEYOND)]
 
     def counts(self) -> str:
-        """How many were left out, by reason; empty where none was."""
+        """Numbers of crystals left out, by reason, as text; empty if there are none."""
         counts = Counter(each.reason for each in self.left_out)
         return ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items(), key=lambda each: -each[1]))
 
     def refuse_bad(self) -> None:
-        """Stop where any crystal cannot be a candidate; duplicates are no reason to.
+        """Raise if any crystal cannot be a candidate; duplicates are accepted.
 
         Raises
         ------
         LeftOutError
-            Naming them.
+            Names the crystals.
         """
         if not (bad := self.bad):
             return
@@ -89,12 +89,12 @@ class MadeCandidates:
 
 
 def given_settings(spec: CampaignSpec) -> GivenSettings:
-    """How a campaign reads crystals as they are.
+    """Return how a campaign reads crystals as given.
 
     Raises
     ------
     ValueError
-        If it names none.
+        If the campaign names none.
     """
     section = spec.candidates
     if section.as_given is None:
@@ -108,7 +108,7 @@ def given_settings(spec: CampaignSpec) -> GivenSettings:
 
 
 def candidate_elements(spec: CampaignSpec) -> list[str]:
-    """Symbols of the elements that a campaign's candidates may have; reads the crystals that are given as they are."""
+    """Return the symbols of all elements that a campaign's candidates may contain; reads the given crystals."""
     elements = list(spec.candidates.elements or ()) if spec.candidates.has_prototypes else []
     if spec.candidates.as_given is not None:
         found = _read(spec, given_settings(spec), None)
@@ -123,7 +123,7 @@ def make_candidates(spec: CampaignSpec, *, on_progress: OnProgress | None = None
     Raises
     ------
     CampaignFileError, StructureFileError
-        A folder or file cannot be used as a whole.
+        If a folder or file as a whole cannot be used.
     """
     section = spec.candidates
     made = list(generate(spec)) if section.has_prototypes else []
@@ -157,7 +157,9 @@ def _read(spec: CampaignSpec, settings: GivenSettings, on_progress: OnProgress |
 
 
 def usable_crystals(spec: CampaignSpec, found: Reading) -> tuple[list[GivenCrystal], list[LeftOut]]:
-    """Separate the crystals whose elements a campaign can treat: they have a reference, a PAW data set and a scorer."""
+    """Separate the crystals whose elements a campaign can treat (reference, PAW data set and scorer exist) from the
+    others.
+    """
     refused = _refused_elements(spec, found.elements)
     if not refused:
         return list(found.crystals), []
@@ -174,7 +176,7 @@ def usable_crystals(spec: CampaignSpec, found: Reading) -> tuple[list[GivenCryst
 
 
 def _refused_elements(spec: CampaignSpec, elements: Sequence[str]) -> dict[str, str]:
-    """Elements that the campaign cannot treat, each with what would help."""
+    """Return the elements that the campaign cannot treat, each with the remedy."""
     refused: dict[str, str] = {}
     for path, message, _ in _element_findings(spec, elements):
         if path[:2] == ("candidates", "elements") and len(path) == 3:
@@ -197,7 +199,7 @@ def _element_findings(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[F
 
 
 def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str]) -> None:
-    """Refuse elements that together have no common corrections, or need a Hubbard U that the campaign has not."""
+    """Refuse elements that have no common corrections, or together need a Hubbard U that the campaign does not set."""
     references: str = spec.references.corrections or "none"
     if spec.references.entries is not None:
         file, _ = read_entries(spec.references, None, spec.dft)
@@ -226,12 +228,12 @@ def candidates_of(
     known: Sequence[KnownCrystal],
     on_progress: OnProgress | None = None,
 ) -> tuple[list[Candidate], list[LeftOut]]:
-    """Make candidates of crystals, each once, and none of those that are candidates already.
+    """Make candidates from crystals, each once, leaving out those that are candidates already.
 
     Parameters
     ----------
     known
-        Candidates that there are, see `known_crystal`.
+        Existing candidates, see `known_crystal`.
     """
     report = None
     if on_progress is not None:
@@ -261,7 +263,7 @@ def candidates_of(
 
 
 def known_crystal(candidate_id: str, label: str, crystal: PackedCrystal) -> KnownCrystal:
-    """What crystals are compared with of a candidate that there is."""
+    """Return the data of an existing candidate that crystals are compared with."""
     space_group, primitive, _ = symmetry_of(crystal.structure())
     return KnownCrystal(
         label=label, structure_hash=hash_in_id(candidate_id), space_group=space_group, primitive=primitive
@@ -269,7 +271,7 @@ def known_crystal(candidate_id: str, label: str, crystal: PackedCrystal) -> Know
 
 
 def _known(made: Sequence[Candidate], crystals: Sequence[GivenCrystal]) -> list[KnownCrystal]:
-    """The candidates of prototypes that have the formula of one of the crystals."""
+    """Return the candidates from prototypes that have the formula of one of the crystals."""
     formulas = {Composition(each.crystal.composition()).reduced_formula for each in crystals} if made else set()
     return [
         known_crystal(each.id, f"{each.formula}:{each.prototype}", each.crystal)
@@ -279,7 +281,7 @@ def _known(made: Sequence[Candidate], crystals: Sequence[GivenCrystal]) -> list[
 
 
 def reading_notes(found: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Notes of the parsers, each with the names of the crystals."""
+    """Return the notes of the parsers, each with the names of the crystals concerned."""
     by_note: dict[str, list[str]] = {}
     for crystal in found.crystals:
         for note in crystal.notes:

@@ -1,4 +1,6 @@
-"""Whether energies with and without a Hubbard U meet, and only where the Materials Project's corrections allow it."""
+"""Check that energies with and without a Hubbard U are only mixed where the Materials Project's corrections
+allow it.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,14 +11,14 @@ from workflows.potcars.titles import replaced_symbols
 
 
 def hubbard_problems(elements: Sequence[str], dft: DftSection, *, references: str) -> Iterator[Finding]:
-    """Say which mixtures of elements, Hubbard U and corrections pymatgen would not correct.
+    """Yield mixtures of elements, Hubbard U and corrections that pymatgen would not correct.
 
     Parameters
     ----------
     elements
-        Of the candidates: every prototype is filled with every set of them.
+        Elements of the candidates; every prototype is filled with every combination of them.
     references
-        Corrections that the references carry, ``none`` or ``mp2020``.
+        Corrections in the references' energies, ``none`` or ``mp2020``.
     """
     metals = sorted(mp2020_untreated(elements))
     anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))

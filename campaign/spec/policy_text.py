@@ -1,4 +1,4 @@
-"""A policy as one text, on the command line and from Python: ``thresholds``, or ``probability:p=0.3``."""
+"""Policies written as text, on the command line and in Python: ``thresholds`` or ``probability:p=0.3``."""
 
 import re
 from typing import Any
@@ -11,16 +11,16 @@ from campaign.spec.reader import read_policy
 from esnet.files.errors import UserError
 
 _EXAMPLE = "right: the name of a policy, optionally with settings, e.g. probability:p=0.3,uncertainty=0.27"
-# not those inside a list or a mapping
+# commas, except those inside a list or mapping
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 
 
 class PolicyTextError(UserError, ValueError):
-    """A text from which no policy can be made; the message says what is wrong with it."""
+    """The text does not describe a policy; the message says why."""
 
 
 def parse_policy(text: str) -> Policy:
-    """Make a policy from a text.
+    """Parse a policy.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def parse_policy(text: str) -> Policy:
     Raises
     ------
     PolicyTextError
-        Naming everything that is wrong: an unknown policy, an unknown or missing setting, a wrong value.
+        Lists all problems: an unknown policy, an unknown or missing setting, a wrong value.
     """
     kind, _, rest = text.partition(":")
     settings: dict[str, Any] = {"kind": kind.strip()}
@@ -54,4 +54,4 @@ def _value(text: str) -> Any:
     try:
         return load_yaml(text)
     except (YAMLError, ValueError):
-        return text  # the setting's own check says what would be right
+        return text  # the setting's own check reports what would be right

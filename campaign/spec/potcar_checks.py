@@ -1,4 +1,4 @@
-"""Whether this machine has the POTCARs that a campaign needs."""
+"""Check that this machine has the POTCARs that a campaign needs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,20 +14,20 @@ _ELSEWHERE = "; if only the compute nodes have them: --engine-elsewhere, or for 
 
 
 def potcar_elements(spec: CampaignSpec) -> list[str]:
-    """Elements whose POTCARs a campaign needs, of candidates and references alike; none where VASP does not compute.
+    """Return the elements whose POTCARs a campaign needs, for candidates and references; empty unless VASP computes.
 
-    Reference phases that hold other elements than the candidates are not used.
+    Reference phases with elements that no candidate has are not used.
     """
     return sorted(candidate_elements(spec)) if spec.dft.engine == "vasp" else []
 
 
 def potcar_problems(spec: CampaignSpec, elements: Sequence[str] | None = None) -> Iterator[tuple[FieldPath, str]]:
-    """Say which POTCARs are missing or wrong on this machine, and the remedy; only for VASP campaigns.
+    """Yield the missing or wrong POTCARs on this machine, with the remedy; only for VASP campaigns.
 
     Parameters
     ----------
     elements
-        Those looked at; None: those of the candidates.
+        Elements to check. If None, those of the candidates.
     """
     for finding in potcar_findings(potcar_elements(spec) if elements is None else elements, spec.dft.potcar_functional):
         if finding.remedy is not None:
@@ -35,7 +35,7 @@ def potcar_problems(spec: CampaignSpec, elements: Sequence[str] | None = None) -
 
 
 def potcar_notes(spec: CampaignSpec) -> Iterator[str]:
-    """Which POTCARs will be used on this machine, and what a user should know of them."""
+    """Yield notes on the POTCARs that will be used on this machine."""
     functional = spec.dft.potcar_functional
     symbols = ", ".join(_chosen(element, functional) for element in potcar_elements(spec))
     yield f"POTCARs: {symbols} of {functional}, from {library_folder(functional)}"
@@ -44,12 +44,12 @@ def potcar_notes(spec: CampaignSpec) -> Iterator[str]:
 
 
 def check_potcars_of(spec: CampaignSpec, elements: Sequence[str]) -> None:
-    """Refuse elements of a campaign of VASP whose POTCARs are not on this machine.
+    """Refuse elements of a VASP campaign whose POTCARs are not on this machine.
 
     Raises
     ------
     CampaignFileError
-        Naming each POTCAR, and the remedy.
+        Names each POTCAR and the remedy.
     """
     problems = [Problem(dotted(("spec", "campaign", *path)), text) for path, text in potcar_problems(spec, elements)]
     if problems:
@@ -57,12 +57,12 @@ def check_potcars_of(spec: CampaignSpec, elements: Sequence[str]) -> None:
 
 
 def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Refuse a campaign of VASP whose POTCARs are not on this machine.
+    """Refuse a VASP campaign whose POTCARs are not on this machine.
 
     Raises
     ------
     CampaignFileError
-        Naming each POTCAR, and the remedy.
+        Names each POTCAR and the remedy.
     """
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in potcar_problems(spec)]
     if problems:
@@ -70,6 +70,6 @@ def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:
 
 
 def _chosen(element: str, functional: str) -> str:
-    """The symbol, and the Materials Project's where the set does not have that."""
+    """Return the POTCAR symbol, with the Materials Project's choice if the set lacks that one."""
     symbol, usual = potcar_symbol(element, functional), potcar_symbol(element, "PBE")
     return symbol if symbol == usual else f"{symbol} (instead of {usual}, which {functional} does not have)"

@@ -1,4 +1,4 @@
-"""From the content of a campaign file to a checked `CampaignSpec`, or to the list of all that is wrong with it."""
+"""Turn the content of a campaign file into a checked `CampaignSpec`, or into the list of all its problems."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_tra
 """FireWorks' own keys that a user may add to ``spec``."""
 
 ENGINE_ELSEWHERE = "_engine_elsewhere"
-"""Key of ``spec`` that tells StartCampaign not to look for POTCARs where it runs."""
+"""Key of ``spec`` that tells StartCampaign not to check POTCARs on the machine where it runs."""
 
 RENAMED_FIELDS: dict[tuple[str, str], str] = {("screening", "close_at"): "min_completed_fraction"}
-"""Fields of earlier versions, by section, and what they are called now."""
+"""Fields of earlier versions, by section, with their present names."""
 
 
 def read_campaign_file(path: str | Path) -> CampaignSpec:
@@ -39,7 +39,7 @@ def read_campaign_file(path: str | Path) -> CampaignSpec:
     Raises
     ------
     CampaignFileError
-        Listing everything that is wrong, each with file, line, field, what was found and what would be right.
+        Lists all problems, each with file, line, field, what was found and what would be right.
     """
     path = Path(path)
     content, text = read_yaml(path)
@@ -51,21 +51,21 @@ def read_campaign_file(path: str | Path) -> CampaignSpec:
 
 
 def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | None = None) -> CampaignSpec:
-    """Read and check a campaign that came through ``lpad add``.
+    """Read and check a campaign submitted with ``lpad add``.
 
     Parameters
     ----------
     spec
-        The firework's spec; the campaign is its key ``campaign``, FireWorks' own keys are ignored.
+        The firework's spec; the campaign is its value ``campaign``; FireWorks' own keys are ignored.
     name
         The firework's name, which is the campaign's.
     base_dir
-        Folder that relative paths start from; None refuses relative paths.
+        Folder that relative paths refer to. If None, relative paths are refused.
 
     Raises
     ------
     CampaignFileError
-        Listing everything that is wrong.
+        Lists all problems.
     """
     return _checked(spec.get("campaign"), name, [], Place(), base_dir=base_dir)
 
@@ -102,7 +102,7 @@ def _checked(campaign: Any, name: Any, problems: list[Problem], place: Place, *,
 
 
 def current_section(section: str, content: Any) -> Any:
-    """A stored section of a campaign with the present names of its fields."""
+    """Return a stored section of a campaign with the present names of its fields."""
     if not isinstance(content, dict):
         return content
     new: dict[Any, Any] = {RENAMED_FIELDS.get((section, key), key): value for key, value in content.items()}
@@ -110,7 +110,7 @@ def current_section(section: str, content: Any) -> Any:
 
 
 def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
-    """Give the fields of earlier versions their present names, each with a line that says so."""
+    """Rename the fields of earlier versions, yielding a message for each."""
     for (section, old), new in RENAMED_FIELDS.items():
         given = content.get(section)
         if not isinstance(given, dict) or old not in given:
@@ -134,16 +134,16 @@ def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
 def _chosen_sections(
     content: Mapping[str, Any], place: Place, context: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
+    """Build the sections whose class is chosen by ``kind``; return them and their problems.
 
-    A wrong one is replaced by its default, so that the others can be looked at.
+    An invalid section is replaced by its default, so that the others can be checked.
     """
     sections: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, kinds in chosen_kinds():
         given = content.get(key)
         if not isinstance(given, dict):
-            continue  # absent: the default; something else: the whole spec's validation says so
+            continue  # absent: the default; anything else: reported by the validation of the whole spec
         default = CampaignSpec.model_fields[key].default
         made, wrong = _chosen(given, kinds, place, context, path=(key,), default=default.kind)
         sections[key] = default if made is None else made
@@ -154,9 +154,9 @@ def _chosen_sections(
 def _chosen_inside(
     content: Mapping[str, Any], place: Place, context: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The sections with a field whose class the user chooses by ``kind``, that field made, and what is wrong with it.
+    """Build the fields whose class is chosen by ``kind`` inside other sections; return the sections and their problems.
 
-    A section of which it is wrong is left out, once the rest of it was looked at.
+    A section with such an invalid field is left out once its other fields are checked.
     """
     sections: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -187,7 +187,7 @@ def _chosen(
     path: FieldPath,
     default: str | None,
 ) -> tuple[Any, list[Problem]]:
-    """Make what ``kind`` chooses; None with what is wrong where it cannot be made."""
+    """Build the object chosen by ``kind``; None, with the problems, if that is impossible."""
     settings = kinds.current(given)
     kind = settings.get("kind", default)
     if kind is None:
@@ -199,7 +199,7 @@ def _chosen(
     except kinds.unknown as error:
         return None, [place.problem((*PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
     except ValidationError as error:
-        # of a list with a wrong item it is said already what is wrong
+        # the problems of a list's invalid items are already reported
         own = [each for each in own_errors(error) if not problems or each["loc"][:1] != (kinds.lists[str(kind)][0],)]
         return None, problems + [translated(details, place, inside=path, model=model) for details in own]
     return (None, problems) if problems else (made, [])
@@ -208,7 +208,7 @@ def _chosen(
 def _with_members(
     settings: dict[str, Any], kind: str, kinds: Kinds[Any], place: Place, context: Mapping[str, Any], path: FieldPath
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Make each of a list of what other classes make, so that what is wrong is said of the field that is wrong."""
+    """Build each item of a list of objects of other classes, so that problems are reported for the item's own field."""
     field, others = kinds.lists.get(kind, ("", kinds))
     given = settings.get(field)
     if not isinstance(given, list):
@@ -223,9 +223,10 @@ def _with_members(
 
 
 def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
-    """Read a policy given outside a file, and list the problems of its settings, each beginning with its name.
+    """Read a policy given outside a file; return it with the problems of its settings, each starting with the setting's
+    name.
 
-    Where something is wrong the policy is the default one.
+    If there are problems, the policy is the default one.
     """
     sections, problems = _chosen_sections({"policy": dict(settings)}, Place(), {})
     prefix = f"{dotted((*PREFIX, 'policy'))}."
@@ -253,9 +254,9 @@ def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dic
 
 
 def _without(given: Any, wrong: Iterable[FieldPath]) -> Any:
-    """A copy of a section without the values at the paths `wrong`."""
+    """Return a copy of a section without the values at the paths `wrong`."""
     left = deepcopy(given)
-    # from the end of a list, so that positions stay right
+    # from the end of a list, so that positions stay valid
     for path in sorted(wrong, key=lambda path: [(isinstance(part, int), part) for part in path], reverse=True):
         parent = left
         for part in path[:-1]:
@@ -266,14 +267,16 @@ def _without(given: Any, wrong: Iterable[FieldPath]) -> Any:
 
 
 def _in_file(path: FieldPath, content: Mapping[str, Any]) -> FieldPath:
-    """The path of a value in the file: an element is found by its symbol, since wrong ones may come before it."""
+    """Return the path of a value in the file: an element is located by its symbol, since invalid ones may
+    precede it.
+    """
     if path[:2] == ("candidates", "elements") and len(path) == 3:
         return (*path[:2], content["candidates"]["elements"].index(path[2]))
     return path
 
 
 def _header_problems(content: Mapping[str, Any], place: Place) -> list[Problem]:
-    """What is wrong with the lines that make the file a firework."""
+    """Return the problems of the lines that make the file a firework."""
     problems = [
         place.problem((key,), f"unknown key; {did_you_mean(key, ('name', 'spec'))}")
         for key in content

@@ -1,4 +1,4 @@
-"""Looking at a file of entries that a campaign takes as its references, before anything is submitted."""
+"""Check a file of entries that a campaign uses as references, before anything is submitted."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +14,7 @@ from workflows.potcars.titles import potcar_symbol, potcar_titles
 from workflows.settings import LATER_SETTINGS, DftSettings
 
 Finding = tuple[FieldPath, str, Path | None]
-"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
+"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file unless it is the campaign's."""
 
 _ENTRIES: FieldPath = ("references", "entries")
 _MOST_SHOWN = 20
@@ -23,7 +23,7 @@ _MOST_SHOWN = 20
 def read_entries(
     references: ReferenceSection, elements: Collection[str] | None, dft: DftSection | None
 ) -> tuple[EntriesFile | None, list[Finding]]:
-    """Read ``references.entries``; None, and all that is wrong with it, where it cannot be used."""
+    """Read ``references.entries``; None, with all problems, if it cannot be used."""
     try:
         return _read(references, elements, dft), []
     except EntriesFileError as error:
@@ -36,18 +36,18 @@ def read_entries(
 def entries_problems(
     file: EntriesFile, elements: Collection[str] | None, dft: DftSection | None, *, given: Collection[str] | None
 ) -> Iterator[Finding]:
-    """Say what is wrong with readable entries for this campaign.
+    """Yield the problems of readable entries for this campaign.
 
     Parameters
     ----------
     file
         The entries.
     elements
-        Of the candidates; None where they are wrong in themselves.
+        Elements of the candidates; None if invalid.
     dft
-        The section; None where it is wrong in itself.
+        The section; None if invalid.
     given
-        Elements that have a crystal of the user's own; None where that is not known.
+        Elements with a crystal from the user; None if unknown.
     """
     if dft is not None:
         yield from _other_settings(file, dft)
@@ -56,12 +56,12 @@ def entries_problems(
 
 
 def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFile | None:
-    """The entries that a campaign takes as references, read as a whole; None where it computes all itself.
+    """Return the entries that a campaign uses as references, in full; None if it computes all references itself.
 
     Raises
     ------
     CampaignFileError
-        If the file cannot be used by this campaign; it may have changed since the campaign was checked.
+        If this campaign cannot use the file, which may have changed since the campaign was checked.
     """
     references = spec.references
     if references.entries is None:
@@ -92,7 +92,7 @@ def _read(references: ReferenceSection, elements: Collection[str] | None, dft: D
 
 
 def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
-    """Entries of another engine, or, where the file says how they were computed, of other DFT settings."""
+    """Yield entries of another engine or, if the file states its DFT settings, of other settings."""
     if file.engine != dft.engine:
         message = (
             f"found entries computed with {file.engine}, but dft.engine is {dft.engine}: energies of different "
@@ -105,7 +105,7 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     if file.dft is None:
         return
     wanted = DftSettings(**dft.model_dump()).physics()
-    # fields added later are absent from files of earlier versions, and if not used
+    # fields added later are absent from files of earlier versions, and when unused
     later = {key: None for key in LATER_SETTINGS if key in file.dft}
     differing = [
         f"{key} (entries: {file.dft.get(key)!r}, campaign: {value!r})"
@@ -118,7 +118,7 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
 
 
 def _other_paw_sets(file: EntriesFile, functional: str) -> Iterator[Finding]:
-    """PAW data sets that the entries name, and that are not those of which the campaign computes."""
+    """Yield PAW data sets named in the entries that differ from the campaign's."""
     first: dict[str, str] = {}
     for entry in file.entries:
         for title in entry.paw_titles:
@@ -139,12 +139,13 @@ def _other_paw_sets(file: EntriesFile, functional: str) -> Iterator[Finding]:
 
 
 def entries_notes(said: Mapping[str, object] | None, dft: DftSection) -> Iterator[str]:
-    """What a user should know of entries and campaign that are compared although the file does not say all settings.
+    """Yield notes for the user if the file does not state all settings needed to compare its entries with the
+    campaign's.
 
     Parameters
     ----------
     said
-        The DFT settings that the file of entries says; None: none.
+        The DFT settings stated in the file of entries, or None.
     dft
         Those of the campaign.
     """

@@ -12,29 +12,29 @@ from esnet.files.errors import UserError
 
 
 class StoredSpecError(UserError, ValueError):
-    """The settings of a stored campaign are not valid: something else has changed them, or a plugin is missing."""
+    """The stored settings of a campaign are invalid: changed from outside, or of a plugin that is missing."""
 
 
 def read_stored_spec(name: str, stored: Any, changed: Mapping[str, Any] | None = None) -> CampaignSpec:
-    """The spec of a stored campaign, as `CampaignSpec.model_dump` wrote it.
+    """Return the spec of a stored campaign, as written by `CampaignSpec.model_dump`.
 
-    One that names no version of the built-in data is from before there was a second one, and a potential without guards
-    from before they could be set.
+    A spec without a version of the built-in data predates the second version, and a potential without guards predates
+    that setting.
 
     Parameters
     ----------
     stored
-        Its file.
+        The stored settings.
     changed
-        Sections that were changed since, whole; None: none was.
+        Complete sections that have been changed since, if any.
 
     Raises
     ------
     StoredSpecError
-        One line that names the campaign, each field, what was found and what would be right.
+        One line with the campaign and, for each field, what was found and what would be right.
     """
     try:
-        # what is no dictionary is refused by the model itself
+        # anything but a dictionary is refused by the model itself
         spec = {"built_in": 1, **stored, **(changed or {})} if isinstance(stored, Mapping) else stored
         if isinstance(spec, Mapping) and isinstance(scorer := spec.get("scorer"), Mapping):
             spec = {**spec, "scorer": stored_scorer(scorer)}

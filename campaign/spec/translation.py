@@ -1,4 +1,4 @@
-"""Translates pydantic's errors about a campaign file into sentences: what was found, what would be right."""
+"""Translate pydantic's errors about a campaign file into sentences: what was found, and what would be right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PREFIX: FieldPath = ("spec", "campaign")
-"""The places of a campaign's settings in its file."""
+"""Path of a campaign's settings in its file."""
 
 _RIGHT_TYPES = {
     "float_type": "a number",
@@ -34,13 +34,13 @@ _RIGHT_TYPES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a campaign's content comes from, to say it in messages."""
+    """Origin of a campaign's settings, for messages."""
 
     file: Path | None = None
     text: str | None = None
 
     def problem(self, path: FieldPath, message: str) -> Problem:
-        """Say what is wrong with the value at a path, with its line where there is a file."""
+        """Return the problem of the value at a path, with its line if there is a file."""
         line = None if self.text is None else line_of(self.text, path)
         return Problem(dotted(path), message, self.file, line)
 
@@ -48,9 +48,9 @@ class Place:
 def wrong_settings(
     error: ValidationError, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
 ) -> list[str]:
-    """Return the problems of settings given outside a file, each beginning with the setting, e.g. ``budget.until: ``.
+    """Return the problems of settings given outside a file, each starting with the setting, e.g. ``budget.until: ``.
 
-    They are those of a section whose model is given, or of a spec as a whole.
+    The error is that of a section if its model is given, otherwise of a whole spec.
     """
     inside = () if section is None else (section,)
     problems = [translated(details, Place(), inside=inside, model=model) for details in own_errors(error)]
@@ -59,7 +59,7 @@ def wrong_settings(
 
 
 def own_errors(error: ValidationError) -> list[ErrorDetails]:
-    """The errors without those that follow from others: a list is not too short because an item of it is wrong."""
+    """Return the errors without those that follow from others: an invalid item does not make its list too short."""
     found = error.errors(include_url=False)
     above = {details["loc"][:-1] for details in found if details["loc"]}
     return [details for details in found if not (details["type"] == "too_short" and details["loc"] in above)]
@@ -68,9 +68,9 @@ def own_errors(error: ValidationError) -> list[ErrorDetails]:
 def translated(
     details: ErrorDetails, place: Place, *, inside: FieldPath = (), model: type[BaseModel] = CampaignSpec
 ) -> Problem:
-    """One of pydantic's errors as a sentence: what was found, what would be right.
+    """Translate one of pydantic's errors into a sentence: what was found, and what would be right.
 
-    The location starts in the spec as a whole, or inside a section whose model is given.
+    Its location starts in the spec as a whole, or inside a section if its model is given.
     """
     location: FieldPath = tuple(details["loc"])
     path = location if location == ("name",) else (*PREFIX, *inside, *location)
@@ -84,7 +84,7 @@ def translated(
         return place.problem(path, f"is missing and has no default; right: {description}")
     if kind == "value_error":
         error = str(context["error"])
-        # a section says itself what was found in it
+        # a section's own message states what was found in it
         shown = "" if isinstance(details["input"], dict | BaseModel) else f"found {found}: "
         return place.problem(path, f"{shown}{error}")
     if kind == "literal_error":
@@ -103,7 +103,7 @@ def translated(
 
 
 def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel], str]:
-    """The section that holds the field at `location` inside a model, and the field's description."""
+    """Return the section that holds the field at `location` inside a model, and the field's description."""
     description = ""
     for part in location:
         if isinstance(part, int):
@@ -118,7 +118,7 @@ def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel]
 
 
 def models_of(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The section that a field is, also where it may be null."""
+    """Yield the section models of a field, including those of a field that may be null."""
     for found in (annotation, *get_args(annotation)):
         if isinstance(found, type) and issubclass(found, BaseModel):
             yield found

@@ -1,1 +1,1 @@
-"""What each firework does."""
+"""The work of each firework."""

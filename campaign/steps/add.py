@@ -1,4 +1,4 @@
-"""Further candidates for a campaign that runs or has finished: crystals as they are, with the campaign's settings."""
+"""Add crystals as further candidates to a running or finished campaign, with the campaign's settings."""
 
 import hashlib
 import json
@@ -46,27 +46,27 @@ from campaign.store.reference_sets import phases_of
 from esnet.files.errors import UserError
 
 _CHUNK = 1000
-"""Candidates in one transaction; MongoDB ends transactions after 60 s."""
+"""Candidates per transaction; MongoDB aborts transactions after 60 s."""
 
 
 class AdditionError(UserError, ValueError):
-    """Candidates that cannot be added to a campaign now; the message says why and what would be right."""
+    """Candidates cannot be added to the campaign now."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What came of adding crystals to a campaign.
+    """Result of adding crystals to a campaign.
 
     Attributes
     ----------
     name
-        The campaign.
+        Name of the campaign.
     n_read, n_added
-        Crystals that were read, and candidates that were added.
+        Number of crystals read, and of candidates added.
     left_out
-        The others, those that are candidates already among them.
+        The remaining crystals, including those that are already candidates.
     new_elements
-        Elements of which a reference is computed first.
+        Elements whose references are computed first.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Added:
 
     @property
     def message(self) -> str:
-        """What happened, in one sentence."""
+        """One-sentence summary."""
         counts = Counter(str(each.reason) for each in self.left_out)
         listed = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
         first = f"; references of {', '.join(self.new_elements)} are computed first" if self.new_elements else ""
@@ -90,27 +90,27 @@ class Added:
 def add_candidates(
     campaign: OpenCampaign, found: Reading, *, rescale: str | None = None, on_progress: OnProgress | None = None
 ) -> Added:
-    """Add crystals as candidates; existing ones are left out, so that repeating it adds nothing.
+    """Add crystals as candidates; those that exist are left out, so repeating it adds nothing.
 
-    A finished campaign runs again. Where a crystal has elements without a reference in the campaign's set, their
-    references are computed first, and the set is frozen again with them. Earlier results are unchanged, since the later
-    set adds no phase in their chemical systems.
+    A finished campaign resumes. References for elements that the campaign's reference set lacks are computed first, and
+    the set is frozen again with them. Earlier results do not change, because the new set adds no phase in their
+    chemical systems.
 
     Parameters
     ----------
     found
         The crystals.
     rescale
-        How they were rescaled, for the record.
+        How the crystals were rescaled, for the record.
 
     Raises
     ------
     AdditionError
-        A step is under way that takes the campaign's reference set.
+        If a step that uses the campaign's reference set is under way.
     NoChangesError
-        The campaign is starting, or is archived.
+        If the campaign is starting or archived.
     CampaignFileError
-        The crystals' elements cannot be treated together.
+        If the crystals' elements cannot be treated together.
     """
     campaign = campaign.refresh()
     refuse_changes(campaign)
@@ -131,7 +131,7 @@ def add_candidates(
         "rescale": rescale,
     }
     n_added = sum(_append(campaign, chunk, addition) for chunk in in_chunks(candidates, _CHUNK))
-    # a crystal that is already a candidate was not left out of the campaign
+    # crystals that are already candidates are not recorded as left out
     insert_left_out(
         campaign.store,
         left_out_documents(campaign.name, [each for each in left_out if each.reason != Reason.DUPLICATE]),
@@ -146,7 +146,7 @@ def _addition_id(found: Reading, rescale: str | None) -> str:
 
 
 def _known(campaign: OpenCampaign, crystals: Sequence[GivenCrystal]) -> Iterator[KnownCrystal]:
-    """The campaign's candidates that have the formula of one of the crystals."""
+    """Yield the campaign's candidates with the formula of one of the crystals."""
     formulas = {Composition(each.crystal.composition()).reduced_formula for each in crystals}
     for document in candidates_of_formulas(campaign, formulas):
         label = (document.get("parent") or {}).get("name") or f"{document['formula']}:{document['prototype']}"
@@ -155,7 +155,7 @@ def _known(campaign: OpenCampaign, crystals: Sequence[GivenCrystal]) -> Iterator
 
 
 def _append(campaign: OpenCampaign, candidates: Sequence[Candidate], addition: AdditionDocument) -> int:
-    """Add a part of the candidates in one transaction; return how many were not there yet."""
+    """Add a chunk of the candidates in one transaction; return how many were new."""
     spec = campaign.spec
     size = spec.screening.batch_size
 
@@ -180,7 +180,7 @@ def _append(campaign: OpenCampaign, candidates: Sequence[Candidate], addition: A
 
 
 def _elements_with_reference(campaign: OpenCampaign) -> set[str]:
-    """Elements that have an elemental phase, computed by the campaign or from its file of entries."""
+    """Return the elements with an elemental phase, computed by the campaign or from its file of entries."""
     elements = {phase["elements"][0] for phase in phases_of(campaign) if len(phase["elements"]) == 1}
     if (imported := campaign.document.get("imported_references")) is not None:
         entries = stored_set(campaign.store, imported)["entries"]
@@ -189,7 +189,7 @@ def _elements_with_reference(campaign: OpenCampaign) -> set[str]:
 
 
 def _refuse_changed_entries(file: EntriesFile, stored: Mapping[str, Any]) -> None:
-    """The hulls of earlier candidates stay as they are: a file that has changed would change them."""
+    """Refuse a file of entries that has changed, since it would change the hulls of earlier candidates."""
     elements = {symbol for entry in stored["entries"] for symbol in entry["composition"]}
     before = {entry["id"]: entry["energy"] for entry in stored["entries"]}
     now_there = {entry.id: entry.energy for entry in file.entries if elements.issuperset(entry.composition)}
@@ -210,7 +210,7 @@ def _refuse_changed_entries(file: EntriesFile, stored: Mapping[str, Any]) -> Non
 
 
 def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[str, ...]:
-    """Add references for elements without one, and let the reference set be frozen again with them."""
+    """Add references for elements without one, and have the reference set frozen again with them."""
     spec = campaign.spec
     known = _elements_with_reference(campaign)
     new = tuple(symbol for symbol in elements if symbol not in known)
@@ -221,7 +221,7 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
     if entries is not None and (earlier := campaign.document.get("imported_references")) is not None:
         _refuse_changed_entries(entries, stored_set(campaign.store, earlier))
     there = {phase["_id"] for phase in phases_of(campaign)}
-    # phases of the earlier elements are those that the campaign was started with, whatever the folder has now
+    # the phases of earlier elements remain those the campaign was started with, whatever the folder contains now
     documents = [
         each
         for each in reference_documents(spec, every)
@@ -229,7 +229,7 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
     ]
     if campaign.document.get("model") is not None:
         for document in documents:
-            document.pop("rs_dos", None)  # the model is trained already
+            document.pop("rs_dos", None)  # the model is already trained
     imported = None if entries is None else store_entries(campaign.store, entries, campaign=campaign.name)
 
     def append(session: ClientSession) -> None:

@@ -1,4 +1,4 @@
-"""One stage of one candidate, computed: the jobflow flow of `workflows`, run in this process."""
+"""Compute one stage of one candidate: run the jobflow flow of `workflows` in this process."""
 
 import itertools
 import logging
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class StageIsOverError(RuntimeError):
-    """A firework came late: its candidate has gone on without it."""
+    """The firework came too late: its candidate has moved on without it."""
 
 
 def flow_for(
@@ -57,9 +57,9 @@ def flow_for(
     Parameters
     ----------
     vasp_command
-        How the engine runs on this machine; None is atomate2's own.
+        Command of the engine on this machine. If None, atomate2's default.
     start
-        For a relaxation: the geometry from which it continues; None: the initial one.
+        Geometry from which a relaxation continues. If None, the initial one.
     """
     settings = spec.dft_settings()
     key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
@@ -84,24 +84,24 @@ def flow_for(
 def run_calculation(
     campaign: Campaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
-    """Compute one stage in the current directory; outputs go to the JobStore.
+    """Compute one stage in the current directory and store its outputs in the JobStore.
 
-    A job whose output is in the JobStore already is not run again, so a firework that is launched twice (a worker
-    died after the calculation, before it could say so) costs nothing.
+    A job whose output is already in the JobStore is not run again, so a firework launched twice (because a worker died
+    after the calculation but before reporting it) costs nothing.
 
     Raises
     ------
     ScienceFailureError
-        If the calculation ended unsuccessfully.
+        If the calculation finished unsuccessfully.
     StageIsOverError
-        If this firework no longer speaks for the candidate.
+        If this firework is no longer the candidate's current one.
     """
     wait_s = campaign.spec.retries.database_wait_s
     document = patiently(partial(read_document, campaign.store, document_id), wait_s=wait_s)
     if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if campaign.is_halted:
-        # its job was in the queue already: it is resubmitted, as the same try, when the campaign resumes
+        # its job was already in the queue: it is resubmitted, as the same try, when the campaign resumes
         back = partial(campaign.store.move, document_id, stage, to=stage_fields(document, stage)["from_state"])
         patiently(back, wait_s=wait_s)
         logger.warning("%s of %s is not started: the campaign is paused or stopped", stage.title, document_id)
@@ -151,15 +151,15 @@ def run_calculation(
 
 
 def has_outputs(store: CampaignStore, document_id: str, stage: Stage, attempt_number: int) -> bool:
-    """Whether the outputs of all jobs of one try of a stage are in the JobStore."""
+    """Whether the JobStore holds the outputs of all jobs of one try of a stage."""
     uuids = uuids_of_try(document_id, stage, attempt_number)
     return count_outputs(store, list(uuids.values())) == len(uuids)
 
 
 def _is_computed(store: CampaignStore, document: Mapping[str, Any], stage: Stage) -> bool:
-    """Whether this try has succeeded already, in a firework that was deleted before it could be recorded, or this one.
+    """Whether this try has already succeeded, in this firework or in one deleted before the result was recorded.
 
-    The ledger has its attempt then, and another entry would count it twice.
+    Its attempt is in the ledger then; another entry would count it twice.
     """
     document_id = document["_id"]
     return has_completed_attempt(store, document_id, stage) and has_outputs(
@@ -169,7 +169,7 @@ def _is_computed(store: CampaignStore, document: Mapping[str, Any], stage: Stage
 
 @contextmanager
 def noted_inputs(entry: Attempt, job: Job) -> Iterator[None]:
-    """Note in the ledger what an atomate2 job is asked to compute, and afterwards what its launch folder holds."""
+    """Record in the ledger the inputs requested of an atomate2 job and, afterwards, those found in its folder."""
     asked = dict(job.maker.task_document_kwargs["additional_fields"][ASKED])
     noted = {"outside": asked.pop("outside"), "notes": asked.pop("notes"), "asked": asked}
     entry.inputs = noted
@@ -182,10 +182,10 @@ def noted_inputs(entry: Attempt, job: Job) -> Iterator[None]:
 def store_waiting_outputs(
     store: CampaignStore, job_store: PatientJobStore, document: Mapping[str, Any], stage: Stage
 ) -> None:
-    """Store what earlier tries have computed and could not store: it waits in their launch directories."""
+    """Store outputs that earlier tries computed but could not store; they wait in their launch directories."""
     facts = document[stage.fields]
     changed = any(entry["stage"] == stage.name for entry in document.get("overrides") or [])
-    # results from before a person changed its settings are not those requested now
+    # results from before a person changed the candidate's settings are not those requested now
     first = int(facts.get("first_attempt") or 0) if changed else 0
     directories = attempt_directories(store, document["_id"], stage)
     tries = [uuids_of_try(document["_id"], stage, number) for number in range(facts["attempt"], first - 1, -1)]
@@ -202,15 +202,16 @@ def store_waiting_outputs(
 def _start_of(
     campaign: Campaign, job_store: JobStore, document: Mapping[str, Any], stage: Stage, fw_id: int
 ) -> Structure | None:
-    """The geometry from which a relaxation continues, stored with its candidate; None: it begins at the beginning.
+    """Return the geometry stored with its candidate from which a relaxation continues, or None to start from the
+    initial one.
 
-    An IS-DOS is that of the unrelaxed crystal, and an RS-DOS that of the relaxed one: these never go on from elsewhere.
+    An IS-DOS is always that of the unrelaxed crystal, and an RS-DOS that of the relaxed one.
     """
     if stage.name != "relax":
         return None
     uuids = uuids_of_try(document["_id"], stage, document[stage.fields]["attempt"])
     if job_output(job_store, uuids["relaxation"]) is not None:
-        return None  # it is complete
+        return None  # this relaxation is complete
     found = last_geometry(campaign.store, document)
     if found is None:
         return None
@@ -221,6 +222,6 @@ def _start_of(
 
 
 def job_output(job_store: JobStore, uuid: str) -> Any:
-    """Output of a job without its large objects (a CompleteDos), or None where it has none yet."""
+    """Return the output of a job without its large objects (a CompleteDos), or None if it has none yet."""
     found = job_store.query_one({"uuid": uuid}, properties=["output"], sort={"index": -1}, load=False)
     return None if found is None else found["output"]

@@ -1,4 +1,4 @@
-"""Which fit corrects the predictions of a Screen."""
+"""The fit that corrects the predictions of a Screen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from campaign.store.recalibration.fits import find_fit, fits_newest_first, recal
 
 @dataclass(frozen=True)
 class Correction:
-    """A fit that corrects something, and the id of the step that made it."""
+    """A fit in force, and the id of the step that made it."""
 
     step: str
     fit: Fit
 
     @classmethod
     def of_step(cls, document: StepDocument | None) -> Self | None:
-        """Read it from the step that made it; None where it corrects nothing."""
+        """Read the correction from the step that made it; None if it corrects nothing."""
         fit = None if document is None else Fit.from_dict(document["fit"])
         return None if document is None or fit is None or not fit.is_on else cls(document["_id"], fit)
 
 
 def fitted_to(campaign: Campaign) -> dict[str, Any]:
-    """What predicts in a campaign now: a fit corrects predictions of the scorer and the model that it was made of."""
+    """Return the scorer and model that predict now; a fit only corrects predictions of the ones it was made with."""
     return {"scorer": campaign.spec.scorer.identity(campaign), "model": campaign.model_checksum}
 
 
 def is_of_same(found: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether a stored fit or prediction is of the same scorer and model as another, or as `fitted_to` says.
+    """Whether a stored fit or prediction has the same scorer and model as another, or as `fitted_to` returns.
 
-    The versions of libraries are stored, and not compared: what predicts is the model with its settings. Else a fit
-    would be over with each update, and nodes with different builds would discard each other's predictions in turn.
+    Versions of libraries are stored but not compared. Otherwise each update would invalidate the fit, and nodes with
+    different builds would keep discarding each other's predictions.
     """
     return _comparable(found) == _comparable(present)
 
@@ -44,9 +44,9 @@ def _comparable(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_correction(campaign: Campaign) -> Correction | None:
-    """What corrects predictions of the campaign's scorer and model now; None: nothing does.
+    """Return the correction of the current scorer's and model's predictions, or None.
 
-    Without `screening.recalibrate_every` nothing does, whatever was fitted before.
+    Without `screening.recalibrate_every` there is none, whatever was fitted before.
     """
     fits = [] if campaign.spec.screening.recalibrate_every is None else fits_newest_first(campaign)
     if not fits:
@@ -56,9 +56,9 @@ def current_correction(campaign: Campaign) -> Correction | None:
 
 
 def correction_of_step(campaign: Campaign, step_id: str) -> Correction | None:
-    """The correction of a Screen's predictions: the one with which it started, otherwise the current one.
+    """Return the correction of a Screen's predictions: the one it started with, otherwise the current one.
 
-    A Screen that was killed half-way and is run again after another fit would mix two otherwise.
+    A Screen that is killed and run again after another fit would otherwise mix two corrections.
     """
     has_begun, used = recalibration_of_predictions(campaign, step_id)
     if not has_begun:

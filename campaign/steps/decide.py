@@ -1,4 +1,4 @@
-"""Makes the decisions of one Screen from its predictions, within the budget, and writes them once."""
+"""Make the decisions of one Screen from its predictions, within the budget; each is written once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,9 +23,11 @@ from campaign.store.steps import fix_policy, read_allowance, write_allowance
 def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     """Decide on all predictions of this step; existing decisions are not changed.
 
-    What may be spent is written into the step before the first decision. A Screen that is killed between any two of
-    its writes and run again therefore makes the same decisions, and another Screen running at the same time counts its
-    reservations. So is the policy in force, which may be changed between two of its writes.
+    The budget that the step may spend is written into it before the first decision, and so is the policy in force,
+    which
+    may change between two writes. A Screen that is killed between any two of its writes and run again therefore makes
+    the
+    same decisions, and another Screen running at the same time counts its reservations.
     """
     policy = make_policy(fix_policy(campaign, step_id, campaign.refresh().spec.policy.to_dict()))
     campaign = replace(campaign, spec=campaign.spec.model_copy(update={"policy": policy}))
@@ -48,7 +50,7 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
 
 
 def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[Prediction]) -> RemainingBudget:
-    """What this step may promise; the same each time it is asked."""
+    """Return the budget that this step may reserve; the same on each call."""
     if not is_limited(campaign):
         return RemainingBudget()
     costs = expected_costs(campaign)

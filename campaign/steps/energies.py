@@ -1,4 +1,4 @@
-"""What scorers say, made comparable with the references: in their energy scheme, and of several scorers combined."""
+"""Make scores comparable with the references: convert them to their energy scheme, and combine several scorers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,12 +18,18 @@ from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
 
 
 def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:
-    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there.
+    """Convert scores to the energy scheme of the references.
 
     Parameters
     ----------
     given, wanted
-        Corrections in the energies, and those of the references; where it is not known what they contain they stay.
+        Corrections contained in the energies, and in those of the references. If either is unknown, the scores are
+        returned unchanged.
+
+    Returns
+    -------
+    sequence of Score
+        Scores that cannot be converted have no energy but a reason.
     """
     if given in (None, wanted):
         return scores
@@ -43,10 +49,11 @@ def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None,
 def combined(
     campaign: Campaign, scores: Sequence[Score], *, wanted: str, correlation: Correlation
 ) -> Sequence[CombinedScore]:
-    """Combine what the scorers of a `Combined` say of each candidate, once all of it is in the references' scheme.
+    """Combine the scores of the members of a `Combined` scorer after converting each to the references' scheme.
 
-    A scorer that gives no energy is left out, with its reason in ``reason``; so is one that gives no standard deviation
-    where another does. Where none gives one, their energies count the same, and the mean has none.
+    A scorer without an energy is left out, with its reason in ``reason``; so is one without a standard deviation if
+    another
+    has one. If none has, their energies get equal weights, and the mean has no standard deviation.
     """
     parts = [list(score.parts) if isinstance(score, CombinedScore) else [] for score in scores]
     for place in range(len(correlation.scorers)):
@@ -76,7 +83,7 @@ def _combined(name: str, parts: Sequence[Part], correlation: Correlation) -> Com
 
 
 def part_documents(score: Score) -> list[PartDocument]:
-    """What is stored of the scorers that a prediction is combined of; none where it is not combined."""
+    """Return the stored form of the scores that a prediction combines; empty if it is not combined."""
     return [
         {
             "scorer": part.scorer,
@@ -91,7 +98,7 @@ def part_documents(score: Score) -> list[PartDocument]:
 
 
 def stored_parts(name: str, prediction: PredictionDocument) -> list[Part]:
-    """Parts of a stored prediction, without their weights."""
+    """Return the parts of a stored prediction, without their weights."""
     return [
         Part(
             scorer=part["scorer"],
@@ -109,9 +116,9 @@ def stored_parts(name: str, prediction: PredictionDocument) -> list[Part]:
 
 
 def known_parts(campaign: Campaign, ids: Sequence[str]) -> dict[str, dict[int, Part]]:
-    """What scorers of a combination have said of candidates whose prediction was discarded, by id and place.
+    """Return scores of a combination's members for candidates whose prediction was discarded, by id and position.
 
-    After a retraining ESNet is another scorer; the others would say the same again.
+    Only ESNet changes with a retraining; the other scorers would return the same scores again.
     """
     scorer = campaign.spec.scorer
     known: dict[str, dict[int, Part]] = {}
@@ -131,9 +138,9 @@ def known_parts(campaign: Campaign, ids: Sequence[str]) -> dict[str, dict[int, P
 
 
 def correlation_of_step(campaign: Campaign, step_id: str) -> Correlation | None:
-    """Correlation with which a Screen combines: what it has begun with, else what the campaign has shown until now.
+    """Return the correlation that a Screen combines with: the one it started with, otherwise the current estimate.
 
-    None where the campaign's scorer does not combine others.
+    None if the campaign's scorer is not a combination.
     """
     scorer = campaign.spec.scorer
     if not isinstance(scorer, Combined):
@@ -144,9 +151,10 @@ def correlation_of_step(campaign: Campaign, step_id: str) -> Correlation | None:
 
 
 def _errors(campaign: Campaign, names: Sequence[str]) -> list[list[float]]:
-    """Errors of all scorers on what is relaxed, each in its standard deviations.
+    """Return the errors of all scorers for the relaxed candidates, in units of their standard deviations.
 
-    Also those of an ESNet before a retraining: its errors are as much like the others' as those of the next.
+    Errors of an ESNet from before a retraining are included: they correlate with the other scorers' as the next one's
+    do.
     """
     errors = []
     for document in predicted_results(campaign):

@@ -1,6 +1,6 @@
-"""Features of a calculation: written, and where they are lost or damaged, taken from the JobStore or computed again.
+"""Features of a calculation: written once; if lost or damaged, restored from the JobStore or computed again.
 
-A candidate is never judged, and a model never trained, without a DOS that was once computed for it.
+A candidate with a computed DOS is never decided on, and a model never trained, without it.
 """
 
 import logging
@@ -27,7 +27,7 @@ _CAUSE = "features_lost"
 
 
 class DamagedOutputError(ValueError):
-    """The output of a features job cannot be read; the message names it."""
+    """The output of a features job cannot be read; the message names the job."""
 
 
 def store_features(
@@ -48,7 +48,7 @@ def store_features(
     try:
         features = DosFeatures.from_json(output)
         features.decode()
-    # whatever a damaged output makes of reading it
+    # any of these may be raised while a damaged output is read
     except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
         raise DamagedOutputError(
             f"the output of the features job of {document['_id']} ({stage.title}) is lost or damaged: {error!r}"
@@ -70,17 +70,17 @@ def store_features(
 def restore_features(
     campaign: Campaign, database: DatabaseSettings, ids: Collection[str], stage: Stage
 ) -> dict[str, str]:
-    """Take features that are lost or damaged from the JobStore again.
+    """Restore lost or damaged features from the JobStore.
 
     Parameters
     ----------
     ids
-        Candidates and references whose features of this stage were computed once; usable ones are left alone.
+        Candidates and references whose features of this stage have been computed; usable ones are left alone.
 
     Returns
     -------
     dict
-        Those whose features are no longer in the JobStore, with the problem, by id.
+        The problem of each candidate or reference whose features are no longer in the JobStore, by id.
     """
     unusable = unusable_features(campaign.store, sorted(ids), stage.name)
     if not unusable:
@@ -102,22 +102,22 @@ def restore_features(
 def compute_features_again(
     campaign: Campaign, lost: Mapping[str, str], stage: Stage, *, expected: str | None = None
 ) -> int:
-    """Send candidates and references back for another try of the DOS whose features are lost.
+    """Have the DOS computed again of candidates and references whose features are lost.
 
-    It counts as a failed try: the attempt that had computed the features is a machine failure now. Where the tries are
-    used up, the calculation has failed permanently.
+    The attempt that computed the features becomes a machine failure and counts as a failed try. Without tries left, the
+    calculation has failed permanently.
 
     Parameters
     ----------
     lost
-        What was found, by id (`restore_features`).
+        The problems, by id (`restore_features`).
     expected
-        State they must be in; the stage's done state by default.
+        Required state; by default the stage's done state.
 
     Returns
     -------
     int
-        How many are computed again.
+        Number of calculations to be repeated.
     """
     again = 0
     for document_id, why in lost.items():

@@ -13,19 +13,19 @@ from campaign.store.usage import cost_by_stage
 def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
     """Write the summary into the campaign's document and mark it as finished.
 
-    Where a person has promoted candidates after this step was submitted, it is taken back, and comes again at the end.
+    The step is withdrawn, and submitted again at the end, if a person has promoted candidates since it was submitted.
 
     Returns
     -------
     dict
-        Number of candidates by state, number of stable ones, CPU-seconds by stage; empty where candidates have been
-        added since the step was submitted: the campaign comes to its report again.
+        Number of candidates by state, number of stable ones, CPU-seconds by stage; empty if the step was withdrawn
+        because candidates have been added.
     """
     if campaign.document.get("reference_set") is None:
-        # candidates with further elements were added, whose references are computed now
+        # candidates with further elements were added, whose references are being computed
         withdraw_step(campaign, step_id)
         return {}
-    # a candidate may have been relaxed after the process that submitted this step had checked
+    # a candidate may have been relaxed after the process that submitted this step checked
     evaluate_relaxed(campaign, campaign.reference_set)
     summary = {
         "states": campaign.store.state_counts(campaign.name),

@@ -1,4 +1,4 @@
-"""A folder in which nothing of another calculation lies."""
+"""A working folder without the files of another calculation."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ _OF_A_CALCULATION = ("vasprun.xml*", "OUTCAR*", "INCAR*")
 
 @contextmanager
 def own_folder() -> Iterator[None]:
-    """Work in a new folder below the current one where files of a calculation lie there already.
+    """Change to a new subfolder for the duration of the context if the current folder holds files of a calculation.
 
-    ``rlaunch singleshot`` and ``qlaunch singleshot`` run one calculation after the other where they were started:
-    files left by the last one would be read as the output of the next.
+    ``rlaunch singleshot`` and ``qlaunch singleshot`` run calculations one after the other in the folder where they were
+    started: files left by one would be read as the output of the next.
     """
     launch = Path.cwd()
     if not any(path for pattern in _OF_A_CALCULATION for path in launch.glob(pattern)):

@@ -1,4 +1,4 @@
-"""Predictions into the candidates, each with its distance from the hull."""
+"""Write predictions into the candidates, each with its energy above the hull."""
 
 import logging
 import math
@@ -28,7 +28,7 @@ from campaign.store.recalibration.fits import fits_newest_first
 
 logger = logging.getLogger(__name__)
 
-#: Candidates written together at most; as many as an actor scores in one batch.
+#: Most candidates written together, as many as an actor scores in one batch.
 _AT_ONCE = 256
 
 
@@ -40,21 +40,21 @@ def write_predictions(
     correction: Correction | None = None,
     correlation: Correlation | None = None,
 ) -> None:
-    """Write predictions as they come, with the corrections that the reference set carries.
+    """Write predictions as they arrive, in the energy scheme of the reference set.
 
-    Predictions are written in a separate thread while the scorer works on the next ones: a Screen that is killed only
-    has to repeat those being scored.
+    Predictions are written in a separate thread while the scorer works on the next ones: a killed Screen only has to
+    repeat those being scored.
 
     Parameters
     ----------
     campaign
-        The campaign, with a reference set, and a model where its scorer needs one.
+        Has a reference set, and a model if its scorer needs one.
     scores
-        What the scorer says, one for each candidate.
+        The scorer's results, one per candidate.
     correction
-        What corrects it; None: nothing.
+        Correction of the predictions, if any.
     correlation
-        Of the errors of the scorers that are combined; None: there is one scorer.
+        Correlation of the errors of the combined scorers; None for a single scorer.
     """
     costs = expected_costs(campaign)
     wanted = correction_scheme(campaign.store, campaign.reference_set)
@@ -64,7 +64,7 @@ def write_predictions(
     come: SimpleQueue[Score | None] = SimpleQueue()
 
     def write() -> None:
-        # takes seconds, and so does what a scorer loads
+        # takes seconds, and so does loading a scorer: done in parallel
         hull = load_hull(campaign.store, campaign.reference_set)
         for part in _parts(come):
             converted: Sequence[Score]
@@ -79,7 +79,7 @@ def write_predictions(
         try:
             for score in scores:
                 if writing.done():
-                    break  # it has failed, and says why below
+                    break  # the writer has failed; its error is raised below
                 come.put(score)
         finally:
             come.put(None)
@@ -106,11 +106,12 @@ def write_known_again(
     correction: Correction | None,
     correlation: Correlation | None = None,
 ) -> list[str]:
-    """Write predictions of candidates whose scorer's own prediction is known already; return the others' ids.
+    """Write predictions of candidates whose scorer's own prediction is known; return the ids of the others.
 
-    It is known where a prediction was discarded because another fit corrects it now: the scorer, its model and the
-    corrections of the references are the same, so asking again would cost as much and say the same. What several
-    scorers said is combined anew, with the correlation of this Screen.
+    It is known if a prediction was discarded only because another fit corrects it now: scorer, model and corrections of
+    the references are the same, so scoring again would cost time and give the same result. The scores of a combination
+    are
+    combined again, with the correlation of this Screen.
     """
     if not fits_newest_first(campaign):
         return list(ids)
@@ -143,7 +144,7 @@ def _raw_score(name: str, said: PredictionDocument) -> Score:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a prediction is made of beside the scorer's answer, which has the `corrections` of the references."""
+    """Data besides the score, in the `corrections` scheme of the references, from which a prediction is made."""
 
     hull: HullSet
     costs: Costs
@@ -152,7 +153,7 @@ class _Found:
     correlation: Correlation | None
 
     def corrected(self, score: Score, composition: Mapping[str, float]) -> Corrected:
-        """Energy and standard deviation used for the decision."""
+        """Return the energy and standard deviation used for the decision."""
         energy = math.nan if score.e_form is None else float(score.e_form)
         if self.correction is None or score.e_form is None:
             return Corrected(energy, score.uncertainty)
@@ -199,11 +200,11 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Fo
 def _said(
     campaign: Campaign, score: Score, corrected: Corrected, distance: float, correction: Correction | None
 ) -> PredictionDocument:
-    """The scorer's own prediction, and its correction; empty in a campaign without corrections."""
+    """Return the scorer's own prediction and its correction; empty in a campaign without corrections."""
     if correction is None and campaign.spec.screening.recalibrate_every is None:
         return {}
     energy = math.nan if score.e_form is None else float(score.e_form)
-    # the hull is known: both are as far above it as their energies differ
+    # both lie as far apart above the hull as their energies do, so the hull is not evaluated again
     raw: RawPrediction = {
         "e_form_per_atom": energy,
         "e_above_hull": distance + energy - corrected.energy,

@@ -1,4 +1,4 @@
-"""The prefilter of one batch: predicts without a DOS, and rejects candidates before their IS-DOS."""
+"""Prefilter one batch: predict without a DOS, and reject candidates before their IS-DOS."""
 
 import logging
 import math
@@ -26,16 +26,17 @@ from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
-#: Candidates written together: a process that is killed has lost the others, seconds each.
+#: Candidates written together; a killed process loses at most these, seconds of work each.
 _AT_ONCE = 4
 PASSED = "passed"
 
 
 def prefilter_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-    """Score a batch without DOS, and reject candidates too far above the hull; the others then wait for their IS-DOS.
+    """Score a batch without DOS and reject candidates too far above the hull; the others then wait for their IS-DOS.
 
-    What it says of a candidate is written once, with its decision. A prefilter that is killed at any point and run
-    again scores the remaining candidates, with the same result.
+    The result of each candidate is written once, with its decision. A prefilter that is killed at any point and run
+    again
+    scores the remaining candidates, with the same result.
     """
     section, batch = campaign.spec.prefilter, read_step(campaign, step_id).batch
     if section is None or batch is None:
@@ -52,7 +53,7 @@ def prefilter_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: 
 
 
 def _write_all(campaign: Campaign, section: PrefilterSection, step_id: str, scores: Iterable[Score]) -> int:
-    """Write the result of each candidate as it comes; return how many get no IS-DOS."""
+    """Write the result of each candidate as it arrives; return the number of candidates without IS-DOS."""
     wanted = correction_scheme(campaign.store, campaign.reference_set)
     given = section.scorer.energy_corrections(campaign)
     hull = load_hull(campaign.store, campaign.reference_set)
@@ -104,7 +105,7 @@ def _told(
 
 
 def _decision(campaign: Campaign, section: PrefilterSection, name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The decision on a candidate that the prefilter rejects, with everything that is needed to make it again."""
+    """Return the decision on a candidate that the prefilter rejects, with all data needed to reproduce it."""
     made = Decision(candidate=name, outcome="rejected", rank=None, reason=said["reason"])
     if said["audit"]:
         made = as_audited(made)

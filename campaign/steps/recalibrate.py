@@ -17,17 +17,17 @@ from campaign.store.steps import read_step
 
 logger = logging.getLogger(__name__)
 
-#: Largest number of candidates represented by one of the audit sample: with an audit of one per cent, a few would
-#: otherwise decide everything.
+#: Largest number of candidates that one of the audit sample represents: with an audit of one per cent, a few would
+#: otherwise dominate the fit.
 _MOST_WEIGHT = 10.0
 
 
 def recalibrate_step(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> None:
     """Fit, write the fit into the step, and have the waiting candidates decided on again.
 
-    The fit is written once, so a step that is killed anywhere and run again corrects the same.
+    The fit is written once, so a step that is killed at any point and run again applies the same correction.
     """
-    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks' own
+    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks'
         advance(campaign)
         return
     with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id):
@@ -44,14 +44,15 @@ def recalibrate_step(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> Non
 
 
 def _fit(campaign: Campaign, step_id: str) -> None:
-    """Fit to the candidates that the present model, or the present scorer, has predicted before they were relaxed.
+    """Fit to the candidates that the present scorer and model predicted before they were relaxed.
 
-    A model that was trained on since has learnt from those that an earlier one predicted: its errors there would say
-    nothing about candidates that it has not seen, so they are not asked of it.
+    Candidates predicted by an earlier model are left out: the present one was trained on them, so its errors there
+    would
+    say nothing about unseen candidates.
     """
     campaign = campaign.refresh()
     present = fitted_to(campaign)
-    n_relaxed = count_relaxed(campaign)  # before they are read: what comes between the two counts for the next
+    n_relaxed = count_relaxed(campaign)  # counted first: candidates relaxed during the reading count for the next fit
     results = predicted_results(campaign)
     samples = [sample_of(found) for found in results if _is_usable(found, present)]
     fit = fit_correction(samples, seed=campaign.spec.seed)
@@ -66,9 +67,9 @@ def _is_usable(document: CandidateDocument, present: dict[str, object]) -> bool:
 
 
 def sample_of(document: CandidateDocument) -> Sample:
-    """Make a sample of a relaxed candidate: the scorer's own prediction, and the calculated result."""
+    """Make a sample of a relaxed candidate: the scorer's own prediction and the DFT result."""
     prediction = document["prediction"]
-    assert prediction is not None  # looked at in `_is_usable`
+    assert prediction is not None  # checked in `_is_usable`
     said = prediction.get("raw") or prediction
     atoms = sum(document["composition"].values())
     return Sample(
@@ -82,7 +83,7 @@ def sample_of(document: CandidateDocument) -> Sample:
 
 
 def _weight(document: CandidateDocument) -> float:
-    """How many candidates it represents: those of the audit represent all rejected ones."""
+    """Return how many candidates this one represents: an audited candidate represents several rejected ones."""
     decision = document.get("decision") or {}
     share = (decision.get("policy") or {}).get("audit")
     if decision.get("promoted") or not decision.get("audit") or not share:

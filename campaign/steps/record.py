@@ -1,4 +1,4 @@
-"""A finished calculation written into its candidate, whether it succeeded or not."""
+"""Record a finished calculation in its candidate, successful or not."""
 
 import logging
 from collections.abc import Mapping
@@ -40,10 +40,11 @@ _ENDED_BY = {
 def record_calculation(
     campaign: Campaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
-    """Record what became of the current calculation of a stage.
+    """Record the outcome of the current calculation of a stage.
 
-    Success is decided by the outputs in the JobStore, not by what FireWorks thinks of the firework: a firework that
-    fizzled after its calculation was complete has done its work. Running this twice records once.
+    The outputs in the JobStore determine success, not the firework's state: a firework that fizzled after its
+    calculation
+    was complete has done its work. Running this twice records once.
     """
     document = read_document(campaign.store, document_id)
     if document is None:
@@ -56,7 +57,7 @@ def record_calculation(
     with open_job_store(database) as job_store:
         outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
     if outputs is not None or unconverged:
-        # where the ledger could not be written at the end of the calculation, its outputs tell
+        # if the ledger could not be written at the end of the calculation, its outputs decide
         for entry in open_attempts(campaign.store, facts["fw_id"]):
             close_unclosed(campaign.store, entry, outcome="science" if unconverged else "completed")
     if outputs is None:
@@ -71,7 +72,7 @@ def record_calculation(
         compute_features_again(campaign, {document_id: str(error)}, stage, expected=stage.running)
         return
     except (EngineError, ValueError) as error:
-        # outputs that cannot be used: the same every time, so the candidate ends here and says why
+        # unusable outputs would be the same in every try, so the candidate fails with the reason
         failure = {
             "stage": stage.name,
             "kind": "machine",
@@ -89,9 +90,9 @@ def record_calculation(
 def _outputs(
     job_store: JobStore, document_id: str, stage: Stage, attempt: int
 ) -> tuple[dict[str, dict[str, Any]] | None, bool]:
-    """Outputs of the stage's jobs by name, None unless all are there and the calculation was successful.
+    """Return the outputs of the stage's jobs by name, and whether the calculation finished unsuccessfully.
 
-    The second value is true if the calculation finished unsuccessfully.
+    The outputs are None unless all exist and the calculation was successful.
     """
     uuids = uuids_of_try(document_id, stage, attempt)
     outputs = {name: job_output(job_store, uuid) for name, uuid in uuids.items()}
@@ -104,7 +105,7 @@ def _outputs(
 
 
 def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage) -> dict[str, Any]:
-    """Facts common to both kinds of calculation, as fields of the candidate."""
+    """Return the fields of the candidate common to all calculations."""
     settings = campaign.spec.dft_settings()
     calculation = calculation_from_task(outputs[JOBS[stage.name][0]])
     check_engine_version(calculation.vasp_version, settings)
@@ -132,7 +133,7 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
 def _dos_facts(
     campaign: Campaign, outputs: Mapping[str, Any], document: Mapping[str, Any], stage: Stage
 ) -> dict[str, Any]:
-    """Store the features, and return the facts of the DOS."""
+    """Store the features, and return the fields of the DOS."""
     features = store_features(campaign, document, stage, outputs["features"])
     return _calculation_facts(outputs, campaign, stage) | {
         f"{stage.fields}.features": f"{document['_id']}:{stage.name}",
@@ -150,7 +151,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     unclosed = attempt["outcome"] == "running"
     if unclosed:
-        # its process could not write the ledger, or was stopped from outside
+        # its process could not write the ledger, or was killed
         attempt = close_unclosed(campaign.store, attempt, outcome="machine", facts={"cause": "killed"})
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)
@@ -164,7 +165,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
         "directory": attempt.get("directory"),
         "time": now(),
     }
-    # a firework that was lost has been run again in place until its tries were used up
+    # a lost firework was rerun in place until its tries were used up
     tried = facts["attempt"] - int(facts.get("first_attempt") or 0)
     if unclosed:
         tried += count_lost_attempts(campaign.store, facts["fw_id"]) - 1
@@ -186,7 +187,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
 
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:
-    """What is said of an attempt that left no error."""
+    """Return the message for an attempt that left no error."""
     if attempt["outcome"] in ("lost", "machine"):
         ended = _ENDED_BY.get(attempt.get("cause") or "", "its process was killed")
         return f"{ended}, and no retries are left" if attempt["outcome"] == "lost" else ended

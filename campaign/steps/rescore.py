@@ -1,7 +1,7 @@
-"""Applies another model or correction to candidates that still wait; existing decisions are kept.
+"""Apply a new model or correction to waiting candidates; existing decisions are kept.
 
-One Screen uses one model and one correction. A Screen that started with the previous ones finishes with them;
-candidates it leaves waiting are given to another Screen afterwards.
+A Screen uses one model and one correction. A Screen that started with the previous ones finishes with them; candidates
+that it leaves waiting go to a later Screen.
 """
 
 import logging
@@ -20,14 +20,16 @@ logger = logging.getLogger(__name__)
 
 
 def rescore_waiting(campaign: Campaign) -> int:
-    """Put candidates that wait with a prediction of an earlier model or fit before the next Screen; return how many.
+    """Put candidates that wait with a prediction of an earlier model or fit before the next Screen; return their
+    number.
 
-    These are candidates that are held, and those with a prediction and no decision yet, unless a Screen is at them just
-    now. Their prediction goes into ``previous_predictions``, the decision to hold them into ``previous_decisions``, and
-    they are ``dos_done`` without a prediction. Promoted and rejected ones are left alone. Doing it again does nothing.
+    These are held candidates, and those with a prediction but no decision, unless a Screen is working on them. Their
+    prediction moves to ``previous_predictions``, the decision to hold them to ``previous_decisions``, and their state
+    to
+    ``dos_done``. Promoted and rejected candidates are left alone. Repeating it does nothing.
     """
     campaign = campaign.refresh()
-    # before the fits are read: a Screen that begins afterwards finds them too
+    # before the fits are read: a Screen that starts afterwards sees them too
     busy = open_screens(campaign)
     correction = current_correction(campaign)
     number = discard_predictions(
@@ -42,32 +44,31 @@ def rescore_waiting(campaign: Campaign) -> int:
 
 
 def screen_again(campaign: OpenCampaign, *, after: str) -> None:
-    """Submit a separate Screen for candidates that wait with a prediction by an earlier model or fit.
+    """Submit a separate Screen for candidates that wait with a prediction of an earlier model or fit.
 
     They must not wait for a batch: the next one may exceed the budget.
 
     Parameters
     ----------
     after
-        Id of the step that it follows; one Screen for each.
+        Id of the step that it follows; there is one such Screen per step.
     """
     rescore_waiting(campaign)
     if is_any_discarded(campaign):
-        # the campaign may have finished when only held candidates were left: those that the Screen promotes must be
-        # relaxed
+        # the campaign may have finished with only held candidates left: those that the Screen promotes must be relaxed
         campaign.store.in_transaction(lambda session: _let_run(campaign, session))
         submit_step(campaign, Step.screen_after(campaign.name, after))
 
 
 def _let_run(campaign: Campaign, session: ClientSession) -> None:
-    lock_budget(campaign, session)  # or a report that closes the campaign just now would be overlooked
+    lock_budget(campaign, session)  # otherwise a Finish step closing the campaign at this moment would be missed
     reopen(campaign, session=session)
 
 
 def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:
-    """Return the campaign with the model with which a Screen started; unchanged if it is just starting.
+    """Return the campaign with the model that a Screen started with; unchanged if the Screen is just starting.
 
-    A Screen that was killed half-way and is run again after a retraining would mix two models otherwise.
+    A Screen that is killed and run again after a retraining would otherwise mix two models.
     """
     begun_with = model_of_predictions(campaign, step_id)
     for model in campaign.document.get("models") or []:

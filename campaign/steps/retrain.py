@@ -1,4 +1,4 @@
-"""The retraining step: fine-tunes the campaign's model with the results found since."""
+"""The retraining step: fine-tune the campaign's model on the results obtained since."""
 
 import logging
 from dataclasses import dataclass
@@ -30,13 +30,15 @@ logger = logging.getLogger(__name__)
 
 
 def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-    """Train the model on, make the new one the campaign's, and have the waiting candidates scored again.
+    """Fine-tune the model, make the new one the campaign's, and have the waiting candidates scored again.
 
-    The new model and the step that made it are written in one update, so a step that is killed anywhere and run again
-    makes one new model. If there are too few data for a new model, the old one is kept, the step records why, and the
-    campaign continues.
+    The new model and the step that made it are written in one update, so a step that is killed at any point and run
+    again
+    makes one new model. With too little data for a new model, the old one is kept, the step records why, and the
+    campaign
+    continues.
     """
-    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks' own
+    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks'
         advance(campaign)
         return
     with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
@@ -66,21 +68,21 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
 
 
 def _model_of_step(campaign: Campaign, step_id: str) -> ModelSummary | None:
-    """The model that an earlier run of this step made."""
+    """Return the model made by an earlier run of this step, or None."""
     models = campaign.document.get("models") or []
     return next((model for model in models if model.get("step") == step_id), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """What a campaign has to learn from.
+    """Training data found in a campaign.
 
     Attributes
     ----------
     ids, materials, kinds
-        Of n samples: a material has an IS-DOS, an RS-DOS, or both.
+        Of n samples; a material has an IS-DOS, an RS-DOS, or both.
     bootstrap
-        Materials that the campaign's first model was trained on, where that was made by the campaign.
+        Materials that the campaign's first model was trained on, if the campaign made that model.
     dos, compositions, energies
         (n, 2, 1500, 9); (n, 111); (n,) formation energies of the relaxed crystals, eV/atom.
     """
@@ -94,7 +96,7 @@ class _Found:
     energies: NDArray[np.float64]
 
     def count(self) -> dict[str, int]:
-        """Samples of each kind."""
+        """Return the number of samples of each kind."""
         return {kind: self.kinds.count(kind) for kind in ("is_dos", "rs_dos")}
 
 
@@ -104,7 +106,7 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
     Raises
     ------
     TrainingError
-        If there is none.
+        If there are no samples.
     """
     is_dos = {document["_id"]: document["result"]["e_form_per_atom"] for document in screened_results(campaign)}
     bootstrap = rs_dos_targets(campaign)
@@ -135,7 +137,9 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
 
 
 def _with_corrections_of_model(campaign: Campaign, targets: dict[str, float]) -> dict[str, float]:
-    """Targets with the corrections that the model's energies contain; those that mp2020 cannot treat are left out."""
+    """Return the targets with the corrections contained in the model's energies; those mp2020 cannot treat are left
+    out.
+    """
     given, wanted = correction_scheme(campaign.store, campaign.reference_set), campaign.model_corrections
     if wanted in (None, given):
         return targets
@@ -150,7 +154,7 @@ def _with_corrections_of_model(campaign: Campaign, targets: dict[str, float]) ->
 
 
 def _rs_dos_energies(campaign: Campaign) -> dict[str, float]:
-    """Formation energies, eV/atom, of all that has an RS-DOS, by id."""
+    """Return the formation energies (eV/atom) of everything with an RS-DOS, by id."""
     return rs_dos_targets(campaign) | {
         document["_id"]: document["result"]["e_form_per_atom"]
         for document in screened_results(campaign)
@@ -159,7 +163,7 @@ def _rs_dos_energies(campaign: Campaign) -> dict[str, float]:
 
 
 def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[ModelSummary, float]:
-    """Train; return the campaign document's fields of the new model, and the CPU-seconds of Ray's worker."""
+    """Fine-tune; return the new model's fields of the campaign document, and the CPU-seconds of Ray's worker."""
     spec, before = campaign.spec, campaign.model
     found = _found(campaign, database)
     logger.info("campaign %s: fine-tuning with %d samples", spec.name, len(found.ids))
@@ -171,7 +175,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
         "materials": found.materials,
         "kinds": found.kinds,
         "initial": fetch_bundle(campaign.store, before["checksum"]),
-        # a given bundle states its own training data, if it can
+        # a given bundle describes its own training data, if it can
         "earlier": found.bootstrap if spec.model.bundle is None else None,
     }
     record, info = train_bundle(campaign, step_id, samples, corrections=campaign.model_corrections)
@@ -181,7 +185,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
         "n_new": record.initial["n_new"] if record.initial else None,
         "validation_mae": record.mae_validation,  # eV/atom
     }
-    # the data of previous models count too, if they were not given again
+    # data of previous models count even if they were not used again
     ever = (info.assessment or {}).get("training", {}).get("n_materials_ever", 0)
     model["n_structures"] = max(model["n_structures"], before["n_structures"] or 0, ever)
     return model, sum(each.cpu_s for each in info.records)

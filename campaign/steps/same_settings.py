@@ -1,4 +1,4 @@
-"""Checks the file of an existing campaign: its settings must be the original or the current ones."""
+"""Check the file of an existing campaign: its settings must be the original or the current ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from campaign.spec.changes import SETTABLE
 from campaign.spec.stored_spec import read_stored_spec
 from esnet.files.errors import UserError
 
-#: `reuse` changes no number: a campaign that was started with --no-reuse continues without the option.
+#: `reuse` affects no result: a campaign started with --no-reuse continues without the option.
 _NOT_COMPARED = {"reuse"}
-#: Defaults of earlier versions. A campaign that was started with one keeps it; its file, which does not name the field,
-#: says nothing else today.
+#: Defaults of earlier versions. A campaign started with one keeps it, although its unchanged file, which does not name
+#: the field, now gets the new default.
 _FORMER_DEFAULTS = {
     "screening.min_completed_fraction": (0.95, None),
     **{f"scorer.guards.{name}": (former, getattr(Guards(), name)) for name, former in FORMER_GUARDS.items()},
@@ -20,25 +20,25 @@ _FORMER_DEFAULTS = {
 
 
 class CampaignExistsError(UserError, ValueError):
-    """There is a campaign of that name with other settings."""
+    """A campaign of that name exists with other settings."""
 
 
 def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
-    """Refuse a file that contains neither the original settings of a campaign nor those in force since.
+    """Refuse a file that contains neither the original settings of a campaign nor those now in force.
 
     Parameters
     ----------
     known
         ``spec``, ``settings`` and ``budget`` of the campaign's document.
     spec
-        The file's.
+        Settings of the file.
 
     Raises
     ------
     CampaignExistsError
-        Naming each setting that differs, and how to change it where it can be.
+        Lists each setting that differs, and how to change it if it can be changed.
     """
-    # a campaign started by an earlier version lacks newer fields: they have their defaults
+    # a campaign started by an earlier version lacks newer fields: they get their defaults
     started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json", exclude=_NOT_COMPARED)
     now = _in_force(known, spec.name)
     found = spec.model_dump(mode="json", exclude=_NOT_COMPARED)
@@ -64,7 +64,9 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
 
 
 def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
-    """Say in which settings a file differs from those in force, after `refuse_other_settings`; None: in none."""
+    """Return a note of the settings in which a file differs from those in force, or None; call `refuse_other_settings`
+    first.
+    """
     now = _in_force(known, spec.name)
     told = [
         f"{path} is {stored!r} (in the file {given!r})"
@@ -76,7 +78,7 @@ def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
 
 
 def _in_force(known: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The settings that a campaign was started with, with those that were changed since."""
+    """Return the settings a campaign was started with, updated with later changes."""
     changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
     return read_stored_spec(name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
 

@@ -1,4 +1,4 @@
-"""What a Screen hands to its scorer, out of the database."""
+"""The scoring context that a Screen passes to its scorer, backed by the database."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class StoredScoringContext:
     Attributes
     ----------
     campaign
-        The campaign: its file's settings, its model, its reference set.
+        Provides settings, model and reference set.
     database
-        How other processes reach it.
+        Connection settings for other processes.
     step_id
-        The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
+        Id of the Screen, e.g. ``alloys/screen/0``; None outside one.
     on_usage
         Called with the usage of other processes (Ray's actors) and of GPUs, for the ledger.
     """
@@ -49,14 +49,14 @@ class StoredScoringContext:
         return self.campaign.spec.screening
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
-        """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
-        # in parts: MongoDB drops a cursor that is not used for ten minutes
+        """Yield id and unrelaxed crystal of each candidate, in no particular order."""
+        # in chunks: MongoDB drops a cursor unused for ten minutes
         for part in in_chunks(ids, _AT_ONCE):
             for name, document in candidates_by_id(self.campaign.store, part, ["structure"]).items():
                 yield name, Structure.from_dict(document["structure"])
 
     def element_structures(self, symbol: str) -> list[Structure]:
-        """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
+        """Return the unrelaxed crystals of an element: the campaign's reference phases, otherwise the built-in one.
 
         Raises
         ------
@@ -67,11 +67,11 @@ class StoredScoringContext:
         return found or [reference_structure(symbol, built_in=self.campaign.spec.built_in)]
 
     def bundle(self) -> Path:
-        """Folder of the campaign's model on this machine, fetched if it is not there yet."""
+        """Folder of the campaign's model on this machine, fetched if necessary."""
         return fetch_bundle(self.campaign.store, self.campaign.model["checksum"])
 
     def scorer_bundle(self, path: Path) -> Path:
-        """Folder of a graph model that the scorer names on this machine, fetched if it is not there yet."""
+        """Return the folder on this machine of a graph model named by the scorer, fetched if necessary."""
         return fetch_bundle(self.campaign.store, self.campaign.scorer_bundle(path)["checksum"])
 
     def representation(self) -> Representation:
@@ -79,10 +79,10 @@ class StoredScoringContext:
         return self.campaign.spec.representation()
 
     def feature_reader(self) -> FeatureReader:
-        """Read IS-DOS and compositions by ids; can be sent to another process."""
+        """Reader of IS-DOS and compositions by id; can be pickled."""
         composition = self.campaign.model["representation"]["composition"]
         return FeatureReader(database=self.database, kind="dos", composition=composition)
 
     def known_parts(self, ids: Sequence[str]) -> Mapping[str, Mapping[int, Part]]:
-        """What scorers of a combination have said of candidates before, see `campaign.steps.energies.known_parts`."""
+        """Return the stored scores of a combination's members, see `campaign.steps.energies.known_parts`."""
         return known_parts(self.campaign, ids)

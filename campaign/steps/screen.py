@@ -1,4 +1,4 @@
-"""One Screen: predictions, decisions, promotions."""
+"""One Screen: predict, decide and promote."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -27,9 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-    """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
+    """Score all ready candidates, decide on each, and submit the promoted ones.
 
-    Predictions are written as they come, and decisions are made from the written ones when all are there: a Screen that
+    Predictions are written as they arrive, and decisions are made from the stored predictions once all exist: a Screen
+    that
     is killed at any point and run again scores the remaining candidates and makes the same decisions.
     """
     campaign = with_model_of_step(campaign, step_id)
@@ -38,7 +39,7 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         if campaign.spec.scorer.needs_dos:
             ids = unscored_ids(campaign)
         elif step.after is None:
-            # without a DOS, all candidates are ready from the start, and all Screens run in parallel, each on its own
+            # without a DOS all candidates are ready from the start, and all Screens run in parallel, each on its own
             # batch
             ids = unscored_ids(campaign, batch=step.batch)
         else:
@@ -49,7 +50,7 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
             logger.info("campaign %s: %s", campaign.name, correlation.describe())
         ids = write_known_again(campaign, step_id, ids, correction=correction, correlation=correlation)
         context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=entry.add_usage)
-        # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
+        # one connection for all, so that decisions appear in Ray's metrics too; without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
                 _predict(campaign, context, step_id, ids, correction, correlation)
@@ -66,8 +67,8 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         campaign.store.close_step(step_id)
     screening = campaign.spec.screening
     learns = screening.retrain_every is not None or screening.recalibrate_every is not None
-    if learns or fits_newest_first(campaign):  # these may have been in force until they were switched off
-        screen_again(campaign, after=step_id)  # what it held with a model or a fit that has got a successor
+    if learns or fits_newest_first(campaign):  # may have been in force until switched off
+        screen_again(campaign, after=step_id)  # candidates it held with a model or fit that has been replaced
 
 
 def _predict(
@@ -78,7 +79,7 @@ def _predict(
     correction: Correction | None,
     correlation: Correlation | None,
 ) -> None:
-    """Write a prediction for every candidate whose features can be read; have the others' DOS computed again."""
+    """Write predictions of all candidates with readable features; have the DOS of the others computed again."""
     is_dos = STAGES["dos"]
 
     def write(ids: Sequence[str]) -> list[str]:

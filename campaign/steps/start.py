@@ -1,4 +1,4 @@
-"""A campaign file becomes documents: the campaign, its references and its candidates."""
+"""Turn a campaign file into documents: the campaign, its references and its candidates."""
 
 import hashlib
 import json
@@ -52,27 +52,27 @@ class NoCandidatesError(UserError, ValueError):
 
 
 class BootstrapSizeError(UserError, ValueError):
-    """The sample that trains the model would leave no candidate to screen."""
+    """The sample that trains the model leaves no candidate to screen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """What starting a campaign did.
+    """Result of starting a campaign.
 
     Attributes
     ----------
     name
-        The campaign.
+        Name of the campaign.
     added, known
-        Candidates that were added, and those that existed already.
+        Number of candidates added, and of those that existed already.
     note
-        Settings in which the file differs from those in force; None: in none.
+        Settings in which the file differs from those in force, or None.
     left_out
-        Crystals of ``candidates.as_given`` that are no candidates, by reason, in words; empty where none was.
+        Summary, by reason, of the crystals of ``candidates.as_given`` that are not candidates; may be empty.
     changed
-        Sources of crystals whose content has changed since the campaign was started, without other candidates.
+        Sources whose content has changed since the campaign was started, without other candidates.
     message
-        The same in one sentence.
+        One-sentence summary.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Started:
 
     @property
     def message(self) -> str:
-        """What happened, in one sentence, and the note."""
+        """One-sentence summary, with the note."""
         note = f"; left out: {self.left_out}" if self.left_out else ""
         if self.changed:
             note += f"; {', '.join(self.changed)} has changed since the start, but the candidates are the same"
@@ -99,19 +99,19 @@ class Started:
 def write_campaign(
     store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None, made: MadeCandidates | None = None
 ) -> Started:
-    """Store a campaign, ready to be advanced. Doing it again adds nothing.
+    """Store a campaign, ready to be advanced. Repeating it adds nothing.
 
     Parameters
     ----------
     made
-        Its candidates, where they are made already.
+        The candidates, if already generated.
     worker
-        Name of the FireWorker that alone takes its fireworks; None: any. One that was started keeps its own.
+        Name of the only FireWorker that takes its fireworks. If None, any. An existing campaign keeps its own.
 
     Raises
     ------
     CampaignExistsError
-        If a campaign of that name was started with other settings; names what differs.
+        If a campaign of that name was started with other settings; lists the differences.
     CampaignFileError
         If its file of entries cannot be used.
     """
@@ -144,7 +144,7 @@ def write_campaign(
             known.get("additions") and _is_all_there(store, candidates, references, known, entries)
         ):
             raise _other_structures(spec, changed)
-        # those that have since been lost from the database
+        # restores entries lost from the database since
         if entries is not None:
             store_entries(store, entries, campaign=spec.name)
         if spec.model.bundle is not None and (models := known.get("models")):
@@ -154,7 +154,7 @@ def write_campaign(
     insert_references(store, references)
     insert_left_out(store, left_out_documents(spec.name, made.left_out))
     added = insert_candidates(store, candidate_documents(spec, candidates, relaxed))
-    # nothing is submitted or decided before every document is there: a start that was cut short is started again
+    # nothing is submitted or decided before all documents exist; an interrupted start is repeated
     mark_as_running(store, spec.name)
     note = None if known is None else settings_note(known, spec)
     known_before = len(candidates) - added
@@ -167,34 +167,34 @@ def write_campaign(
 
 
 def _with_its_built_in_data(store: CampaignStore, spec: CampaignSpec) -> CampaignSpec:
-    """Built-in data of the version that a campaign was started with, where its file names none."""
+    """Return the spec with the built-in data version that the campaign was started with, unless the file names one."""
     known = find_start_settings(store, spec.name)
     if known is None or "built_in" in spec.model_fields_set:
         return spec
-    # not read as a spec: it may be of an earlier version, which is migrated later
+    # not validated: it may be of an earlier version, which is migrated later
     return spec.model_copy(update={"built_in": known["spec"].get("built_in", 1)})
 
 
 def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) -> tuple[list[Candidate], set[str]]:
-    """Make the candidates, and choose those that train the model.
+    """Generate the candidates, and choose those that train the model.
 
     Parameters
     ----------
     made
-        The candidates, where they are made already.
+        The candidates, if already generated.
 
     Returns
     -------
     candidates
         All of them.
     relaxed
-        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given
-        or none is needed, all where the campaign's purpose is a training set.
+        Ids of those relaxed regardless of predictions: the bootstrap sample; none if a trained model is given or no
+        model is needed; all if the campaign's purpose is a training set.
 
     Raises
     ------
     BootstrapSizeError
-        If nothing would be left to screen.
+        If no candidate would be left to screen.
     """
     made = make_candidates(spec) if made is None else made
     candidates = made.candidates
@@ -207,7 +207,7 @@ def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) ->
             f"spec.campaign.candidates: no crystal can be used as a candidate ({made.counts()}), e.g. {examples}"
         )
     if spec.purpose == "training_set":
-        # a campaign that is stopped half-way has made a fair sample of its candidates
+        # so that a campaign stopped half-way has computed a random sample of its candidates
         order = np.random.default_rng(spec.seed).permutation(len(candidates))
         return [candidates[place] for place in order], {candidate.id for candidate in candidates}
     if spec.model.bundle is not None or not spec.scorer.needs_model:
@@ -222,17 +222,17 @@ def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) ->
 
 
 def elements_of(candidates: Sequence[Candidate]) -> list[str]:
-    """Symbols of the candidates' elements, in alphabetical order."""
+    """Return the symbols of the candidates' elements in alphabetical order."""
     return sorted({symbol for candidate in candidates for symbol in candidate.chemsys.split("-")})
 
 
 def _structures_checksum(
     candidates: Sequence[Candidate], references: Sequence[CandidateDocument], entries: EntriesFile | None
 ) -> str:
-    """SHA-256 over the ids of the candidates, the structures of the references, and the file of entries."""
+    """Return the SHA-256 of the candidates' ids, the references' structures and the file of entries."""
     names = sorted(candidate.id for candidate in candidates)
     phases = sorted((document["_id"], json.dumps(document["structure"], sort_keys=True)) for document in references)
-    # as it was before there were files of entries, so that campaigns of that time go on
+    # unchanged without a file of entries, so that older campaigns keep their checksum
     content = [names, phases] if entries is None else [names, phases, entries.sha256]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -256,8 +256,8 @@ def _is_all_there(
     known: CampaignDocument,
     entries: EntriesFile | None,
 ) -> bool:
-    """Whether a campaign to which candidates were added has every candidate and reference of a file by now."""
-    # ids name the crystal; of entries the file's content must be that which is stored
+    """Whether every candidate and reference of a file is stored in a campaign to which candidates were added."""
+    # ids identify the crystal; entries are compared by the file's content
     if entries is not None:
         stored = find_reference_set(store, str(known.get("imported_references")), ["sha256"])
         if stored is None or stored.get("sha256") != entries.sha256:
@@ -266,7 +266,7 @@ def _is_all_there(
 
 
 def source_document(source: SourceRecord) -> SourceDocument:
-    """What a campaign's document says of a path that crystals were read from."""
+    """Return the record, in the campaign's document, of a path from which crystals were read."""
     return {
         "path": str(source.path),
         "sha256": source.sha256,
@@ -277,13 +277,13 @@ def source_document(source: SourceRecord) -> SourceDocument:
 
 
 def _changed_sources(known: CampaignDocument, made: MadeCandidates) -> tuple[str, ...]:
-    """Paths whose content is another than when the campaign was started."""
+    """Return the paths whose content has changed since the campaign was started."""
     before = {source["path"]: source["sha256"] for source in known.get("sources", [])}
     return tuple(str(each.path) for each in made.sources if before.get(str(each.path)) != each.sha256)
 
 
 def left_out_documents(campaign: str, left_out: Sequence[LeftOut]) -> Iterator[LeftOutDocument]:
-    """What the database says of the crystals that are no candidates, each once."""
+    """Yield the documents of crystals that are not candidates, one each."""
     for each in left_out:
         told = {"name": each.name, "file": each.file, "reason": str(each.reason), "detail": each.detail}
         digest = hashlib.sha256(json.dumps([each.file, each.name]).encode()).hexdigest()[:24]
@@ -338,14 +338,14 @@ def _new_document(spec: CampaignSpec, document_id: str, structure: Structure) ->
 def candidate_documents(
     spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str], *, first_batch: int = 0
 ) -> Iterator[CandidateDocument]:
-    """Documents of candidates.
+    """Yield the documents of candidates.
 
     Parameters
     ----------
     relaxed
-        Ids of those that are relaxed whatever a model says.
+        Ids of those relaxed regardless of predictions.
     first_batch
-        Number of the batch that the first of the others come into.
+        Number of the first batch that the others are placed in.
     """
     place = 0
     role = TRAINING if spec.purpose == "training_set" else BOOTSTRAP
@@ -356,7 +356,7 @@ def candidate_documents(
             yield document | {"role": role, "rs_dos": {"state": RsDosState.NEW}}
         else:
             screened = document | {"role": SCREENED, "batch": first_batch + place // spec.screening.batch_size}
-            # without a DOS to wait for it is ready to be scored
+            # without a DOS to wait for, it is ready to be scored
             screened["state"] = CandidateState.NEW if spec.scorer.needs_dos else CandidateState.DOS_DONE
             if spec.prefilter is not None:
                 screened["prefilter"] = {"state": PrefilterState.NEW}
@@ -366,7 +366,7 @@ def candidate_documents(
 
 
 def reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[CandidateDocument]:
-    """Phases that the campaign computes: elemental references without a file, and those given by the user."""
+    """Yield the documents of phases that the campaign computes: elemental references, and phases given by the user."""
     for label, structure in reference_phases(spec, elements):
         document = _new_document(spec, f"{spec.name}/{REFERENCE}/{label}", structure)
         document |= {"role": REFERENCE, "label": label}

@@ -1,4 +1,4 @@
-"""The training step: Trains ESNet on the campaign's own relaxations."""
+"""The training step: train ESNet on the campaign's own relaxations."""
 
 import logging
 import tempfile
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-    """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
+    """Train on the RS-DOS of the bootstrap sample and the references, and register the bundle."""
     with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
             targets = rs_dos_targets(campaign)
@@ -44,7 +44,7 @@ def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str,
 
 
 def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
-    """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
+    """Return the formation energies (eV/atom) of bootstrap structures and references with an RS-DOS, by id."""
     targets = {found["_id"]: float(found["result"]["e_form_per_atom"]) for found in bootstrap_results(campaign)}
     reference_set = campaign.reference_set
     phases = references_with_rs_dos(campaign, relaxed_fields(correction_scheme(campaign.store, reference_set)))
@@ -52,9 +52,9 @@ def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
 
 
 def wait_for_features(campaign: OpenCampaign, database: DatabaseSettings, ids: Collection[str], step_id: str) -> bool:
-    """Whether a training has to wait for RS-DOS that are computed again, because their features are lost.
+    """Whether a training must wait for RS-DOS that are computed again because their features are lost.
 
-    The training's step is withdrawn then: it is due again when they are there.
+    If so, the step is withdrawn; it becomes due again when they are complete.
     """
     rs_dos = STAGES["rs_dos"]
     lost = restore_features(campaign, database, ids, rs_dos)
@@ -71,7 +71,7 @@ def wait_for_features(campaign: OpenCampaign, database: DatabaseSettings, ids: C
 def _train(
     campaign: Campaign, database: DatabaseSettings, step_id: str, targets: Mapping[str, float]
 ) -> tuple[str, float]:
-    """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
+    """Train; return the bundle's checksum and the CPU-seconds used by Ray's worker."""
     composition = campaign.spec.model.representation.composition
     ids, dos, compositions = FeatureReader(database=database, kind="rs_dos", composition=composition)(sorted(targets))
     logger.info("campaign %s: training on %d structures", campaign.name, len(ids))
@@ -85,15 +85,15 @@ def _train(
 def train_bundle(
     campaign: Campaign, step_id: str, samples: Mapping[str, Any], *, corrections: str | None
 ) -> tuple[TrainingRecord, BundleInfo]:
-    """Train in Ray on samples, which are arguments of `train_in_ray`, and register the bundle.
+    """Train in Ray on samples (arguments of `train_in_ray`), and register the bundle.
 
     Parameters
     ----------
     corrections
-        Those in the samples' formation energies, ``none`` or ``mp2020``; None where they are not known.
+        Corrections contained in the samples' formation energies, ``none`` or ``mp2020``; None if unknown.
     """
     spec = campaign.spec
-    # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
+    # in the launch directory, which all nodes of a cluster share: Ray may train on another node
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
         bundle = Path(folder) / "bundle"
         record = train_in_ray(

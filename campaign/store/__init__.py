@@ -1,1 +1,1 @@
-"""Every MongoDB query of the campaign: collections, states, documents."""
+"""All MongoDB queries of the campaign, with its collections, states and document types."""

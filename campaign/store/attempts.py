@@ -1,4 +1,4 @@
-"""The ledger of attempts, and the calculations on candidates and references that they belong to."""
+"""The ledger of attempts, and the calculations of candidates and references that they belong to."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,19 +9,19 @@ from campaign.store.collections import CampaignStore, Document, exists, in_utc, 
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 
-#: Documents that MongoDB hands over together.
+#: Documents per MongoDB reply.
 _BATCH = 5000
 Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped", "reused"]
 """How an attempt ended; ``running`` before that, ``reused`` for a reused calculation."""
 
 
 def attempt_number(entry_id: str) -> int:
-    """Number n of the n-th attempt of a firework, from its id ``<fw_id>.<n>``."""
+    """Return the number n of a firework's attempt from its id ``<fw_id>.<n>``."""
     return int(entry_id.rsplit(".", 1)[1])
 
 
 def next_attempt_id(store: CampaignStore, fw_id: int) -> str:
-    """Id of a firework's next ledger entry, ``<fw_id>.<n>``."""
+    """Return the id of a firework's next ledger entry, ``<fw_id>.<n>``."""
     latest = last_attempt(store, fw_id)
     return f"{fw_id}.{1 if latest is None else attempt_number(latest['_id']) + 1}"
 
@@ -40,13 +40,12 @@ def last_attempt(store: CampaignStore, fw_id: int) -> Document | None:
 def interrupted_attempts(
     store: CampaignStore, document_id: str, stage: Stage, *, causes: Iterable[str]
 ) -> list[Document]:
-    """Read where and why attempts at a calculation of a candidate or a reference were interrupted.
+    """Read the directories and causes of interrupted attempts at a calculation.
 
     Parameters
     ----------
     causes
-        Causes of lost attempts and machine failures that are of interest; those that the user stopped are always
-        included.
+        Causes of lost attempts and machine failures to include; attempts stopped by the user are always included.
     """
     interrupted = {
         "document": document_id,
@@ -63,7 +62,7 @@ def has_completed_attempt(store: CampaignStore, document_id: str, stage: Stage) 
 
 
 def attempt_directories(store: CampaignStore, document_id: str, stage: Stage) -> list[str]:
-    """Launch directories of the attempts at a calculation that were not completed, the latest first."""
+    """Return the launch directories of unsuccessful attempts at a calculation, latest first."""
     tried = {"document": document_id, "stage": stage.name, "outcome": {"$nin": ["completed", "science"]}}
     entries = store.attempts.find({**tried, "directory": {"$type": "string"}}, ["directory"]).sort("started", -1)
     return [entry["directory"] for entry in entries]
@@ -76,13 +75,13 @@ def attempts_at(campaign: Campaign, document_id: str, *, limit: int) -> list[Doc
 
 
 def other_attempts(campaign: Campaign, document_id: str, shown: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    """Count, by stage, the ledger entries of a candidate or a reference beside those that are shown."""
+    """Count, by stage, the ledger entries of a candidate or a reference other than those shown."""
     query = {"campaign": campaign.name, "document": document_id, "_id": {"$nin": [entry["_id"] for entry in shown]}}
     return Counter(str(entry.get("stage")) for entry in campaign.store.attempts.find(query, ["stage"]))
 
 
 def shares_job(store: CampaignStore, entry: Mapping[str, Any]) -> bool:
-    """Whether another attempt has run in the same batch job while this one did."""
+    """Whether another attempt ran in the same batch job at the same time."""
     others = {"job_id": entry["job_id"], "scheduler": entry.get("scheduler"), "_id": {"$ne": entry["_id"]}}
     meanwhile: list[dict[str, Any]] = [{"outcome": "running"}, {"ended": {"$gt": entry["started"]}}]
     if entry.get("ended") is not None:
@@ -97,16 +96,17 @@ def count_failed_attempts(store: CampaignStore, fw_id: int) -> int:
 
 
 def count_lost_attempts(store: CampaignStore, fw_id: int) -> int:
-    """Count a firework's machine failures and lost processes; requeued and preempted jobs do not count."""
+    """Count a firework's machine failures and lost attempts, except requeued and preempted jobs."""
     lost = {"fw_id": fw_id, "outcome": {"$in": ["machine", "lost"]}, "cause": {"$nin": ["requeued", "preempted"]}}
     return store.attempts.count_documents(lost)
 
 
 def failures_since_success(campaign: Campaign, stages: Iterable[Stage], *, limit: int) -> list[Document]:
-    """Read the machine failures since the engine last did its work in any of these stages, the latest first.
+    """Read the machine failures since the engine last worked in any of these stages, latest first.
 
-    A calculation that did not converge has shown as well that the engine works. What failed before the campaign was
-    last resumed does not count. Each query is answered by an index.
+    A calculation that did not converge also shows that the engine works. Failures from before the campaign was last
+    resumed
+    do not count. Each query is answered by an index.
     """
     names = [stage.name for stage in stages]
     query: dict[str, Any] = {"campaign": campaign.name}
@@ -127,7 +127,7 @@ def failures_since_success(campaign: Campaign, stages: Iterable[Stage], *, limit
 
 
 def has_ever_worked(campaign: Campaign, stages: Iterable[Stage]) -> bool:
-    """Whether the engine has done its work in any of these stages, since the campaign was last resumed."""
+    """Whether the engine has worked in any of these stages since the campaign was last resumed."""
     worked: dict[str, Any] = {
         "campaign": campaign.name,
         "stage": {"$in": [stage.name for stage in stages]},
@@ -139,12 +139,12 @@ def has_ever_worked(campaign: Campaign, stages: Iterable[Stage]) -> bool:
 
 
 def insert_attempt_if_missing(store: CampaignStore, entry: Document) -> None:
-    """Add an entry to the ledger unless there is one with its id."""
+    """Add an entry to the ledger unless its id exists."""
     store.insert_missing(store.attempts, [entry])
 
 
 def update_running_attempt(store: CampaignStore, entry_id: str, changes: Mapping[str, Any]) -> bool:
-    """Set fields of an open ledger entry; False if it was closed before."""
+    """Set fields of an open ledger entry; return False if it is already closed."""
     open_entry = {"_id": entry_id, "outcome": "running"}
     return bool(store.attempts.update_one(open_entry, {"$set": dict(changes)}).modified_count)
 
@@ -159,17 +159,20 @@ def close_attempt(
     error: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
+    """Close an open entry; return False if it is already closed. Costs that are not given keep their last
+    noted value.
+    """
     update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": now(), **(facts or {})}
     update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
     return update_running_attempt(store, entry_id, update)
 
 
 def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[Iterable[Document]]:
-    """Yield the references, then the candidates, on which a calculation runs, to be read one after the other.
+    """Yield cursors over the references, then the candidates, with a running calculation.
 
-    Of the calculation only ``fw_id``, ``record_fw_id`` and ``attempt`` are read: a relaxation also holds its structure,
-    and there may be 1,000,000 of them.
+    Only its ``fw_id``, ``record_fw_id`` and ``attempt`` are read: a relaxation also contains its structure, and there
+    may
+    be 1,000,000 of them.
     """
     query = {"campaign": campaign.name, stage.state_field: stage.running}
     fields = [f"{stage.fields}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
@@ -178,7 +181,7 @@ def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[Iterable[
 
 
 def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tuple[Stage, Document]]:
-    """Yield the references, then the candidates, whose calculation has failed for good, stage by stage."""
+    """Yield the references, then the candidates, whose calculation failed permanently, stage by stage."""
     for collection in (campaign.store.references, campaign.store.candidates):
         for stage in stages:
             query = {"campaign": campaign.name, stage.state_field: stage.failed}
@@ -190,19 +193,21 @@ def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tu
 def request_resources(
     store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int, queue: Mapping[str, str]
 ) -> None:
-    """Let later workflows of a calculation ask the queue for these resources, if `fw_id` is still its firework."""
+    """Store resources that later workflows of a calculation request from the queue, if `fw_id` is still its
+    firework.
+    """
     requested = {f"{stage.fields}.queue.{key}": value for key, value in queue.items()}
     current = {"_id": document_id, f"{stage.fields}.fw_id": fw_id}
     store.collection_of(document_id).update_one(current, {"$set": requested})
 
 
 def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
-    """Count which of these jobs have an output in the JobStore."""
+    """Count the jobs with an output in the JobStore."""
     return len(uuids_with_outputs(store, uuids))
 
 
 def uuids_with_outputs(store: CampaignStore, uuids: Sequence[str]) -> list[str]:
-    """Those of the jobs' uuids that have an output in the JobStore."""
+    """Return the uuids of the jobs with an output in the JobStore."""
     found: list[str] = store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}})
     return found
 
@@ -210,17 +215,17 @@ def uuids_with_outputs(store: CampaignStore, uuids: Sequence[str]) -> list[str]:
 def void_attempt(
     store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int | None, cause: str, error: str
 ) -> str | None:
-    """Turn the successful ledger entry of a calculation into a machine failure, because its result is gone.
+    """Turn the successful ledger entry of a calculation into a machine failure because its result is lost.
 
     Parameters
     ----------
     fw_id
-        Its firework; None: it was reused.
+        Its firework; None if it was reused.
 
     Returns
     -------
     str or None
-        Id of the entry.
+        Id of the entry, or None if there is none.
     """
     lost = {"outcome": "machine", "cause": cause, "error": error}
     successful: dict[str, Any] = {"fw_id": fw_id, "outcome": "completed"}

@@ -1,4 +1,4 @@
-"""A campaign as stored in the database."""
+"""Campaigns as stored in the database."""
 
 from __future__ import annotations
 
@@ -24,32 +24,31 @@ class UnknownCampaignError(UserError, LookupError):
 
 
 class CampaignIsDeletedError(UnknownCampaignError):
-    """A campaign whose deletion has started and is not complete."""
+    """The campaign's deletion has started and is not complete."""
 
 
 class SchemaVersionError(UserError, ValueError):
-    """A campaign that another version of this program has written."""
+    """The campaign was written by another version of this program."""
 
 
 class ImportUnderWayError(UserError, RuntimeError):
-    """A campaign whose import is under way, or was cut short; the message says what completes it."""
+    """The campaign's import is under way or was interrupted; the message says how to complete it."""
 
 
 class ForeignDocumentError(UserError, ValueError):
-    """A document of others where a campaign is meant; the message names it."""
+    """A document of another program is in the place of a campaign; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """A stored campaign, as it was when it was read.
+    """A stored campaign, as of the time it was read.
 
     Attributes
     ----------
     store
         The campaign collections of its database.
     spec
-        The settings that the user asked for, including later changes by `campaign set`; the budget in force is in the
-        document.
+        The user's settings, including later changes by `campaign set`; the budget in force is in the document.
     document
         The campaign's document: state, model, reference set, counts.
     """
@@ -65,11 +64,11 @@ class Campaign:
         Raises
         ------
         UnknownCampaignError
-            Naming the campaigns that there are.
+            If there is no such campaign; lists the existing ones.
         SchemaVersionError
             If it was written by another version of this program.
         StoredSpecError
-            If its settings are not valid.
+            If its settings are invalid.
         """
         document = _read_document(store, name)
         spec = read_stored_spec(name, document.get("spec"), document.get("settings"))
@@ -77,18 +76,18 @@ class Campaign:
 
     @property
     def name(self) -> str:
-        """The campaign's name."""
+        """Name of the campaign."""
         return self.spec.name
 
     @property
     def model_checksum(self) -> str | None:
-        """Checksum of the campaign's ESNet; None where it has none."""
+        """Checksum of the campaign's ESNet; None if it has none."""
         model = self.document.get("model")
         return None if model is None else model["checksum"]
 
     @property
     def model(self) -> ModelSummary:
-        """The campaign's ESNet, as its document describes it.
+        """Description of the campaign's ESNet, from its document.
 
         Raises
         ------
@@ -102,17 +101,17 @@ class Campaign:
 
     @property
     def model_corrections(self) -> str | None:
-        """Corrections in the energies of the campaign's ESNet, ``none`` or ``mp2020``; None: not known."""
+        """Corrections in the energies of the campaign's ESNet, ``none`` or ``mp2020``; None if unknown."""
         model = self.document.get("model")
         return (model and model.get("corrections")) or self.spec.model.corrections
 
     def scorer_bundle(self, path: Path) -> ScorerBundle:
-        """What was stored of a graph model that the campaign's scorer names.
+        """Return the stored description of a graph model that the campaign's scorer names.
 
         Raises
         ------
         LookupError
-            If none of that name was.
+            If no model from this path is stored.
         """
         for bundle in self.document.get("scorer_bundles") or []:
             if bundle["path"] == str(path):
@@ -135,17 +134,17 @@ class Campaign:
 
     @property
     def stop_kind(self) -> StopKind | None:
-        """Why it submits nothing more; None where it does."""
+        """Why the campaign submits no more work, or None."""
         stop = self.document.get("stopped")
         return None if stop is None else stop.get("kind", "failures")
 
     @property
     def is_halted(self) -> bool:
-        """Whether nothing of it may begin: it is paused, stopped or archived."""
+        """Whether no work may start: the campaign is paused, stopped or archived."""
         return bool(self.document.get("stopped") or self.document.get("archived"))
 
     def refresh(self) -> Self:
-        """Read the campaign's document again, and its settings if they were changed."""
+        """Reread the campaign's document, and its settings if they have changed."""
         document = _read_document(self.store, self.name)
         if document.get("settings") == self.document.get("settings"):
             return replace(self, document=document)
@@ -155,7 +154,7 @@ class Campaign:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenCampaign(Campaign):
-    """A campaign that is open for writing.
+    """A campaign opened for writing.
 
     Attributes
     ----------
@@ -167,17 +166,17 @@ class OpenCampaign(Campaign):
 
     @classmethod
     def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> Self:
-        """Open a campaign for writing; one of an earlier version is migrated.
+        """Open a campaign for writing, migrating one of an earlier version.
 
         Parameters
         ----------
         dry_run
-            Write nothing, for operations that only report what they would do.
+            Write nothing; for operations that only report their effect.
 
         Raises
         ------
         UnknownCampaignError
-            Naming the campaigns that there are.
+            If there is no such campaign; lists the existing ones.
         SchemaVersionError
             If it was written by a newer version of this program; with ``dry_run``, by an earlier one.
         """
@@ -193,7 +192,7 @@ def campaign_exists(store: CampaignStore, name: str) -> bool:
     Raises
     ------
     ForeignDocumentError
-        If something else has that name.
+        If another program's document has that name.
     CampaignIsDeletedError
         If it is being deleted.
     """
@@ -205,7 +204,7 @@ def campaign_exists(store: CampaignStore, name: str) -> bool:
 
 
 def campaign_names(store: CampaignStore) -> list[str]:
-    """Names of all campaigns of the database, in alphabetical order."""
+    """Return the names of all campaigns of the database in alphabetical order."""
     return sorted(found["_id"] for found in store.campaigns.find(OUR_CAMPAIGNS, ["_id"]))
 
 
@@ -228,15 +227,15 @@ def _refuse_deleted(document: Mapping[str, Any]) -> None:
 
 
 def reopen_campaign(campaign: OpenCampaign) -> None:
-    """Set a campaign to running again, without its problem and its report: it will come to its report again."""
+    """Set a campaign to running again and discard its problem and its report, which is submitted again at the end."""
     campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
-    # one that is being deleted meanwhile stays so
+    # the state of a campaign being deleted meanwhile is kept
     ours = {"_id": campaign.name, "state": {"$in": [CampaignState.RUNNING, CampaignState.FINISHED]}}
     campaign.store.campaigns.update_one(ours, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}})
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:
-    """Say what became of a campaign file that `lpad add` brought and that has not started."""
+    """Raise an error with the state of a campaign file submitted with `lpad add` that has not started."""
     query = {"name": name, "spec.campaign": {"$exists": True}}
     firework = store.database["fireworks"].find_one(query, ["fw_id", "state", "launches"], sort=[("fw_id", -1)])
     if firework is None:
@@ -277,14 +276,14 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
 
 
 def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | None:
-    """Spec, structures and models that a campaign was started with, and the settings that were changed since.
+    """Return the spec, structures and models that a campaign was started with, and the settings changed since.
 
     None if there is no campaign of that name.
 
     Raises
     ------
     ForeignDocumentError
-        If something else has that name.
+        If another program's document has that name.
     """
     if not campaign_exists(store, name):
         return None
@@ -311,23 +310,23 @@ def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:
 
 
 def mark_as_running(store: CampaignStore, name: str) -> None:
-    """Let a campaign run whose documents are all there."""
+    """Set a campaign to running once all its documents are stored."""
     store.campaigns.update_one(
         {"_id": name, "state": CampaignState.STARTING}, {"$set": {"state": CampaignState.RUNNING}}
     )
 
 
 def write_first_model(campaign: Campaign, model: ModelSummary) -> None:
-    """Give a campaign its first model; one that has a model keeps it."""
+    """Give a campaign its first model, unless it has one."""
     campaign.store.campaigns.update_one(
         {"_id": campaign.name, "model": None}, {"$set": {"model": model, "models": [model]}}
     )
 
 
 def replace_model(campaign: Campaign, model: ModelSummary, *, previous: ModelSummary) -> None:
-    """Make a model the campaign's, and append it to the list of those it has had; done once for the model's step."""
+    """Make a model the campaign's and append it to the list of its models; once per step that made it."""
     campaigns, name = campaign.store.campaigns, campaign.name
-    # a campaign that an earlier version of the program started has no list
+    # a campaign started by an earlier version has no list
     campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [previous]}})
     campaigns.update_one(
         {"_id": name, "model.checksum": previous["checksum"], "models.step": {"$ne": model["step"]}},

@@ -1,4 +1,4 @@
-"""Candidates and references: found, inserted, counted before their Screen, and claimed for a calculation."""
+"""Candidates and references: find, insert, count before their Screen, and claim for a calculation."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,23 +29,24 @@ class UnknownCandidateError(UserError, LookupError):
 def read_document(
     store: CampaignStore, document_id: str, fields: Sequence[str] | None = None
 ) -> CandidateDocument | None:
-    """Read a candidate or reference by its ``_id``, all of it or some fields; None if there is none."""
+    """Read a candidate or reference by ``_id``, completely or only some fields; None if there is none."""
     return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}, fields))
 
 
 def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
-    """Return the one candidate that is meant: by its id, the beginning of it, formula and prototype, or name.
+    """Return the one candidate matching an id, the beginning of an id, formula and prototype, or name.
 
     Parameters
     ----------
     wanted
-        ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), formula and prototype
-        (``AlPd:B2``), or the name that a crystal had in its source (``gen_0001``, ``run1/gen_0001``).
+        ``_id`` or its beginning, a formula (``AlPd``, elements in any order), formula and prototype (``AlPd:B2``), or
+        the
+        name of a crystal in its source (``gen_0001``, ``run1/gen_0001``).
 
     Raises
     ------
     UnknownCandidateError
-        If none or several are meant.
+        If none or more than one matches.
     """
     candidates = collection_of_candidates(campaign.store)
     for query, index in _meanings(wanted):
@@ -72,17 +73,17 @@ def _find_some(
 ) -> list[CandidateDocument]:
     found = candidates.find(query).limit(_SHOWN + 1)
     if index is not None:
-        with suppress(OperationFailure):  # a database that no new version has written to has no such index
+        with suppress(OperationFailure):  # a database that no new version has written to lacks this index
             return list(found.clone().hint(index))
     return list(found)
 
 
 def _meanings(wanted: str) -> Iterator[tuple[dict[str, Any], _Index | None]]:
-    """Yield the possible meanings of a text as MongoDB filters, the likeliest first, with the index to use."""
+    """Yield the possible meanings of a text as MongoDB filters, likeliest first, with the index to use."""
     yield {"_id": wanted}, None
     yield {"parent.name": wanted}, None
     if len(wanted) > _LONGEST or "\0" in wanted:
-        return  # no formula, and no pattern that MongoDB takes
+        return  # not a formula, and not a pattern that MongoDB accepts
     formula, _, prototype = wanted.partition(":")
     # a text that is not a formula matches no candidate
     with suppress(ValueError, ArithmeticError, RecursionError):
@@ -90,27 +91,27 @@ def _meanings(wanted: str) -> Iterator[tuple[dict[str, Any], _Index | None]]:
         named = {"chemsys": composition.chemical_system, "formula": composition.reduced_formula}
         yield named | ({"prototype": prototype} if prototype else {}), None
     yield {"_id": {"$regex": f"^{re.escape(wanted)}"}}, None
-    # where nothing matches, MongoDB would try every index of the campaign, with all its documents
+    # without a match, MongoDB would otherwise try every index of the campaign on all its documents
     yield {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}, NAME_INDEX
 
 
 def collection_of_candidates(store: CampaignStore) -> Collection[CandidateDocument]:
-    """The candidates, with the type of their documents; for the modules of this room."""
+    """Return the collection of candidates with its document type, for modules of this package."""
     return cast("Collection[CandidateDocument]", store.candidates)
 
 
 def collection_of_references(store: CampaignStore) -> Collection[CandidateDocument]:
-    """The phases of the computed reference set, with the type of their documents; for the modules of this room."""
+    """Return the collection of reference phases with its document type, for modules of this package."""
     return cast("Collection[CandidateDocument]", store.references)
 
 
 def insert_candidates(store: CampaignStore, documents: Iterable[CandidateDocument]) -> int:
-    """Insert the candidates that are not there yet; return how many were added."""
+    """Insert new candidates; return how many were added."""
     return store.insert_missing(store.candidates, documents)
 
 
 def insert_references(store: CampaignStore, documents: Iterable[CandidateDocument]) -> int:
-    """Insert the phases of the reference set that are not there yet; return how many were added."""
+    """Insert new phases of the reference set; return how many were added."""
     return store.insert_missing(store.references, documents)
 
 
@@ -126,13 +127,13 @@ def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[
 
 
 def element_phases(campaign: Campaign, symbol: str) -> list[dict[str, Any]]:
-    """Unrelaxed structures of the references that consist of one element."""
+    """Return the unrelaxed structures of the elemental references of an element."""
     query = {"campaign": campaign.name, "elements": [symbol], "structure": {"$exists": True}}
     return [phase["structure"] for phase in collection_of_references(campaign.store).find(query, ["structure"])]
 
 
 def ready_ids(campaign: Campaign, stage: Stage, *, references: bool, limit: int) -> list[str]:
-    """Ids of candidates (or references) whose calculation of a stage may start."""
+    """Return the ids of candidates (or references) whose calculation of a stage may start."""
     found = _collection(campaign, references).find({"campaign": campaign.name, **stage.ready}, ["_id"])
     return [document["_id"] for document in found.limit(limit)]
 
@@ -140,7 +141,7 @@ def ready_ids(campaign: Campaign, stage: Stage, *, references: bool, limit: int)
 def read_ready(
     campaign: Campaign, stage: Stage, ids: Sequence[str], *, references: bool, session: ClientSession
 ) -> list[CandidateDocument]:
-    """Read those of the candidates (or references) that may still start a stage, with what its workflow needs."""
+    """Read those of the candidates (or references) that may still start a stage, with the fields its workflow needs."""
     query = {"_id": {"$in": list(ids)}, "campaign": campaign.name, **stage.ready}
     fields = ["campaign", "formula", "role", "state", stage.fields]
     return list(_collection(campaign, references).find(query, fields, session=session, hint=BY_ID))
@@ -160,10 +161,9 @@ def claim(
     Parameters
     ----------
     claimed
-        Documents as `read_ready` returns them, each with the ids of the firework that calculates and of the one that
-        records.
+        Documents from `read_ready`, each with the ids of the calculating and the recording firework.
     first_tries
-        Number of the first try, by id, of those that were never started, if not 0.
+        Number of the first try, by id, of calculations never started before, if not 0.
     session
         Transaction in which they were read.
     """
@@ -183,11 +183,11 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int], fir
                 f"{stage.fields}.record_fw_id": fw_ids[1],
                 f"{stage.fields}.attempt": int(previous.get("attempt") or 0) if first is None else first,
                 **first_try,
-                # where a machine failure sends it back to
+                # the state to return to after a machine failure
                 f"{stage.fields}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
                 f"{stage.fields}.submitted": now(),
             },
-            # a reused one whose features have since been lost is computed
+            # a reused calculation whose features have since been lost is computed
             "$unset": {f"{stage.fields}.reused_from": ""},
             "$push": {"history": history_entry(stage, stage.running)},
         },
@@ -195,12 +195,12 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int], fir
 
 
 def take_back(store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int) -> bool:
-    """Let a running calculation of a candidate or a reference be submitted again as the same try.
+    """Make a running calculation of a candidate or a reference ready to be submitted again as the same try.
 
     Returns
     -------
     bool
-        False if `fw_id` is no longer its firework, or it is no longer running: another process was faster.
+        False if `fw_id` is no longer its firework or it is no longer running: another process came first.
     """
     current = {"_id": document_id, stage.state_field: stage.running, f"{stage.fields}.fw_id": fw_id}
     structures = store.collection_of(document_id)
@@ -213,14 +213,14 @@ def take_back(store: CampaignStore, document_id: str, stage: Stage, *, fw_id: in
 
 
 def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any], *, fw_id: int) -> None:
-    """Write on a candidate or a reference from which earlier attempt its relaxation was restarted.
+    """Record from which earlier attempt the relaxation of a candidate or a reference was restarted.
 
     Parameters
     ----------
     source
         The attempt, its directory and why it was interrupted.
     fw_id
-        The firework that relaxes; nothing is written if it is no longer the current one.
+        The relaxing firework; nothing is written if it is no longer the current one.
     """
     campaign.store.collection_of(document_id).update_one(
         {"_id": document_id, "relaxation.fw_id": fw_id},
@@ -229,8 +229,8 @@ def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any
 
 
 def is_any_open(campaign: Campaign, *, session: ClientSession | None = None) -> bool:
-    """Whether any candidate still has a calculation, a Screen or an RS-DOS before it."""
-    # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
+    """Whether any candidate still waits for a calculation, a Screen or an RS-DOS."""
+    # candidates that a model learns from end with their RS-DOS; two queries, so that an index answers each
     awaits_rs_dos = {"campaign": campaign.name, **AWAITS_RS_DOS}
     return is_any_in_state(campaign, *OPEN_STATES, session=session) or exists(
         campaign.store.candidates, awaits_rs_dos, session=session
@@ -238,11 +238,11 @@ def is_any_open(campaign: Campaign, *, session: ClientSession | None = None) -> 
 
 
 def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
-    """Count the candidates of each batch that still have to come to their Screen; batches without any are absent."""
+    """Count the candidates of each batch that have not reached their Screen; batches without any are absent."""
     if not batches:
         return {}
     before: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
-    # every one of hundreds by name would make thousands of ranges of the index
+    # naming each of hundreds of batches would create thousands of index ranges
     before["batch"] = batches[0] if len(batches) == 1 else {"$gte": min(batches), "$lte": max(batches)}
     return counts_by(campaign.store.candidates, before, "batch")
 

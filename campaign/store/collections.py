@@ -1,4 +1,4 @@
-"""Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
+"""Collections of a campaign in MongoDB, their indexes, and atomic moves between states."""
 
 import logging
 import time
@@ -19,17 +19,18 @@ from campaign.store.states import REFERENCE, CandidateState, Stage, StepState
 logger = logging.getLogger(__name__)
 
 BY_ID = "_id_"
-"""Index to name (`hint`) where documents are meant by their ids and other fields are asked for, too: MongoDB compares
-plans by their first hundred results, which an index of those fields may give as fast, and then reads all of that."""
+"""Index to give as `hint` when documents are selected by id and by other fields: MongoDB compares plans by their first
+hundred results, so it may choose an index of the other fields and then read everything that matches them.
+"""
 
 SCHEMA_VERSION = 2
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
 _WRITERS = 2
-#: How long a transaction waits for another writer before it says so.
+#: Time a transaction waits for another writer before that is logged, in s.
 _SILENT_S = 5.0
-#: Names of indexes that others have taken the place of; those that are partial now keep their name.
+#: Names of replaced indexes; those that are now partial keep their name.
 _REPLACED_INDEXES = (
     *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1"),
     *("campaign_1_role_1_state_1", "campaign_1_state_1_result.e_hull_1", "campaign_1_result.stable_1"),
@@ -40,27 +41,27 @@ _RENAMED_INDEXES = (
     *("campaign_1_result.e_hull_1", "campaign_1_result.stable_1_result.e_hull_1", "campaign_1_prediction.e_hull_1"),
 )
 _INDEX_NOT_FOUND = 27
-#: Candidates by their names in their source.
+#: Index of candidates by their name in their source.
 NAME_INDEX = [("campaign", ASCENDING), ("parent.name", ASCENDING)]
-#: MongoDB filter that separates campaigns from foreign documents in a collection of that name.
+#: MongoDB filter that separates campaigns from other programs' documents in the collection.
 OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "n_screened": {"$type": "number"}}
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the items in lists of limited length, as they come."""
+    """Yield the items in lists of limited length, in order."""
     left = iter(items)
     while chunk := list(islice(left, size)):
         yield chunk
 
 
 def now() -> datetime:
-    """Return the current time in UTC, to the millisecond that MongoDB keeps."""
+    """Return the current UTC time, to the millisecond stored by MongoDB."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def in_utc(time: datetime) -> datetime:
-    """Return a stored time with its zone: times come back naive or aware, as the client was made, and are UTC."""
+    """Return a stored time in UTC; depending on the client it is naive or aware."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
@@ -74,7 +75,7 @@ class CampaignStore:
     candidates, references
         One document for each candidate, and for each phase of the computed reference set.
     structures
-        Both of them.
+        Both collections.
     features
         Projected DOS as compressed binary, see `workflows.dos.DosFeatures`.
     attempts
@@ -82,11 +83,11 @@ class CampaignStore:
     steps
         Trainings, Screens and the report: a unique id each, so that each is submitted once.
     left_out
-        Crystals that were given as they are and are no candidates, each with the reason.
+        Given crystals that are not candidates, each with the reason.
     models, reference_sets
         Trained models and frozen reference sets, by checksum.
     events
-        What people changed of a campaign, one document for each change.
+        Changes of campaigns by people, one document each.
     """
 
     def __init__(self, database: Database[Document]) -> None:
@@ -104,15 +105,15 @@ class CampaignStore:
         self.events: Collection[Document] = database["events"]
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
+        """Create the indexes for the campaign's queries and those of the README; safe to repeat."""
         self._drop_replaced_indexes()
         relaxed = {"state": CandidateState.RELAXED}
         for collection in self.structures:
-            # what is ready, what is waited for, and every count of states and roles, without reading a document
+            # ready and awaited calculations, and all counts of states and roles, without reading a document
             collection.create_index(
                 [("campaign", ASCENDING), ("state", ASCENDING), ("role", ASCENDING), ("batch", ASCENDING)]
             )
-            # the two questions that every record asks of what is relaxed: partial, so that other moves do not write
+            # two queries made after every relaxation; partial, so that other moves do not write to it
             collection.create_index(
                 [("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], partialFilterExpression=relaxed
             )
@@ -121,11 +122,11 @@ class CampaignStore:
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.e_above_hull", ASCENDING)], partialFilterExpression=relaxed
         )
-        # as few as possible of those that hold the state: each move writes into every one of them
+        # few indexes on the state, since each move writes to all of them
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_above_hull", ASCENDING)]
         )
-        # the newest discoveries
+        # newest discoveries
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.time", DESCENDING), ("_id", ASCENDING)],
             partialFilterExpression={"result.stable": True},
@@ -135,12 +136,12 @@ class CampaignStore:
             partialFilterExpression={"decision.promoted": {"$exists": True}},
         )
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_above_hull", ASCENDING)])
-        # those with a prediction alone, in its order
+        # only candidates with a prediction, ordered by it
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.e_above_hull", ASCENDING), ("prediction.e_above_hull", ASCENDING)]
         )
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
-        # what a retraining waits for
+        # results that a retraining waits for
         self.candidates.create_index(
             [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
         )
@@ -154,10 +155,10 @@ class CampaignStore:
             partialFilterExpression={"prefilter.state": {"$exists": True}},
         )
         self.candidates.create_index("chemsys")
-        # crystals that were given as they are are asked for by their names; others have none
+        # given crystals are looked up by name; other candidates have none
         self.candidates.create_index(NAME_INDEX, partialFilterExpression={"parent.name": {"$exists": True}})
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
-        # sums over the ledger, and what ended lately
+        # sums over the ledger, and recently ended attempts
         self.attempts.create_index(
             [
                 *(("campaign", ASCENDING), ("stage", ASCENDING), ("outcome", ASCENDING)),
@@ -165,15 +166,15 @@ class CampaignStore:
             ]
         )
         self.attempts.create_index("fw_id")
-        # who has taken over calculations of a campaign
+        # campaigns that reuse calculations of another one
         self.attempts.create_index("reused_from.campaign", sparse=True)
-        # others in the same batch job; those outside any have none
+        # other attempts in the same batch job; those outside a job have none
         self.attempts.create_index("job_id", sparse=True)
         self.features.create_index("campaign")
         self.left_out.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
         self.events.create_index([("campaign", ASCENDING), ("time", ASCENDING), ("_id", ASCENDING)])
-        # a campaign's fireworks and workflows are found by these
+        # lookup of a campaign's fireworks and workflows
         self.database["workflows"].create_index("metadata.campaign")
         self.database["fireworks"].create_index(
             [("spec.campaign_name", ASCENDING), ("state", ASCENDING), ("spec._category", ASCENDING)]
@@ -184,7 +185,7 @@ class CampaignStore:
         )
 
     def _drop_replaced_indexes(self) -> None:
-        """Drop indexes of earlier versions: each that holds a state is written with every move."""
+        """Drop indexes of earlier versions; every index on the state costs a write per move."""
         for collection in (*self.structures, self.database["fireworks"]):
             for name, found in collection.index_information().items():
                 is_replaced = name in _REPLACED_INDEXES and "partialFilterExpression" not in found
@@ -192,22 +193,22 @@ class CampaignStore:
                     try:
                         collection.drop_index(name)
                     except OperationFailure as error:
-                        if error.code != _INDEX_NOT_FOUND:  # another process was faster
+                        if error.code != _INDEX_NOT_FOUND:  # dropped by another process
                             raise
 
     def collection_of(self, document_id: str) -> Collection[Document]:
-        """Collection that contains a document; references are recognised by their ids."""
+        """Return the collection of a document; references are recognised by their ids."""
         return self.references if f"/{REFERENCE}/" in document_id else self.candidates
 
     def find_structures(
         self, query: Mapping[str, Any], fields: Sequence[str], *, session: ClientSession | None = None
     ) -> Iterator[Document]:
-        """Yield these fields of the candidates that match, then of the references."""
+        """Yield fields of the matching candidates, then of the matching references."""
         for collection in self.structures:
             yield from collection.find(query, fields, session=session)
 
     def in_transaction(self, body: Callable[[ClientSession], T]) -> T:
-        """Run `body` in one transaction; it is run again when it meets another writer."""
+        """Run `body` in one transaction, repeating it on a conflict with another writer."""
         began = time.monotonic()
         said = False
 
@@ -225,7 +226,7 @@ class CampaignStore:
             return session.with_transaction(run)
 
     def insert_missing(self, collection: Collection[Document], documents: Iterable[Mapping[str, Any]]) -> int:
-        """Insert the documents whose ``_id`` is not there yet; return how many were added."""
+        """Insert the documents whose ``_id`` is new; return how many were added."""
         added = 0
         for chunk in in_chunks(documents, _CHUNK):
             upserts = [
@@ -254,7 +255,7 @@ class CampaignStore:
         Parameters
         ----------
         expected
-            State it must be in; the stage's running state by default.
+            Required state; by default the stage's running state.
         changes, push
             Further fields to set, and entries to append to lists, in the same write.
 
@@ -276,7 +277,7 @@ class CampaignStore:
 
     def bulk_update(self, updates: Iterable[UpdateOne]) -> int:
         """Write updates of candidates in chunks, in no particular order; return how many documents changed."""
-        # the database works at some while the next are made
+        # the database processes some while the next are prepared
         with ThreadPoolExecutor(_WRITERS) as writers:
             return sum(writers.map(self._update_chunk, in_chunks(updates, _CHUNK)))
 
@@ -286,16 +287,16 @@ class CampaignStore:
     def close_step(
         self, step_id: str, facts: Mapping[str, Any] | None = None, *, session: ClientSession | None = None
     ) -> None:
-        """Mark a step as done, and write what came of it."""
+        """Mark a step as done and write its results."""
         ended = {"state": StepState.DONE, "ended": now(), **(facts or {})}
         self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}}, session=session)
 
     def state_counts(self, campaign: str) -> dict[str, int]:
-        """Number of candidates of a campaign in each state."""
+        """Return the number of candidates of a campaign in each state."""
         return counts_by_state(self.role_counts(campaign))
 
     def role_counts(self, campaign: str, *, session: ClientSession | None = None) -> dict[tuple[str, str], int]:
-        """Number of candidates of a campaign by ``(role, state)``, from an index alone."""
+        """Return the number of candidates of a campaign by ``(role, state)``, from an index alone."""
         return counts_by(self.candidates, {"campaign": campaign}, "role", "state", session=session)
 
 
@@ -311,17 +312,17 @@ def sums_by(
     session: ClientSession | None = None,
     **sums: Any,
 ) -> dict[Any, Document]:
-    """Group the documents that match by the value of a field, or the values of several, and sum over each group.
+    """Group the matching documents by the values of one or more fields, and sum over each group.
 
     Parameters
     ----------
     sums
-        Name of a sum, and its summand: a number, a field (``"$cpu_s"``) or an expression.
+        Summand of each named sum: a number, a field (``"$cpu_s"``) or an expression.
 
     Returns
     -------
     dict
-        The sums of each group by its value, or by the tuple of its values; None where documents lack the field.
+        The sums of each group, by its value or tuple of values; None for documents without the field.
     """
     key: Any = {field.rpartition(".")[2]: f"${field}" for field in fields}
     totals = {name: {"$sum": summed} for name, summed in sums.items()}
@@ -335,12 +336,12 @@ def sums_by(
 def counts_by(
     collection: Collection[Document], query: Mapping[str, Any], *fields: str, session: ClientSession | None = None
 ) -> dict[Any, int]:
-    """Count the documents that match by the value of a field, or by the tuple of the values of several."""
+    """Count the matching documents by the value of a field, or by the tuple of values of several."""
     return {key: group["n"] for key, group in sums_by(collection, query, *fields, session=session, n=1).items()}
 
 
 def history_entry(stage: Stage, state: str) -> Document:
-    """Entry of a document's history for a move of `stage` to `state`."""
+    """Return the entry of a document's history for a move of `stage` to `state`."""
     return {"stage": stage.name, "state": state, "time": now()}
 
 

@@ -1,4 +1,4 @@
-"""Counts and sums over a campaign's collections: numbers of its status, funnel and costs. Nothing here writes."""
+"""Read-only counts and sums over a campaign's collections, for its status, funnel and costs."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, counts_by, sums_by
 from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
 
-#: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
-#: one: if none can, the one it waits for was defused or paused.
+#: FireWorks states of fireworks that run or can start. A waiting one starts after another one; if none can, that one
+#: was defused or paused.
 LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING")
 #: All states of a firework (`fireworks.core.firework.Firework.STATE_RANKS`).
 _FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "WAITING", "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
@@ -27,9 +27,9 @@ def count_candidates(
     since: datetime | None = None,
     session: ClientSession | None = None,
 ) -> int:
-    """Count the candidates of this state, role and stability that have their result since a time (UTC).
+    """Count the candidates with this state, role and stability whose result came after `since` (UTC).
 
-    What is not given is not asked of them. Reads in a transaction if a session is given.
+    Criteria that are None are not applied. Reads in a transaction if a session is given.
     """
     wanted = {"state": state, "role": role, "result.stable": stable, "result.time": since and {"$gte": since}}
     query = {"campaign": campaign.name} | {field: value for field, value in wanted.items() if value is not None}
@@ -37,7 +37,7 @@ def count_candidates(
 
 
 def count_references(campaign: Campaign, *states: CandidateState) -> int:
-    """Count the phases of a campaign's own reference set; with states, those in one of them."""
+    """Count the phases of a campaign's own reference set, optionally only those in one of these states."""
     query: dict[str, Any] = {"campaign": campaign.name}
     if states:
         query["state"] = states[0] if len(states) == 1 else {"$in": list(states)}
@@ -51,7 +51,7 @@ def count_open_rs_dos(campaign: Campaign) -> int:
 
 
 def count_attempts(campaign: Campaign, *, outcome: str | None = None) -> int:
-    """Count the entries of a campaign's ledger; with an outcome, those of that outcome."""
+    """Count the entries of a campaign's ledger, optionally only those with an outcome."""
     query = {"campaign": campaign.name}
     if outcome is not None:
         query["outcome"] = outcome
@@ -64,7 +64,7 @@ def count_completed_steps(campaign: Campaign) -> int:
 
 
 def decisions_by_state(campaign: Campaign) -> dict[bool, dict[str, int]]:
-    """Count candidates by whether they were promoted and by their state, from an index alone."""
+    """Count candidates by whether they were promoted, and by state, from an index alone."""
     query = {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}
     found: dict[bool, dict[str, int]] = {True: {}, False: {}}
     for (promoted, state), number in counts_by(campaign.store.candidates, query, "decision.promoted", "state").items():
@@ -73,7 +73,7 @@ def decisions_by_state(campaign: Campaign) -> dict[bool, dict[str, int]]:
 
 
 def failures_by_kind(campaign: Campaign) -> dict[str, int]:
-    """Count the candidates and references whose IS-DOS or relaxation failed for good, by kind of failure."""
+    """Count the candidates and references whose IS-DOS or relaxation failed permanently, by kind of failure."""
     kinds: Counter[str] = Counter()
     failed_states = [CandidateState.DOS_FAILED, CandidateState.RELAX_FAILED]
     for collection in campaign.store.structures:
@@ -83,7 +83,7 @@ def failures_by_kind(campaign: Campaign) -> dict[str, int]:
 
 
 def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]:
-    """Count what failed for good, the RS-DOS included, by ``(stage, kind)``."""
+    """Count permanent failures, including those of RS-DOS, by ``(stage, kind)``."""
     counts: Counter[tuple[str, str]] = Counter()
     for collection in campaign.store.structures:
         for query in failed_for_good(campaign.name):
@@ -93,7 +93,7 @@ def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]
 
 
 def failed_for_good(name: str) -> Iterator[dict[str, Any]]:
-    """Yield the filters of what failed for good: one for the stages that move ``state``, one for the RS-DOS."""
+    """Yield the filters of permanent failures: one for the stages that change ``state``, one for the RS-DOS."""
     with_reason = {"final_failure": {"$ne": None}}
     states = [stage.failed for stage in STAGES.values() if stage.state_field == "state"]
     yield {"campaign": name, "state": {"$in": states}, **with_reason}
@@ -102,9 +102,9 @@ def failed_for_good(name: str) -> Iterator[dict[str, Any]]:
 
 
 def fireworks_by_state(campaign: Campaign) -> dict[str, int]:
-    """Count a campaign's fireworks by FireWorks' state; states without any are left out."""
+    """Count a campaign's fireworks by FireWorks state; states without any are left out."""
     fireworks = campaign.store.database["fireworks"]
-    # one count for each state: MongoDB counts index entries faster than it groups them
+    # one count per state: MongoDB counts index entries faster than it groups them
     counts = {
         state: fireworks.count_documents({"spec.campaign_name": campaign.name, "state": state})
         for state in _FIREWORK_STATES
@@ -113,13 +113,13 @@ def fireworks_by_state(campaign: Campaign) -> dict[str, int]:
 
 
 def ready_fireworks_by_category(campaign: Campaign) -> dict[str | None, int]:
-    """Count the fireworks that wait for a worker by category, from an index alone; None: any category."""
+    """Count the ready fireworks by category, from an index alone; None stands for any category."""
     query = {"spec.campaign_name": campaign.name, "state": "READY"}
     return counts_by(campaign.store.database["fireworks"], query, "spec._category")
 
 
 class CostSum(NamedTuple):
-    """Number of some calculations, and their CPU-seconds."""
+    """Number of calculations, and their CPU-seconds."""
 
     number: int = 0
     cpu_s: float = 0.0
@@ -128,7 +128,7 @@ class CostSum(NamedTuple):
 def ended_attempts(
     campaign: Campaign, stages: Sequence[str], *, since: datetime | None = None, session: ClientSession | None = None
 ) -> dict[tuple[str, str], CostSum]:
-    """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``; from an index.
+    """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``, from an index.
 
     Reused calculations are not counted.
     """
@@ -145,9 +145,9 @@ def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
     Returns
     -------
     list
-        For each document (``_id``) its ``cpu_s``, number of ``attempts``, and how many of them have a ``known`` cost.
+        For each document (``_id``): ``cpu_s``, number of ``attempts``, and number of those with a ``known`` cost.
     """
-    # reused calculations cost nothing here, and do not show what a calculation costs
+    # reused calculations cost nothing here and would bias the mean cost
     query = {"campaign": campaign.name, "stage": stage, "outcome": {"$ne": "reused"}, "document": {"$ne": None}}
     known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
     groups = sums_by(campaign.store.attempts, query, "document", cpu_s="$cpu_s", known=known, attempts=1)
@@ -155,19 +155,19 @@ def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
 
 
 def prediction_errors(campaign: Campaign) -> list[Document]:
-    """Sum the errors of predictions over the relaxed screened candidates, by the model that predicted.
+    """Sum the errors of predictions over the relaxed screened candidates, by model.
 
     Returns
     -------
     list
         For each model (``_id``: its checksum, or None): ``n`` candidates with a prediction and a result; the sums of
-        their ``absolute``, ``signed`` (predicted - calculated) and ``squared`` errors in E_f, eV/atom; how many
-        candidates with a result were ``promoted``, and how many of those are ``stable``.
+        their ``absolute``, ``signed`` (predicted - calculated) and ``squared`` errors in E_f, eV/atom; the number of
+        candidates with a result that were ``promoted``, and of those that are ``stable``.
     """
     # null and NaN, which mean no prediction, sort below every number
     is_known = {"$and": [{"$gt": [f"${part}.e_form_per_atom", -1e300]} for part in ("prediction", "result")]}
     error = {"$subtract": ["$prediction.e_form_per_atom", "$result.e_form_per_atom"]}
-    # by a policy: choices of a person say nothing about it
+    # by a policy: a person's choice says nothing about the predictions
     is_promoted = {"$and": [{"$eq": ["$decision.promoted", True]}, {"$ne": ["$decision.kind", PERSON]}]}
 
     def total(of: Any, where: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Types of the documents that a campaign keeps in MongoDB; fields that come later are absent until then."""
+"""Types of the documents that a campaign keeps in MongoDB; fields written later are absent until then."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from campaign.store.states import CampaignState, CandidateState, PrefilterState,
 
 
 class RawPrediction(TypedDict):
-    """What the scorer itself said (``prediction.raw``), where a correction may have been applied."""
+    """The scorer's own prediction (``prediction.raw``), before any correction."""
 
     e_form_per_atom: float  # eV/atom; NaN where there is no prediction
     e_above_hull: float  # eV/atom
@@ -17,14 +17,14 @@ class RawPrediction(TypedDict):
 
 
 class RecalibrationUsed(TypedDict):
-    """Which fit has corrected a prediction (``prediction.recalibration``)."""
+    """The fit that corrected a prediction (``prediction.recalibration``)."""
 
     step: str  # id of the step that made it
     n: int  # relaxed candidates that it was made of
 
 
 class PartDocument(TypedDict):
-    """What one of several scorers has said (``prediction.parts``), in the energy scheme of the references."""
+    """Prediction of one of several scorers (``prediction.parts``), in the energy scheme of the references."""
 
     scorer: str  # its name, as in the results
     e_form_per_atom: float | None  # eV/atom; None where it gives no prediction
@@ -35,7 +35,7 @@ class PartDocument(TypedDict):
 
 
 class PredictionDocument(TypedDict, total=False):
-    """What a Screen has predicted (``prediction`` of a candidate)."""
+    """Prediction of a Screen (``prediction`` of a candidate)."""
 
     e_form_per_atom: float  # eV/atom, corrected where ``recalibration`` names a fit; NaN where there is no prediction
     e_above_hull: float  # eV/atom
@@ -56,7 +56,7 @@ class PredictionDocument(TypedDict, total=False):
 
 
 class PrefilterDocument(TypedDict, total=False):
-    """What the prefilter says of a candidate (``prefilter``)."""
+    """Result of the prefilter for a candidate (``prefilter``)."""
 
     state: Required[PrefilterState]  # new until it has come through
     e_form_per_atom: float  # eV/atom; NaN where there is no prediction
@@ -74,7 +74,7 @@ class PrefilterDocument(TypedDict, total=False):
 
 
 class ResultDocument(TypedDict):
-    """What a relaxation has shown (``result`` of a candidate)."""
+    """Result of a relaxation (``result`` of a candidate)."""
 
     e_form_per_atom: float  # eV/atom
     e_above_hull: float  # eV/atom
@@ -86,7 +86,7 @@ class ResultDocument(TypedDict):
 
 
 class ReusedFrom(TypedDict):
-    """Where a reused calculation was computed (``reused_from`` of a stage's fields and of the ledger)."""
+    """Origin of a reused calculation (``reused_from`` of a stage's fields and of the ledger)."""
 
     campaign: str  # name
     document: str  # id of the candidate or reference, in that campaign
@@ -97,7 +97,7 @@ class ReusedFrom(TypedDict):
 
 
 class CandidateDocument(TypedDict, total=False):
-    """A candidate, or a phase of the computed reference set (the same fields, and a ``label``)."""
+    """A candidate or a phase of the computed reference set, which also has a ``label``."""
 
     _id: Required[str]
     schema_version: int
@@ -136,12 +136,12 @@ class CandidateDocument(TypedDict, total=False):
 
 
 def stage_fields(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """What a candidate's or a reference's document says of one of its calculations; empty before it was submitted."""
+    """Return the fields of one calculation of a candidate or a reference; empty before it is submitted."""
     return document.get(stage.fields) or {}
 
 
 class AttemptDocument(TypedDict, total=False):
-    """Entry of the ledger: one start of a calculation or of a step."""
+    """Entry of the ledger: one start of a calculation or a step."""
 
     _id: Required[str]  # <fw_id>.<n>; <document>:<stage>:<try>:reused of what was taken over
     schema_version: int
@@ -198,7 +198,7 @@ class StepDocument(TypedDict, total=False):
 
 
 class ModelSummary(TypedDict, total=False):
-    """The fields of a model in a campaign's document."""
+    """Description of a model in a campaign's document."""
 
     checksum: Required[str]
     representation: dict[str, Any]
@@ -215,7 +215,7 @@ class ModelSummary(TypedDict, total=False):
 
 
 class ScorerBundle(TypedDict):
-    """What a campaign's document says of a graph model that its scorer predicts with."""
+    """Description, in a campaign's document, of a graph model used by its scorer."""
 
     path: str  # as the campaign file names it
     checksum: str
@@ -224,12 +224,12 @@ class ScorerBundle(TypedDict):
     time: datetime
 
 
-#: Why a campaign submits nothing more: its calculations failed alike, or a person has paused or stopped it.
+#: Why a campaign submits no more work: its calculations failed alike, or a person paused or stopped it.
 StopKind = Literal["failures", "paused", "stopped"]
 
 
 class StopDocument(TypedDict, total=False):
-    """Why a campaign submits nothing more until it is resumed."""
+    """Why a campaign submits no more work until it is resumed."""
 
     kind: StopKind  # failures where absent
     cause: str  # of the failures; also where a person has stopped it after them
@@ -244,7 +244,7 @@ class StopDocument(TypedDict, total=False):
 
 
 class DeletionDocument(TypedDict, total=False):
-    """What of a campaign is being deleted beside its documents and fireworks."""
+    """Scope of a campaign's deletion besides its documents and fireworks."""
 
     outputs: bool
     features: bool
@@ -254,7 +254,7 @@ class DeletionDocument(TypedDict, total=False):
 
 
 class ImportedDocument(TypedDict, total=False):
-    """Where an imported campaign comes from."""
+    """Origin of an imported campaign."""
 
     sha256: Required[str]  # of the file, as it carries it at its end
     file: str  # name
@@ -265,7 +265,7 @@ class ImportedDocument(TypedDict, total=False):
 
 
 class SourceDocument(TypedDict):
-    """A path that crystals were read from as they are."""
+    """A path from which crystals were read as given."""
 
     path: str
     sha256: str  # over the content of its files
@@ -287,7 +287,7 @@ class LeftOutDocument(TypedDict, total=False):
 
 
 class AdditionDocument(TypedDict, total=False):
-    """Candidates that ``campaign add`` has brought (``additions`` of a campaign)."""
+    """Candidates added by ``campaign add`` (``additions`` of a campaign)."""
 
     id: str  # checksum over the candidates
     time: datetime
@@ -298,7 +298,7 @@ class AdditionDocument(TypedDict, total=False):
 
 
 class NoticeDocument(TypedDict, total=False):
-    """What was last said of a campaign to one user (`campaign.store.notices`)."""
+    """The last notification of a user about a campaign (`campaign.store.notices`)."""
 
     user: Required[str]
     said: Required[str]  # running (nothing yet), stuck or finished
@@ -350,7 +350,7 @@ class CampaignDocument(TypedDict, total=False):
 
 
 def step_parts(step_id: str) -> dict[str, Any]:
-    """Read ``batch``, ``number`` and ``after`` from a step's id, for documents of version 0.1, which lack them.
+    """Parse ``batch``, ``number`` and ``after`` from a step's id, for documents of version 0.1, which lack them.
 
     Examples
     --------

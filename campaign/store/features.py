@@ -1,4 +1,4 @@
-"""Features in MongoDB: read by id, of a whole campaign, and in a scoring actor."""
+"""Features in MongoDB: read by id, for a whole campaign, and in a scoring actor."""
 
 import logging
 import zlib
@@ -18,18 +18,18 @@ from workflows.dos import DosFeatures
 
 logger = logging.getLogger(__name__)
 
-#: Documents that MongoDB hands over together: one of features has about 100 kB.
+#: Documents per MongoDB reply; features have about 100 kB each.
 _BATCH = 64
 
 
 class DamagedFeaturesError(ValueError):
-    """Stored features that cannot be read; the message names their document and the fault."""
+    """Stored features cannot be read; the message names their document and the fault."""
 
 
 def read_features(store: CampaignStore, ids: Sequence[str], fields: Sequence[str] | None = None) -> Iterable[Document]:
     """Iterate over the features of these ids (``candidate:dos`` or ``candidate:rs_dos``), in no particular order.
 
-    Ids without features are left out. Some fields are read, or all if none are given.
+    Ids without features are left out. By default all fields are read.
     """
     return store.features.find({"_id": {"$in": list(ids)}}, fields)
 
@@ -42,21 +42,21 @@ def decode_features(
     Raises
     ------
     DamagedFeaturesError
-        If a field is missing, the data does not match its checksum or is not finite, or the composition is none.
+        If a field is missing, the data does not match its checksum or is not finite, or the composition is invalid.
     """
     try:
         dos = DosFeatures.from_document(document).decode()
         if dos.shape != DOS_SHAPE:
             raise ValueError(f"found shape {dos.shape}, must be {DOS_SHAPE}")
         return dos, composition_vector(document["composition"], mode=composition)
-    # whatever a damaged document makes of reading it
+    # any of these may be raised while a damaged document is read
     except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
         why = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise DamagedFeaturesError(f"features {document.get('_id')}: {why}") from error
 
 
 def readable_features(store: CampaignStore, ids: Sequence[str]) -> Iterator[tuple[Document, NDArray[np.float32]]]:
-    """Iterate over features as `read_features`, each with its DOS; damaged ones are named in the log and left out."""
+    """Iterate over features like `read_features`, each with its DOS; damaged ones are logged and left out."""
     for document in read_features(store, ids):
         try:
             yield document, decode_features(document)[0]
@@ -67,7 +67,7 @@ def readable_features(store: CampaignStore, ids: Sequence[str]) -> Iterator[tupl
 
 
 def unusable_features(store: CampaignStore, ids: Sequence[str], kind: str) -> dict[str, str]:
-    """Say which of these candidates and references have no features that can be read, and why, by id.
+    """Return why features of these candidates and references are unusable, by id; usable ones are absent.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def unusable_features(store: CampaignStore, ids: Sequence[str], kind: str) -> di
 
 
 def features_of_campaign(campaign: Campaign) -> Iterator[Document]:
-    """Yield every stored DOS of a campaign, in the order of their ids."""
+    """Yield every stored DOS of a campaign, ordered by id."""
     with campaign.store.features.find({"campaign": campaign.name}, batch_size=_BATCH).sort("_id") as cursor:
         yield from cursor
 
@@ -100,7 +100,7 @@ class FeatureReader:
     Attributes
     ----------
     database
-        Where they are.
+        Connection settings of the database.
     kind
         ``dos`` (IS-DOS) or ``rs_dos`` (RS-DOS).
     composition
@@ -112,12 +112,12 @@ class FeatureReader:
     composition: CompositionMode = "presence"
 
     def __call__(self, ids: Sequence[str]) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
-        """Read features. Those that are damaged are left out like those that are not there, and named in the log.
+        """Read features. Missing ones are left out, and so are damaged ones, which are logged.
 
         Returns
         -------
         found
-            The ids that have usable features, n of them, in the order asked.
+            The n ids with usable features, in the given order.
         dos
             Shape (n, 2, 1500, 9).
         compositions
@@ -146,5 +146,5 @@ class FeatureReader:
 
 
 def write_features(store: CampaignStore, document: Document) -> None:
-    """Store the features of one DOS, in place of those that the same candidate had."""
+    """Store the features of one DOS, replacing earlier ones."""
     store.features.replace_one({"_id": document["_id"]}, document, upsert=True)

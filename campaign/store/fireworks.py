@@ -1,4 +1,4 @@
-"""What FireWorks keeps in the same database: fireworks, launches, workflows."""
+"""Documents of FireWorks in the same database: fireworks, launches, workflows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from campaign.store.states import RECORD_CATEGORY
 from esnet.files.errors import UserError
 from launchers.workers.process_identity import IDENTITY
 
-#: Fields of a launch that are read to find out who runs it.
+#: Fields of a launch that identify its process.
 LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
-#: States of a recording firework in which it will not record any more.
+#: Final states of a recording firework.
 _OVER = ("COMPLETED", "FIZZLED", "ARCHIVED")
 _CHUNK = 5000
 
@@ -32,7 +32,7 @@ class LaunchPadNotReadyError(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class WorkflowDocuments:
-    """A workflow as LaunchPad keeps it: the workflow's document and those of its fireworks."""
+    """A workflow as stored by LaunchPad: its document and those of its fireworks."""
 
     workflow: Document
     fireworks: list[Document]
@@ -44,7 +44,7 @@ class WorkflowDocuments:
 
 
 def initialise_launchpad(launchpad: LaunchPad) -> bool:
-    """Set up an empty database for FireWorks; False if it is in use, and left as it is."""
+    """Set up an empty database for FireWorks; return False, and leave it unchanged, if it is in use."""
     if launchpad.fw_id_assigner.find_one({}) is not None:
         return False
     launchpad.fw_id_assigner.update_one(
@@ -55,7 +55,7 @@ def initialise_launchpad(launchpad: LaunchPad) -> bool:
 
 
 def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
-    """Reserve firework ids; gaps are harmless.
+    """Reserve firework ids and return an iterator over them; gaps are harmless.
 
     Raises
     ------
@@ -82,12 +82,12 @@ def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignWork:
-    """What others do in the same FireWorks database.
+    """Work of other users of the same FireWorks database.
 
     Attributes
     ----------
     fireworks
-        How many fireworks are of no campaign.
+        Number of fireworks that belong to no campaign.
     workers
         Names of the workers that have launched some of them.
     """
@@ -101,8 +101,8 @@ class ForeignWork:
 
 
 def foreign_work(launchpad: LaunchPad) -> ForeignWork | None:
-    """What others do in the same FireWorks database; None where there is nothing of theirs."""
-    # None matches documents without the field, by an index
+    """Return the work of others in the same FireWorks database; None if there is none."""
+    # None matches documents without the field, using an index
     query = {"spec.campaign_name": None, "spec.campaign": {"$exists": False}}
     number = launchpad.fireworks.count_documents(query)
     if not number:
@@ -119,19 +119,19 @@ def read_firework(launchpad: LaunchPad, fw_id: int, fields: Sequence[str]) -> Do
 
 
 def fireworks_in_state(launchpad: LaunchPad, campaign: str, state: str, fields: Sequence[str]) -> list[Document]:
-    """Read fields of a campaign's fireworks in one of FireWorks' states."""
+    """Read fields of a campaign's fireworks in one FireWorks state."""
     return list(launchpad.fireworks.find({"spec.campaign_name": campaign, "state": state}, fields))
 
 
 def fireworks_marked_running(launchpad: LaunchPad, campaign: str, fields: Sequence[str]) -> list[Document]:
-    """Read fields of a campaign's fireworks that FireWorks shows as RUNNING, the one that starts it included."""
-    # the firework that `lpad add` made of the campaign's file carries no campaign_name
+    """Read fields of a campaign's fireworks that FireWorks shows as RUNNING, including the one that starts it."""
+    # the firework made by `lpad add` from the campaign's file has no campaign_name
     of_campaign = {"$or": [{"spec.campaign_name": campaign}, {"name": campaign, "spec.campaign": {"$exists": True}}]}
     return list(launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, fields))
 
 
 def jobs_of_others(launchpad: LaunchPad, campaign: str, job_ids: Sequence[str]) -> dict[str, str]:
-    """Those of the batch jobs in which something else than this campaign runs, each with one name of it."""
+    """Return those of the batch jobs that run anything other than this campaign, each with one name."""
     running = {
         "state": "RUNNING",
         "spec.campaign_name": {"$ne": campaign},
@@ -142,13 +142,13 @@ def jobs_of_others(launchpad: LaunchPad, campaign: str, job_ids: Sequence[str]) 
 
 
 def has_live_fireworks(launchpad: LaunchPad, campaign: str) -> bool:
-    """Whether a firework of a campaign runs or is reserved."""
+    """Whether a firework of a campaign is running or reserved."""
     live = {"spec.campaign_name": campaign, "state": {"$in": ["RUNNING", "RESERVED"]}}
     return exists(launchpad.fireworks, live)
 
 
 def waiting_fireworks(launchpad: LaunchPad, campaign: str) -> list[int]:
-    """Ids of a campaign's fireworks that wait for another one."""
+    """Return the ids of a campaign's fireworks that wait for another one."""
     waiting: list[int] = launchpad.fireworks.distinct("fw_id", {"spec.campaign_name": campaign, "state": "WAITING"})
     return waiting
 
@@ -160,7 +160,7 @@ def ready_recorders(launchpad: LaunchPad, campaign: str) -> list[Document]:
 
 
 def count_fireworks(launchpad: LaunchPad, campaign: str, state: str, category: str) -> int:
-    """How many fireworks of a campaign and category are in one of FireWorks' states."""
+    """Count the fireworks of a campaign and category in one FireWorks state."""
     return int(
         launchpad.fireworks.count_documents(
             {"spec.campaign_name": campaign, "state": state, "spec._category": category}
@@ -169,11 +169,13 @@ def count_fireworks(launchpad: LaunchPad, campaign: str, state: str, category: s
 
 
 def bring_forward(launchpad: LaunchPad, campaign: str, category: str, *, priority: int, to: int) -> bool:
-    """Raise the priority of one ready firework of a category; False if there is none, or one was raised already."""
+    """Raise the priority of one ready firework of a category; return False if there is none or one is already
+    raised.
+    """
     ready = {"spec.campaign_name": campaign, "state": "READY", "spec._category": category}
     if exists(launchpad.fireworks, {**ready, "spec._priority": to}):
         return False
-    # an update that looks for itself reads a hundred documents before it takes the first
+    # selecting in the update itself would read a hundred documents before it takes the first
     chosen = launchpad.fireworks.find_one({**ready, "spec._priority": priority}, ["fw_id"])
     if chosen is None:
         return False
@@ -182,45 +184,45 @@ def bring_forward(launchpad: LaunchPad, campaign: str, category: str, *, priorit
 
 
 def ended_fireworks(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
-    """Those of the fireworks that have completed or fizzled."""
+    """Return the fireworks that have completed or fizzled."""
     ended = {"fw_id": {"$in": list(fw_ids)}, "state": {"$in": ["COMPLETED", "FIZZLED"]}}
     return [firework["fw_id"] for firework in launchpad.fireworks.find(ended, ["fw_id"])]
 
 
 def behind_defused(launchpad: LaunchPad, recorders: Sequence[int]) -> list[Document]:
     """Read ``spec.document`` and ``spec.stage`` of the defused calculations that these recording fireworks wait for."""
-    # a workflow's calculation has the id before that of the firework that records it (stage_workflow)
+    # the id of a workflow's calculation precedes that of the firework that records it (stage_workflow)
     defused = {"fw_id": {"$in": [fw_id - 1 for fw_id in recorders]}, "state": "DEFUSED"}
     return list(launchpad.fireworks.find(defused, ["fw_id", "spec.document", "spec.stage"]))
 
 
 def defuse_waiting(launchpad: LaunchPad, fw_id: int) -> bool:
-    """Defuse a firework that waits; False if it does not wait any more."""
+    """Defuse a waiting firework; return False if it no longer waits."""
     waiting = {"fw_id": fw_id, "state": "WAITING"}
     return bool(launchpad.fireworks.update_one(waiting, {"$set": {"state": "DEFUSED"}}).modified_count)
 
 
 def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
-    """Those of the fireworks that exist and are not over."""
+    """Return the fireworks that exist and have not ended."""
     to_come = {"fw_id": {"$in": list(fw_ids)}, "state": {"$nin": list(_OVER)}}
     return [firework["fw_id"] for firework in launchpad.fireworks.find(to_come, ["fw_id"])]
 
 
 def firework_states(launchpad: LaunchPad, fw_ids: Sequence[int]) -> dict[int, str]:
-    """States of those of the fireworks that exist, by id; of those that `campaign archive` archived, the one before."""
+    """Return the states of existing fireworks by id; for those archived by `campaign archive`, the state before."""
     fields = {"_id": 0, "fw_id": 1, "state": 1, "spec.archived_from": 1}
     found = launchpad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, fields)
     return {firework["fw_id"]: state_of(firework) for firework in found}
 
 
 def state_of(firework: Mapping[str, Any]) -> str:
-    """State of a firework; where `campaign archive` has archived it, the one that it comes back to."""
+    """Return the state of a firework; if archived by `campaign archive`, the state to be restored."""
     before = (firework.get("spec") or {}).get("archived_from")
     return str(before if firework["state"] == "ARCHIVED" and before else firework["state"])
 
 
 def fizzled_query(campaign: str) -> dict[str, Any]:
-    """MongoDB filter of the fizzled fireworks that stop a campaign: steps, and those that record."""
+    """Return the MongoDB filter of fizzled fireworks that stop a campaign: steps and recording fireworks."""
     return {
         "spec.campaign_name": campaign,
         "state": "FIZZLED",
@@ -229,42 +231,42 @@ def fizzled_query(campaign: str) -> dict[str, Any]:
 
 
 def fizzled_fireworks(store: CampaignStore, campaign: str) -> list[Document]:
-    """Read the launches of the fizzled fireworks that stop a campaign: steps, and those that record."""
+    """Read the launches of the fizzled fireworks that stop a campaign: steps and recording fireworks."""
     fields = ["fw_id", "launches", "archived_launches", "updated_on"]
     return list(store.database["fireworks"].find(fizzled_query(campaign), fields))
 
 
 def updated(firework: Mapping[str, Any]) -> datetime:
-    """When FireWorks last wrote into a firework (``updated_on``), in UTC."""
+    """Return the time when FireWorks last updated a firework (``updated_on``), in UTC."""
     time = firework["updated_on"]
     return in_utc(datetime.fromisoformat(time) if isinstance(time, str) else time)
 
 
 def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
-    """Message of the exception that ended a firework's latest launch."""
+    """Return the message of the exception that ended a firework's latest launch."""
     launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"])
     return _error_of(launch) or "no reason given"
 
 
 def launch_error(store: CampaignStore, fw_id: int, *, directory: str | None) -> str | None:
-    """Message of the exception that ended the launch of a firework in a directory; None if there is none."""
+    """Return the message of the exception that ended a firework's launch in a directory, or None."""
     launch = {"fw_id": fw_id, "launch_dir": directory}
     return _error_of(store.database["launches"].find_one(launch, ["action"], sort=[("launch_id", -1)]))
 
 
 def _error_of(launch: Mapping[str, Any] | None) -> str | None:
-    """Message of the exception that ended a launch; None if there is none."""
+    """Return the message of the exception that ended a launch, or None."""
     exception = (((launch or {}).get("action") or {}).get("stored_data") or {}).get("_exception") or {}
     trace = (exception.get("_stacktrace") or "").strip()
     if not trace:
         return None
-    # what follows the last frame of the stack trace: the error, which may have several lines
+    # everything after the last frame of the stack trace: the error, which may have several lines
     frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
     return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
 
 
 def latest_launches(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, Document]:
-    """Read the latest launches (`LAUNCH_FIELDS`) by the ids of their fireworks, in few queries."""
+    """Read the latest launch (`LAUNCH_FIELDS`) of each firework, by its id, in few queries."""
     by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
     found: dict[int, Document] = {}
     for ids in in_chunks(by_launch, _CHUNK):
@@ -274,36 +276,36 @@ def latest_launches(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]
 
 
 def launch_since(launchpad: LaunchPad, fw_id: int, time: str) -> Document | None:
-    """Read the worker of a firework's launch that began at a time (ISO 8601) or later; None if there is none."""
+    """Read the worker of a firework's launch that started at a time (ISO 8601) or later; None if there is none."""
     found: Document | None = launchpad.launches.find_one({"fw_id": fw_id, "time_start": {"$gte": time}}, ["fworker"])
     return found
 
 
 def launch_history(launchpad: LaunchPad, launch_id: int) -> list[Document]:
-    """Read the states that a launch went through."""
+    """Read the state history of a launch."""
     launch = launchpad.launches.find_one({"launch_id": launch_id}, ["state_history"]) or {}
     return launch.get("state_history") or []
 
 
 def is_as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> bool:
-    """Whether a firework and its latest launch still are in this state, with these launches."""
+    """Whether a firework and its latest launch are still in this state, with these launches."""
     if not exists(launchpad.fireworks, {"fw_id": fw_id, "state": state, "launches": list(launches)}):
         return False
-    # a process that was killed at its very end may have ended its launch, and not have told the firework
+    # a process killed at its very end may have ended its launch without updating the firework
     return not launches or exists(launchpad.launches, {"launch_id": launches[-1], "state": state})
 
 
 def claim_launch(
     launchpad: LaunchPad, fw_id: int, *, launch: int, process: Mapping[str, Any], job: Mapping[str, Any]
 ) -> bool:
-    """Write into a firework who runs it (``spec.worker``); False if another process has claimed this launch.
+    """Record the process that runs a firework (``spec.worker``); return False if another one has claimed this launch.
 
     Parameters
     ----------
     fw_id, launch
         The firework and its latest launch.
     process
-        The process (`launchers.workers.process_identity.this_process`).
+        Identity of the process (`launchers.workers.process_identity.this_process`).
     job
         Fields of the batch job that it runs in.
     """
@@ -314,7 +316,7 @@ def claim_launch(
 
 
 def request_queue(launchpad: LaunchPad, fw_id: int, queue: Mapping[str, str]) -> None:
-    """Let a firework's next job ask the queue for these resources (``_queueadapter``)."""
+    """Set the resources that a firework's next job requests from the queue (``_queueadapter``)."""
     requested = {f"spec._queueadapter.{name}": value for name, value in queue.items()}
     launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": requested})
 
@@ -322,28 +324,28 @@ def request_queue(launchpad: LaunchPad, fw_id: int, queue: Mapping[str, str]) ->
 def reserve_launch(
     launchpad: LaunchPad, fw_id: int, launch_id: int, *, history: Sequence[Document], directory: str | None = None
 ) -> bool:
-    """Set a running launch back to RESERVED with this history and folder; False if it does not run any more."""
+    """Set a running launch back to RESERVED with this history and folder; return False if it no longer runs."""
     waiting = {"state": "RESERVED", "state_history": list(history), "time_end": None, "runtime_secs": None}
     if directory is not None:
         waiting["launch_dir"] = directory
     changed = launchpad.launches.update_one(
         {"launch_id": launch_id, "state": "RUNNING"}, {"$set": waiting, "$unset": {"time_start": ""}}
     )
-    # the job that runs it next has the same launch, and says itself who it is
+    # the next job to run it has the same launch, and records its own process
     launchpad.fireworks.update_one({"fw_id": fw_id}, {"$unset": {"spec.worker": ""}})
     return bool(changed.modified_count)
 
 
 def update_launch(launchpad: LaunchPad, launch_id: int, *, state: str, changes: Mapping[str, Any]) -> bool:
-    """Set fields of a launch if it is in this state; False if it is not."""
+    """Set fields of a launch in this state; return False if it is in another one."""
     updated = launchpad.launches.update_one({"launch_id": launch_id, "state": state}, {"$set": dict(changes)})
     return bool(updated.modified_count)
 
 
 def add_completed_launch(launchpad: LaunchPad, fw_id: int, *, directory: str, note: str) -> bool:
-    """Give a firework that no process has taken a launch that is completed; False if one has taken it.
+    """Give a firework that no process has started a completed launch; return False if one has.
 
-    FireWorks shows it as COMPLETED when it looks at its workflow the next time.
+    FireWorks shows it as COMPLETED when it next refreshes the workflow.
     """
     untaken = {"fw_id": fw_id, "state": {"$in": ["WAITING", "READY"]}, "launches": []}
     if not exists(launchpad.fireworks, untaken):
@@ -362,12 +364,12 @@ def locked_workflows(launchpad: LaunchPad, campaign: str) -> list[Document]:
 
 
 def is_still_locked(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:
-    """Whether a workflow (`locked_workflows`) is locked and was not written to since it was read."""
+    """Whether a workflow (`locked_workflows`) is still locked and unchanged since it was read."""
     return exists(launchpad.workflows, _still_locked(workflow))
 
 
 def unlock_workflow(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:
-    """Remove the lock of a workflow (`locked_workflows`); False if it was written to since it was read."""
+    """Remove the lock of a workflow (`locked_workflows`); return False if it has changed since it was read."""
     unlocked = launchpad.workflows.find_one_and_update(_still_locked(workflow), {"$unset": {"locked": True}})
     return unlocked is not None
 
@@ -377,5 +379,5 @@ def _still_locked(workflow: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refresh_workflow(launchpad: LaunchPad, fw_id: int) -> None:
-    """Let FireWorks bring a firework's workflow up to date under its lock, as `lpad admin refresh` does."""
+    """Let FireWorks refresh a firework's workflow under its lock, like `lpad admin refresh`."""
     launchpad._refresh_wf(fw_id)

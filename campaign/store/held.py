@@ -1,4 +1,4 @@
-"""What is held back by the budget: candidates, with the budget in a campaign's document."""
+"""Candidates held back by the budget, and the budget in a campaign's document."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -14,7 +14,8 @@ from campaign.store.steps import Step, is_other_step_open
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument:
-    """Keep others from promising, adding or deciding anything until this transaction ends; must be its first write.
+    """Lock the budget against reservations, additions and decisions by others until the transaction ends; must be its
+    first write.
 
     Returns
     -------
@@ -35,20 +36,20 @@ def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument:
 
 
 def replace_budget(campaign: Campaign, budget: Mapping[str, Any]) -> None:
-    """Put another budget in force, and keep it in ``budget_history``."""
+    """Put a new budget in force, and append it to ``budget_history``."""
     campaign.store.campaigns.update_one(
         {"_id": campaign.name},
         {
             "$set": {"budget": budget},
             "$push": {"budget_history": {"budget": budget, "time": now()}},
-            # it is not known any more whether the next candidate fits
+            # under the new budget another candidate may be next
             "$unset": {"next_held": ""},
         },
     )
 
 
 def reopen(campaign: Campaign, *, session: ClientSession | None = None) -> None:
-    """Let a finished campaign run again, and write its report again at the end."""
+    """Set a finished campaign to running again; its report is written again at the end."""
     report = {"_id": Step.report(campaign.name).id, "state": StepState.DONE}
     campaign.store.steps.delete_one(report, session=session)
     finished = {"_id": campaign.name, "state": CampaignState.FINISHED}
@@ -62,14 +63,14 @@ def is_any_decision_held(campaign: Campaign, *, session: ClientSession | None = 
 
 
 def may_be_decided_again(campaign: Campaign, step_id: str, *, session: ClientSession | None = None) -> bool:
-    """Whether another step is not done, e.g. a Screen or a fit, after which held candidates are decided on again."""
+    """Whether an open step other than this one, e.g. a Screen or a fit, may change decisions on held candidates."""
     if not is_any_decision_held(campaign, session=session):
         return False
     return is_other_step_open(campaign, step_id, session=session)
 
 
 def decided_as_held(campaign: Campaign, *, session: ClientSession | None = None) -> dict[str, Document]:
-    """Candidates whose decision is to hold them, by id; the audit may have relaxed some of them meanwhile."""
+    """Return the candidates with a decision to hold them, by id; the audit may have relaxed some of them since."""
     query = {"campaign": campaign.name, "decision.outcome": "held"}
     fields = ["prediction", "state", "decision", "n_sites", "composition"]
     found = campaign.store.candidates.find(query, fields, session=session)
@@ -79,12 +80,12 @@ def decided_as_held(campaign: Campaign, *, session: ClientSession | None = None)
 def write_releases(
     campaign: Campaign, releases: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], *, session: ClientSession
 ) -> None:
-    """Promote held candidates, each unless it has changed its state; earlier decisions are kept.
+    """Promote held candidates unless their state has changed; earlier decisions are kept.
 
     Parameters
     ----------
     releases
-        Documents as `decided_as_held` returns them, each with the decision in place of the earlier one.
+        Documents from `decided_as_held`, each with its new decision.
     session
         Transaction in which they were read.
     """
@@ -102,25 +103,25 @@ def _release(document: Mapping[str, Any], decision: Mapping[str, Any]) -> Update
 
 
 def next_held_cells(campaign: Campaign) -> list[Document]:
-    """Number of atoms and composition of the held candidates that may be released next."""
+    """Return number of atoms and composition of the held candidates that may be released next."""
     found = campaign.store.campaigns.find_one({"_id": campaign.name}, ["next_held"]) or {}
     return found.get("next_held") or []
 
 
 def note_held(campaign: Campaign, document: Mapping[str, Any], *, session: ClientSession | None = None) -> None:
-    """Note the cell of a candidate that is held now, which may be the next to be released."""
+    """Note the cell of a newly held candidate, which may be the next to be released."""
     update = {"$addToSet": {"next_held": _cell(document)}}
     campaign.store.campaigns.update_one({"_id": campaign.name}, update, session=session)
 
 
 def note_held_id(campaign: Campaign, candidate: str) -> None:
-    """Note the cell of a candidate by its id, see `note_held`."""
+    """Note the cell of a candidate given by id, see `note_held`."""
     document = campaign.store.candidates.find_one({"_id": candidate}, ["n_sites", "composition"]) or {}
     note_held(campaign, document)
 
 
 def replace_noted(campaign: Campaign, document: Mapping[str, Any] | None, *, session: ClientSession) -> None:
-    """Note one held candidate in place of those noted before; None: none is known."""
+    """Replace the noted candidates by this one, or by none."""
     update: dict[str, Any] = {"$unset": {"next_held": ""}}
     if document is not None:
         update = {"$set": {"next_held": [_cell(document)]}}
@@ -128,17 +129,17 @@ def replace_noted(campaign: Campaign, document: Mapping[str, Any] | None, *, ses
 
 
 def _cell(document: Mapping[str, Any]) -> Document:
-    """What the cost of its relaxation is learnt by."""
+    """Return the fields that the expected cost of its relaxation depends on."""
     return {"n_sites": document["n_sites"], "composition": document["composition"]}
 
 
 def hold_waiting_for_dos(campaign: Campaign) -> int:
-    """Hold every candidate that waits for its IS-DOS; return how many."""
+    """Hold all candidates waiting for their IS-DOS; return their number."""
     return _move_screened(campaign, {"state": CandidateState.NEW, "decision": None}, to=CandidateState.HELD)
 
 
 def free_held_before_dos(campaign: Campaign) -> int:
-    """Let candidates that were held before their IS-DOS wait for it again; return how many."""
+    """Release candidates that were held before their IS-DOS; return their number."""
     before_dos = {"state": CandidateState.HELD, "prediction": None, "decision": None}
     return _move_screened(campaign, before_dos, to=CandidateState.NEW)
 

@@ -1,4 +1,4 @@
-"""What `campaign verify` reads: whole collections, one small projection at a time. Nothing here writes."""
+"""Read-only queries of `campaign verify`: whole collections, with a small projection each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _CALCULATION = ("fw_id", "record_fw_id", "attempt", "first_attempt", "energy", "
 _STRUCTURE_FIELDS = [
     *("role", "state", "batch", "composition", "history.stage", "history.state", "overrides.stage", "rs_dos.state"),
     *(f"{stage.fields}.{field}" for stage in STAGES.values() for field in _CALCULATION),
-    # a field of the structure that is always there, in place of the structure
+    # a field that every structure has, to avoid reading the structure
     *("is_dos.features", "rs_dos.features", "relaxation.energy_per_atom", "relaxation.structure.@class"),
     *("final_failure.stage", "final_failure.kind", "correction_error.reason", "result"),
     *(f"prediction.{field}" for field in ("e_form_per_atom", "e_above_hull", "uncertainty", "novel")),
@@ -26,7 +26,7 @@ _STRUCTURE_FIELDS = [
 
 
 def structures(campaign: Campaign) -> Iterator[Document]:
-    """Yield every candidate, then every reference, of a campaign: states, energies, predictions, decisions."""
+    """Yield all candidates, then all references, of a campaign: states, energies, predictions, decisions."""
     for collection in campaign.store.structures:
         yield from collection.find({"campaign": campaign.name}, _STRUCTURE_FIELDS, batch_size=_CHUNK)
 
@@ -44,7 +44,7 @@ def steps(campaign: Campaign) -> list[Document]:
 
 
 def fireworks(campaign: Campaign) -> Iterator[Document]:
-    """Yield what every firework of a campaign is for, and its state."""
+    """Yield the purpose and state of every firework of a campaign."""
     fields = {"_id": 0, "fw_id": 1, "state": 1}
     fields |= {f"spec.{field}": 1 for field in ("document", "stage", "step", "archived_from")}
     query = {"spec.campaign_name": campaign.name}
@@ -52,14 +52,14 @@ def fireworks(campaign: Campaign) -> Iterator[Document]:
 
 
 def workflows(campaign: Campaign) -> Iterator[Document]:
-    """Yield the fireworks of every workflow of a campaign, and its purpose."""
+    """Yield the fireworks and the purpose of every workflow of a campaign."""
     fields = {"_id": 0, "nodes": 1, "metadata": 1}
     query = {"metadata.campaign": campaign.name}
     yield from campaign.store.database["workflows"].find(query, fields, batch_size=_CHUNK)
 
 
 def running_launches(campaign: Campaign) -> Iterator[Document]:
-    """Yield the latest launch of every firework that FireWorks shows as RUNNING: where it runs, and its last ping."""
+    """Yield the latest launch of every firework shown as RUNNING: its host and last ping."""
     running = {"spec.campaign_name": campaign.name, "state": "RUNNING"}
     found = campaign.store.database["fireworks"].find(running, {"_id": 0, "launches": {"$slice": -1}, "fw_id": 1})
     ids = [launch for firework in found for launch in firework["launches"]]
@@ -69,7 +69,7 @@ def running_launches(campaign: Campaign) -> Iterator[Document]:
 
 
 def features_present(store: CampaignStore, ids: Iterable[str]) -> Iterator[str]:
-    """Yield those of the ids that have features; answered from an index, since each document has about 100 kB."""
+    """Yield the ids that have features, from an index, since each document has about 100 kB."""
     yield from _present(store.features, "_id", ids)
 
 
@@ -79,13 +79,13 @@ def count_features(campaign: Campaign) -> int:
 
 
 def features_ids(campaign: Campaign) -> Iterator[str]:
-    """Yield the ids of every stored DOS of a campaign; reads every document."""
+    """Yield the ids of all stored DOS of a campaign; reads every document."""
     for found in campaign.store.features.find({"campaign": campaign.name}, ["_id"]):
         yield found["_id"]
 
 
 def outputs_present(store: CampaignStore, uuids: Iterable[str]) -> Iterator[str]:
-    """Yield those of the jobs that have an output in the JobStore, as often as they have one; from an index."""
+    """Yield the uuids of jobs with an output in the JobStore, once per output, from an index."""
     yield from _present(store.database[OUTPUTS_COLLECTION], "uuid", uuids)
 
 
@@ -97,26 +97,26 @@ def _present(collection: Any, field: str, values: Iterable[str]) -> Iterator[str
 
 
 def incomplete_data_files(store: CampaignStore) -> Iterator[str]:
-    """Yield the jobs whose large objects in GridFS lack chunks, by uuid, as often as they have one."""
+    """Yield the uuid of each job whose large object in GridFS lacks chunks, once per object."""
     for file in _incomplete_files(store, DATA_COLLECTION):
         yield str((file.get("metadata") or {}).get("job_uuid"))
 
 
 def incomplete_bundles(store: CampaignStore) -> set[Any]:
-    """GridFS ids of the model bundles that lack chunks, or are not there at all."""
+    """Return the GridFS ids of model bundles that are missing or lack chunks."""
     there = {file["_id"] for file in store.database["bundles.files"].find({}, ["_id"])}
     gone = {model.get("file") for model in store.models.find({}, ["file"])} - there
     return gone | {file["_id"] for file in _incomplete_files(store, "bundles")}
 
 
 def model_files(store: CampaignStore, checksums: Sequence[str]) -> dict[str, Any]:
-    """GridFS ids of the bundles of those of the models that the database has, by checksum."""
+    """Return the GridFS ids of the bundles of stored models, by checksum."""
     found = store.models.find({"_id": {"$in": list(checksums)}}, ["file"])
     return {model["_id"]: model.get("file") for model in found}
 
 
 def _incomplete_files(store: CampaignStore, bucket: str) -> Iterator[Document]:
-    # grouped in the order of the index on (files_id, n), and therefore without reading a chunk
+    # in the order of the index on (files_id, n), so that no chunk is read
     grouped: list[dict[str, Any]] = [
         {"$sort": {"files_id": 1, "n": 1}},
         {"$group": {"_id": "$files_id", "n": {"$sum": 1}}},
@@ -128,6 +128,6 @@ def _incomplete_files(store: CampaignStore, bucket: str) -> Iterator[Document]:
 
 
 def reference_sets_of(campaign: Campaign) -> list[str]:
-    """Checksums of the reference sets that a campaign has stored, without the one that it has imported."""
+    """Return the checksums of the reference sets that a campaign has stored, except the imported one."""
     query = {"campaign": campaign.name, "_id": {"$ne": campaign.document.get("imported_references")}}
     return [found["_id"] for found in campaign.store.reference_sets.find(query, ["_id"])]

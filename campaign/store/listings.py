@@ -1,4 +1,4 @@
-"""Documents of a campaign, as its results, reports, figures and data sets read them. Nothing here writes."""
+"""Read-only queries for a campaign's results, reports, figures and data sets."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -9,46 +9,46 @@ from campaign.store.counts import failed_for_good
 from campaign.store.fireworks import fizzled_query, fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, CandidateState
 
-#: What is read of a stable candidate.
+#: Fields read of a stable candidate.
 STABLE_FIELDS = ["formula", "prototype", "role", "result", "decision.promoted", "decision.kind"]
 
 
 def running_campaigns(store: CampaignStore) -> list[str]:
-    """Names of the campaigns that are running, without those archived."""
+    """Return the names of running campaigns, except archived ones."""
     return store.campaigns.distinct("_id", {**OUR_CAMPAIGNS, "state": CampaignState.RUNNING, "archived": None})
 
 
 def unfinished_campaigns(store: CampaignStore) -> list[str]:
-    """Names of the campaigns that are under way, in alphabetical order: without those archived or being deleted."""
+    """Return the names of unfinished campaigns in alphabetical order, except those archived or being deleted."""
     over = [CampaignState.FINISHED, CampaignState.DELETING]
     unfinished = {**OUR_CAMPAIGNS, "state": {"$nin": over}, "archived": None}
     return [document["_id"] for document in store.campaigns.find(unfinished, ["_id"]).sort("_id")]
 
 
 def foreign_campaigns(store: CampaignStore) -> list[str]:
-    """Ids of the documents in the collection of the campaigns that are none of ours."""
+    """Return the ids of other programs' documents in the collection of campaigns."""
     return [str(document["_id"]) for document in store.campaigns.find({"$nor": [OUR_CAMPAIGNS]}, ["_id"]).limit(10)]
 
 
 def all_candidates(campaign: Campaign, fields: Sequence[str], *, ordered: bool = False) -> list[Document]:
-    """Read fields of every candidate of a campaign; in the order of their ids if `ordered`, else in any order."""
+    """Read fields of all candidates of a campaign, sorted by id if `ordered`."""
     found = campaign.store.candidates.find({"campaign": campaign.name}, fields)
     return list(found.sort("_id") if ordered else found)
 
 
 def iterate_candidates(campaign: Campaign, fields: Sequence[str]) -> Iterator[Document]:
-    """Yield fields of every candidate of a campaign, in any order, without holding all of them."""
+    """Yield fields of every candidate of a campaign, in any order, without keeping all in memory."""
     yield from campaign.store.candidates.find({"campaign": campaign.name}, fields)
 
 
 def predicted_candidates(campaign: Campaign, fields: Sequence[str], *, role: str | None = None) -> list[Document]:
-    """Read fields of every candidate (of one role) that has a prediction, in the order of their ids."""
+    """Read fields of all candidates (of one role) with a prediction, sorted by id."""
     query = {"campaign": campaign.name, "prediction": {"$ne": None}} | ({} if role is None else {"role": role})
     return list(campaign.store.candidates.find(query, fields).sort("_id"))
 
 
 def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:
-    """Read the stable candidates that were found last, the newest first."""
+    """Read the stable candidates found last, newest first."""
     found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, STABLE_FIELDS)
     return list(found.sort([("result.time", -1), ("_id", 1)]).limit(number))
 
@@ -56,31 +56,31 @@ def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Documen
 def candidates_by_energy(
     campaign: Campaign, part: str, energy: float, fields: Sequence[str], *, upwards: bool, limit: int
 ) -> list[Document]:
-    """Read the candidates whose distance to the hull comes next, those of the same distance included, by an index.
+    """Read the candidates next above or below an energy above the hull, ties included, using an index.
 
     Parameters
     ----------
     part
-        ``result`` or ``prediction``: whose energy.
+        Whose energy: ``result`` or ``prediction``.
     energy
         eV/atom.
     upwards
-        Whether the less stable ones are meant.
+        Whether to return the less stable ones.
     """
     field = f"{part}.e_above_hull"
     query: dict[str, Any] = {"campaign": campaign.name, field: {"$gte" if upwards else "$lte": energy}}
-    # a candidate with a result has its place by that one, whatever was predicted
+    # a candidate with a result is ranked by that, whatever was predicted
     query |= {"state": CandidateState.RELAXED} if part == "result" else {"result.e_above_hull": None}
     return list(campaign.store.candidates.find(query, fields).sort(field, 1 if upwards else -1).limit(limit))
 
 
 def screened_ids_after_dos(campaign: Campaign) -> set[str]:
-    """Ids of the screened candidates whose IS-DOS has ended, well or not."""
+    """Return the ids of screened candidates whose IS-DOS has ended, successfully or not."""
     return _screened_ids(campaign, {"$nin": list(BEFORE_SCREEN)})
 
 
 def screened_ids_after_relaxation(campaign: Campaign) -> set[str]:
-    """Ids of the screened candidates whose relaxation has ended, well or not."""
+    """Return the ids of screened candidates whose relaxation has ended, successfully or not."""
     return _screened_ids(campaign, {"$in": [CandidateState.RELAXED, CandidateState.RELAX_FAILED]})
 
 
@@ -90,13 +90,13 @@ def _screened_ids(campaign: Campaign, states: dict[str, Any]) -> set[str]:
 
 
 def relaxed_structures(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
-    """Read fields of every relaxed candidate, then of every relaxed reference."""
+    """Read fields of all relaxed candidates, then of all relaxed references."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
     return list(campaign.store.find_structures(query, fields))
 
 
 def crystals_of(campaign: Campaign, ids: Sequence[str]) -> dict[str, tuple[Document | None, Document | None]]:
-    """Read the unrelaxed and the relaxed crystal of candidates and references, each as pymatgen stores it, by id."""
+    """Return the unrelaxed and relaxed crystal (pymatgen dictionaries or None) of candidates and references, by id."""
     found = campaign.store.find_structures({"_id": {"$in": list(ids)}}, ["structure", "relaxation.structure"])
     return {
         document["_id"]: (document.get("structure"), (document.get("relaxation") or {}).get("structure"))
@@ -105,20 +105,20 @@ def crystals_of(campaign: Campaign, ids: Sequence[str]) -> dict[str, tuple[Docum
 
 
 def relaxed_references(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
-    """Read fields of every relaxed reference, in the order of their ids."""
+    """Read fields of all relaxed references, sorted by id."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
     return list(campaign.store.references.find(query, fields).sort("_id"))
 
 
 def open_references(campaign: Campaign) -> list[Document]:
-    """Read the label of every reference whose relaxation has not ended, in the order of their ids."""
+    """Read the labels of references whose relaxation has not ended, sorted by id."""
     ended = [CandidateState.RELAXED, CandidateState.RELAX_FAILED]
     query = {"campaign": campaign.name, "state": {"$nin": ended}}
     return list(campaign.store.references.find(query, ["label"]).sort("_id"))
 
 
 def failed_references(campaign: Campaign) -> list[Document]:
-    """Read every reference that has a failure, in the order of their ids."""
+    """Read all references with a failure, sorted by id."""
     query = {"campaign": campaign.name, "final_failure": {"$ne": None}}
     fields = ["label", "formula", "state", "rs_dos.state", "final_failure"]
     return list(campaign.store.references.find(query, fields).sort("_id"))
@@ -127,7 +127,7 @@ def failed_references(campaign: Campaign) -> list[Document]:
 def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
     """Read the candidates and references that failed last, in no particular order.
 
-    Up to `number` from each collection and each kind of state (that of a candidate, that of its RS-DOS).
+    Up to `number` per collection and kind of state (that of the candidate, that of its RS-DOS).
     """
     found: list[Document] = []
     for collection in campaign.store.structures:
@@ -140,12 +140,12 @@ def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
 
 
 def attempts_with_outcome(campaign: Campaign, outcomes: Collection[str]) -> Iterable[Document]:
-    """Iterate over the ledger's entries of these outcomes."""
+    """Iterate over the ledger's entries with these outcomes."""
     return campaign.store.attempts.find({"campaign": campaign.name, "outcome": {"$in": list(outcomes)}})
 
 
 def engine_versions(campaign: Campaign) -> set[str]:
-    """Versions of the engine that the campaign's results were computed with."""
+    """Return the versions of the engine used for the campaign's results."""
     return {
         str(version)
         for collection in campaign.store.structures
@@ -156,17 +156,17 @@ def engine_versions(campaign: Campaign) -> set[str]:
 
 
 def reference_set_summaries(store: CampaignStore) -> Iterable[Document]:
-    """Iterate over every reference set without its entries, with the number of its ``phases``, the newest first."""
+    """Iterate over all reference sets without their entries but with the number of ``phases``, newest first."""
     fields = {"source": 1, "engine": 1, "dft.engine": 1, "corrections": 1, "created": 1}
     counted = {"$project": {**fields, "phases": {"$size": "$entries"}}}
-    # others may keep something else in a collection of that name
+    # other programs may use a collection of that name
     ours = {"entries": {"$type": "array"}, "source": {"$type": "string"}, "corrections": {"$type": "string"}}
     ours |= {"created": {"$type": "date"}}
     return store.reference_sets.aggregate([{"$match": ours}, counted, {"$sort": {"created": -1, "_id": 1}}])
 
 
 def reference_set_summary(store: CampaignStore, checksum: str) -> Document | None:
-    """Read one reference set without its entries, with the number of its ``phases``; None if there is none."""
+    """Read a reference set without its entries but with the number of ``phases``; None if there is none."""
     fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
     found = store.reference_sets.aggregate(
         [{"$match": {"_id": checksum}}, {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}}]
@@ -175,38 +175,38 @@ def reference_set_summary(store: CampaignStore, checksum: str) -> Document | Non
 
 
 def reference_sets_beginning_with(store: CampaignStore, digits: str) -> list[str]:
-    """Checksums of the reference sets that begin with these hexadecimal digits."""
+    """Return the checksums of reference sets that begin with these hexadecimal digits."""
     return [document["_id"] for document in store.reference_sets.find({"_id": {"$regex": f"^{digits}"}}, ["_id"])]
 
 
 def campaigns_using_reference_set(store: CampaignStore, checksum: str) -> list[str]:
-    """Names of the campaigns that use or import a reference set, in alphabetical order."""
+    """Return the names of campaigns that use or import a reference set, in alphabetical order."""
     used = {"$or": [{"reference_set": checksum}, {"imported_references": checksum}]}
     return sorted(found["_id"] for found in store.campaigns.find(used, ["_id"]))
 
 
 def running_fireworks(campaign: Campaign) -> list[Document]:
-    """Read the fireworks of a campaign that run or are reserved in a scheduler's queue, in the order of their ids."""
+    """Read a campaign's fireworks that run or are reserved in a scheduler's queue, sorted by id."""
     query = {"spec.campaign_name": campaign.name, "state": {"$in": ["RUNNING", "RESERVED"]}}
     fields = ["fw_id", "name", "state", "spec._category", "launches"]
     return list(campaign.store.database["fireworks"].find(query, fields).sort("fw_id"))
 
 
 def launches_by_id(store: CampaignStore, launch_ids: Sequence[int]) -> dict[int, Document]:
-    """Read where and when these launches run, by launch id."""
+    """Read where and when launches run, by launch id."""
     fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]
     found = store.database["launches"].find({"launch_id": {"$in": list(launch_ids)}}, fields)
     return {launch["launch_id"]: launch for launch in found}
 
 
 def fizzled_firework(campaign: Campaign) -> Document | None:
-    """Read one fizzled firework that stops a campaign: a step, or one that records.
+    """Read one fizzled firework that stops a campaign: a step or a recording firework.
 
     Returns
     -------
     dict or None
-        Its ``fw_id``, ``name``, ``launches``, ``archived_launches`` and ``updated_on``, the ``reason`` it gave and the
-        ``host`` of its latest launch; None if there is none.
+        Its ``fw_id``, ``name``, ``launches``, ``archived_launches`` and ``updated_on``, the ``reason`` of its failure
+        and the ``host`` of its latest launch; None if there is none.
     """
     fireworks = campaign.store.database["fireworks"]
     fields = ["fw_id", "name", "launches", "archived_launches", "updated_on"]

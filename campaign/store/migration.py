@@ -1,8 +1,8 @@
-"""Documents of earlier versions, given the present names of their fields.
+"""Migration of documents of earlier versions to the present field names.
 
 Version 2 (0.2.0) renamed fields of candidates, references and campaigns. A campaign is migrated when it is opened for
-writing: each document at most once and in one write, the campaign's own document last, so a migration that is cut
-short is completed by the next one, and a second one changes nothing.
+writing: each document at most once and in one write, the campaign's own document last. An interrupted migration is thus
+completed by the next one, and a second one changes nothing.
 """
 
 import logging
@@ -35,12 +35,12 @@ _LISTS = {"earlier_predictions": "previous_predictions", "earlier_decisions": "p
 
 
 def migrate(store: CampaignStore, name: str) -> bool:
-    """Bring the documents of a campaign to the present version; return whether there was anything to do."""
+    """Bring the documents of a campaign to the present version; return whether anything had to be changed."""
     complete = {"state": {"$ne": CampaignState.IMPORTING}}
     document = store.campaigns.find_one({"_id": name, **OUR_CAMPAIGNS, **complete}, ["schema_version", "spec"])
     if document is None or document["schema_version"] >= _TO:
         return False
-    store.ensure_indexes()  # on the fields by their present names
+    store.ensure_indexes()  # on the present field names
     changed = sum(_rename_fields(collection, name) for collection in store.structures)
     for step in store.steps.find({"campaign": name, "schema_version": {"$lt": _TO}}, ["_id"]):
         parts = {**step_parts(step["_id"]), "schema_version": _TO}
@@ -63,7 +63,7 @@ def _rename_fields(collection: Collection[dict[str, Any]], name: str) -> int:
 
 
 def _update(document: Mapping[str, Any]) -> UpdateOne:
-    """Update of a document with what no ``$rename`` reaches: lists, and the names of policies."""
+    """Return the update of fields that ``$rename`` cannot reach: lists, and names of policies."""
     values: dict[str, Any] = {"schema_version": _TO}
     for old, new in _LISTS.items():
         if old in document:
@@ -76,7 +76,7 @@ def _update(document: Mapping[str, Any]) -> UpdateOne:
 
 
 def _renamed(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Items of a stored prediction or decision, by their present names."""
+    """Yield the items of a stored prediction or decision under their present names."""
     for key, value in item.items():
         if key == "inputs":
             yield key, dict(_renamed(value))

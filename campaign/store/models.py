@@ -1,4 +1,4 @@
-"""Trained models in MongoDB: a bundle is stored once, by checksum, and fetched by processes that score with it."""
+"""Trained models in MongoDB: a bundle is stored once, by checksum, and fetched by the processes that use it."""
 
 import io
 import os
@@ -24,14 +24,14 @@ from esnet.representation.features import Representation
 
 
 class ModelLostError(UserError, LookupError):
-    """A model that a campaign needs is not in the database; the message says what would bring it back."""
+    """A model that a campaign needs is not in the database; the message says how to restore it."""
 
 
 class ModelEngineError(UserError, ValueError):
-    """A model and a campaign of different engines."""
+    """Model and campaign are of different engines."""
 
 
-#: What a file of GridFS that lacks a chunk, or a damaged archive, makes of reading it.
+#: Errors from reading a GridFS file that lacks a chunk, or a damaged archive.
 _DAMAGED = (GridFSError, tarfile.TarError, EOFError, ValueError)
 
 
@@ -49,9 +49,9 @@ def register_bundle(
     path
         Bundle directory, see `esnet.bundle.bundle`.
     expected
-        Representation that the campaign's features have.
+        Representation of the campaign's features.
     engine
-        Engine that computes the campaign's DOS; None: whatever the model learnt from will do.
+        Engine that computes the campaign's DOS. If None, the model's engine is not checked.
 
     Returns
     -------
@@ -63,9 +63,9 @@ def register_bundle(
     esnet.bundle.bundle.BundleError
         If the bundle is damaged or incomplete.
     esnet.representation.errors.RepresentationError
-        Naming the representation setting that differs.
+        If a setting of the representation differs; names it.
     ModelEngineError
-        If the model learnt from the DOS of another engine.
+        If the model was trained on the DOS of another engine.
     """
     info = BundleInfo.read(path, representation=expected)
     if engine is not None:
@@ -80,7 +80,7 @@ def register_graph_bundle(store: CampaignStore, path: Path) -> ScorerBundle:
     Returns
     -------
     ScorerBundle
-        What the campaign's document says of it.
+        Its description for the campaign's document.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def register_graph_bundle(store: CampaignStore, path: Path) -> ScorerBundle:
 
 
 def _checksum_of(folder: Path) -> str:
-    """Checksum of the model in a folder, an ESNet or a graph model; all its files are compared with it."""
+    """Return the checksum of the ESNet or graph model in a folder, after verifying all its files."""
     return GraphBundleInfo.read(folder).checksum if is_graph_bundle(folder) else BundleInfo.read(folder).checksum
 
 
@@ -117,8 +117,8 @@ def _upload(store: CampaignStore, path: Path, checksum: str) -> None:
         files = bundle_file_names(path)
         said = {"representation": info.representation.to_dict(), "record": info.record.to_dict()}
     packed = io.BytesIO()
-    # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
-    # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
+    # only files in the manifest; links (as in caches of downloaded models) are stored as the files they point to. Not
+    # compressed: weights hardly shrink, and a Screen would have to wait for them to be unpacked
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
         for file in files:
             archive.add(path / file, arcname=file)
@@ -130,7 +130,7 @@ def _upload(store: CampaignStore, path: Path, checksum: str) -> None:
 
 
 def _is_whole(store: CampaignStore, file_id: Any) -> bool:
-    """Whether every byte of a packed bundle is in the database."""
+    """Whether the packed bundle is complete in the database."""
     try:
         with (
             tarfile.open(fileobj=_packed(store, file_id), mode="r:*") as archive,
@@ -151,21 +151,27 @@ def _packed(store: CampaignStore, file_id: Any) -> io.BytesIO:
 
 
 def store_lost_bundle(store: CampaignStore, path: Path, checksum: str) -> bool:
-    """Store a bundle again whose copy in the database is lost or damaged; False if it is there, or is another model."""
+    """Store a bundle again whose copy in the database is lost or damaged.
+
+    Returns
+    -------
+    bool
+        False if it is intact, or the folder holds another model.
+    """
     known = store.models.find_one({"_id": checksum}, ["file"])
     if known is not None and _is_whole(store, known["file"]):
         return False
     try:
         found = _checksum_of(path)
     except BundleError:
-        return False  # moved or changed since: the Screen that needs it says so
+        return False  # moved or changed since: the Screen that needs it reports it
     if found == checksum:
         _upload(store, path, checksum)
     return found == checksum
 
 
 def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelSummary:
-    """What a campaign's document says of its model."""
+    """Return the description of a model for a campaign's document."""
     found: Mapping[str, Any] | None = store.models.find_one({"_id": checksum})
     if found is None:
         raise LookupError(f"the database has no model {checksum}")
@@ -179,19 +185,19 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelS
 
 
 def training_versions(store: CampaignStore, checksum: str) -> dict[str, str] | None:
-    """Versions of the packages that a model was trained with, by package; None where the database does not say."""
+    """Return the versions of the packages that a model was trained with; None if the database has none."""
     record = (store.models.find_one({"_id": checksum}, ["record.versions"]) or {}).get("record") or {}
     versions = record.get("versions")
     return versions if isinstance(versions, dict) else None
 
 
 def check_model_engine(info: BundleInfo, engine: str) -> None:
-    """Refuse a model that learnt from another engine's DOS: its absolute energies and projections are other ones.
+    """Refuse a model trained on another engine's DOS, whose absolute energies and projections differ.
 
     Raises
     ------
     ModelEngineError
-        Naming both engines. A model that does not say where its samples come from passes.
+        Names both engines. A model that does not state the origin of its samples passes.
     """
     trained_on = info.record.data_source.get("engine")
     if trained_on is not None and trained_on != engine:
@@ -202,14 +208,14 @@ def check_model_engine(info: BundleInfo, engine: str) -> None:
 
 
 def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
-    """Return the directory of a stored bundle on this machine, fetched into the cache if it is not there yet.
+    """Return the directory of a stored bundle on this machine, fetching it into the cache if necessary.
 
     Raises
     ------
     ModelLostError
         If the database has no such model.
     esnet.bundle.bundle.BundleError
-        If the stored model is damaged, or another one.
+        If the stored model is damaged or has another checksum.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "bundles"
     target = cache / checksum
@@ -239,7 +245,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
         try:
             unpacked.rename(target)
         except OSError:
-            # another process was faster: either directory is the same bundle
+            # another process came first: either directory holds the same bundle
             if not target.is_dir():
                 raise
     finally:
@@ -249,7 +255,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
 
 
 def _require_model(folder: Path, checksum: str, hint: str) -> None:
-    """Refuse a directory that does not hold this model, whole."""
+    """Refuse a directory that does not contain this model completely."""
     try:
         found = _checksum_of(folder)
     except BundleError as error:

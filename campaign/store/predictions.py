@@ -1,4 +1,4 @@
-"""Predictions and decisions of candidates, and the candidates that wait for either."""
+"""Predictions and decisions of candidates, and candidates waiting for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from campaign.store.states import PERSON, STAGES, CandidateState
 
 
 def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
-    """Ids of the candidates (of one batch, if one is given) that wait for a prediction, sorted."""
+    """Return the sorted ids of candidates (optionally of one batch) that wait for a prediction."""
     waiting: dict[str, Any] = {"campaign": campaign.name, "state": CandidateState.DOS_DONE, "prediction": None}
     if batch is not None:
         waiting["batch"] = batch
@@ -22,7 +22,7 @@ def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
 
 
 def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, PredictionDocument]]) -> int:
-    """Add predictions to the candidates that wait for one, by their ids; return how many were written."""
+    """Add predictions, by id, to candidates that wait for one; return how many were written."""
     return campaign.store.bulk_update(
         UpdateOne(
             {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction": None},
@@ -33,34 +33,34 @@ def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, Predict
 
 
 def discarded_ids(campaign: Campaign) -> list[str]:
-    """Ids of the candidates that wait for a prediction after an earlier one was discarded, sorted."""
+    """Return the sorted ids of candidates that wait for a new prediction after an earlier one was discarded."""
     found = collection_of_candidates(campaign.store).find(_discarded(campaign), ["_id"]).sort("_id")
     return [each["_id"] for each in found]
 
 
 def discarded_predictions(campaign: Campaign, ids: Sequence[str]) -> dict[str, PredictionDocument]:
-    """Return the latest discarded prediction of these candidates, by id, where there is one."""
+    """Return the latest discarded prediction of each of these candidates that has one, by id."""
     query = {"_id": {"$in": list(ids)}, "previous_predictions.0": {"$exists": True}}
     found = collection_of_candidates(campaign.store).find(query, {"_id": 1, "previous_predictions": {"$slice": -1}})
     return {each["_id"]: each["previous_predictions"][0] for each in found}
 
 
 def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocument]:
-    """Predictions of a Screen, in the order of the candidates' ids."""
+    """Return the predictions of a Screen, sorted by candidate id."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
     fields = ["prediction", "prefilter.outcome", "prefilter.reason"]
     return list(collection_of_candidates(campaign.store).find(query, fields).sort("_id"))
 
 
 def count_undecided_predictions(campaign: Campaign, step_ids: Sequence[str]) -> int:
-    """Count the predictions of these Screens that are not decided on yet."""
+    """Count the predictions of these Screens without a decision."""
     query: dict[str, Any] = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}}
     query |= {"state": CandidateState.DOS_DONE, "decision": None}
     return collection_of_candidates(campaign.store).count_documents(query)
 
 
 def predictions_since(campaign: Campaign, step_ids: Sequence[str], since: datetime) -> tuple[int, datetime | None]:
-    """Number of predictions of these Screens since a time (UTC), and the time of the first of them."""
+    """Return the number of predictions of these Screens since a time (UTC), and the time of the first one."""
     lately = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}, "prediction.time": {"$gte": since}}
     group = {"_id": None, "number": {"$sum": 1}, "first": {"$min": "$prediction.time"}}
     found: Any = next(collection_of_candidates(campaign.store).aggregate([{"$match": lately}, {"$group": group}]), None)
@@ -68,7 +68,7 @@ def predictions_since(campaign: Campaign, step_ids: Sequence[str], since: dateti
 
 
 def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
-    """Checksum of the model with which a Screen has started to predict; None if it has not, or needs no model."""
+    """Return the checksum of the model that a Screen predicts with; None if it has not started or needs no model."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
     found = collection_of_candidates(campaign.store).find_one(query, ["prediction.model"])
     prediction = None if found is None else found.get("prediction")
@@ -76,7 +76,7 @@ def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
 
 
 def combination_of_predictions(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
-    """Correlation with which a Screen has begun to combine (``prediction.combination``); None if it has not."""
+    """Return the correlation that a Screen combines with (``prediction.combination``); None if it has not started."""
     query = {"campaign": campaign.name, "prediction.step": step_id, "prediction.combination": {"$exists": True}}
     found = collection_of_candidates(campaign.store).find_one(query, ["prediction.combination"])
     prediction = None if found is None else found.get("prediction")
@@ -86,12 +86,12 @@ def combination_of_predictions(campaign: Campaign, step_id: str) -> dict[str, An
 def write_decisions(
     campaign: Campaign, step_id: str, decisions: Iterable[tuple[str, CandidateState, Mapping[str, Any]]]
 ) -> int:
-    """Write decisions on candidates that this step has predicted and that none was made on yet; return how many.
+    """Write decisions on candidates predicted by this step that have none yet; return how many were written.
 
     Parameters
     ----------
     decisions
-        The candidates' ids, the states that they move to, and the decisions.
+        Candidate id, new state and decision of each.
     """
     return campaign.store.bulk_update(
         UpdateOne(
@@ -105,21 +105,20 @@ def write_decisions(
 def discard_predictions(
     campaign: Campaign, *, current_model: str | None, current_fit: str | None, busy_steps: Sequence[str]
 ) -> int:
-    """Put candidates that wait with a prediction of another model or another fit before the next Screen.
+    """Put candidates that wait with a prediction of another model or fit before the next Screen; return their number.
 
-    Return how many.
-
-    These are the held ones, and those with a prediction and no decision. What was predicted and decided is kept in
+    These are held candidates, and those with a prediction but no decision. Earlier predictions and decisions are kept
+    in
     ``previous_predictions`` and ``previous_decisions``.
 
     Parameters
     ----------
     current_model
-        Checksum of the model whose predictions stay; None where the scorer needs none.
+        Checksum of the model whose predictions are kept; None if the scorer needs none.
     current_fit
-        Id of the step whose fit corrects the predictions that stay; None: they are not corrected.
+        Id of the step whose fit corrected the predictions that are kept; None if they are not corrected.
     busy_steps
-        Screens whose predictions stay, because they still decide.
+        Screens that are still deciding, whose predictions are kept.
     """
     candidates = campaign.store.candidates
     query = {
@@ -156,7 +155,7 @@ def discard_predictions(
 
 
 def _kept(field: str) -> dict[str, Any]:
-    """Append a field to the list of previous ones, in an update pipeline."""
+    """Return the stage of an update pipeline that appends a field to the list of previous ones."""
     previous = f"previous_{field}s"
     return {previous: {"$concatArrays": [{"$ifNull": [f"${previous}", []]}, [f"${field}"]]}}
 

@@ -1,4 +1,4 @@
-"""Reference phases and frozen reference sets, and the results that candidates get against a set."""
+"""Reference phases, frozen reference sets, and the results of candidates relative to a set."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from campaign.store.states import CandidateState
 
 
 def phases_of(campaign: Campaign) -> list[Document]:
-    """Reference phases that a campaign computes, in the order of their ids."""
+    """Return the reference phases that a campaign computes, sorted by id."""
     return list(campaign.store.references.find({"campaign": campaign.name}).sort("_id"))
 
 
 def failed_element_phases(campaign: Campaign) -> list[Document]:
-    """Elemental reference phases whose relaxation failed, by id: their ``elements`` and ``failure.error``."""
+    """Return ``elements`` and ``final_failure.error`` of elemental phases whose relaxation failed, sorted by id."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAX_FAILED, "elements": {"$size": 1}}
     return list(campaign.store.references.find(query, ["elements", "final_failure.error"]).sort("_id"))
 
@@ -28,12 +28,12 @@ def write_uncorrectable_phase(store: CampaignStore, phase_id: str, reason: Mappi
 
 
 def write_problem(campaign: Campaign, problem: str | None) -> None:
-    """Store the problem that keeps a campaign from continuing."""
+    """Store the problem that prevents a campaign from continuing."""
     campaign.store.campaigns.update_one({"_id": campaign.name}, {"$set": {"problem": problem}})
 
 
 def assign_reference_set(campaign: Campaign, checksum: str) -> None:
-    """Give a campaign its reference set, unless it has one, or further phases have come since it was read."""
+    """Give a campaign its reference set, unless it has one or phases have been added since it was read."""
     serial = campaign.document.get("reference_serial")
     campaign.store.campaigns.update_one(
         {"_id": campaign.name, "reference_set": None, "reference_serial": serial},
@@ -42,32 +42,32 @@ def assign_reference_set(campaign: Campaign, checksum: str) -> None:
 
 
 def insert_reference_set(store: CampaignStore, document: Document) -> None:
-    """Store a reference set, unless it is there."""
+    """Store a reference set unless it exists."""
     store.insert_missing(store.reference_sets, [document])
 
 
 def delete_reference_set(store: CampaignStore, checksum: str) -> None:
-    """Delete the altered content stored under a reference set's checksum, so that it can be stored again."""
+    """Delete altered content stored under a reference set's checksum, so that the set can be stored again."""
     store.reference_sets.delete_one({"_id": checksum})
 
 
 def find_reference_set(store: CampaignStore, checksum: str, fields: Sequence[str] | None = None) -> Document | None:
-    """Read a stored reference set, whole or some of its fields; None if there is none of that checksum."""
+    """Read a stored reference set, completely or only some fields; None if there is none."""
     return store.reference_sets.find_one({"_id": checksum}, fields)
 
 
 def stored_size(document: Document) -> int:
-    """Size of a document as MongoDB stores it, bytes."""
+    """Return the size of a document in MongoDB, in bytes."""
     return len(encode(document))
 
 
 def is_any_without_result(campaign: Campaign) -> bool:
-    """Whether a relaxed candidate has neither a result nor a reason why it can have none."""
+    """Whether a relaxed candidate has neither a result nor a reason for having none."""
     return exists(campaign.store.candidates, _without_result(campaign))
 
 
 def relaxed_without_result(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
-    """Relaxed candidates that have neither a result nor a reason why they can have none."""
+    """Return the relaxed candidates with neither a result nor a reason for having none."""
     return list(campaign.store.candidates.find(_without_result(campaign), fields))
 
 
@@ -81,7 +81,7 @@ def _without_result(campaign: Campaign) -> dict[str, Any]:
 
 
 def write_uncorrectable(campaign: Campaign, reasons: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
-    """Store for candidates, by id, why the correction scheme cannot treat them; return how many changed."""
+    """Store why the correction scheme cannot treat candidates, by id; return how many changed."""
     return campaign.store.bulk_update(
         UpdateOne({"_id": candidate, "correction_error": None}, {"$set": {"correction_error": reason}})
         for candidate, reason in reasons
@@ -89,7 +89,7 @@ def write_uncorrectable(campaign: Campaign, reasons: Iterable[tuple[str, Mapping
 
 
 def write_results(campaign: Campaign, results: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
-    """Store the results of candidates, by id, where they have none; return how many changed."""
+    """Store results of candidates without one, by id; return how many changed."""
     return campaign.store.bulk_update(
         UpdateOne({"_id": candidate, "result": None}, {"$set": {"result": result}}) for candidate, result in results
     )

@@ -5,11 +5,11 @@
     new -> dos_running -> dos_done -> promoted | rejected | held      promoted -> relax_running -> relaxed
            dos_failed                                                            relax_failed
 
-Where the scorer needs no DOS (`campaign.scorers.base`), a candidate begins at ``dos_done``.
-With a prefilter (section ``prefilter`` of the campaign file) a ``new`` candidate waits for it until ``prefilter.state``
-is ``done``; what it rejects goes from ``new`` to ``rejected``.
-A bootstrap structure and a reference go from ``new`` directly to the relaxation; a structure of a training set goes
-there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose state is stored in ``rs_dos.state``.
+If the scorer needs no DOS (`campaign.scorers.base`), a candidate begins at ``dos_done``. With a prefilter (section
+``prefilter`` of the campaign file) a ``new`` candidate waits for it until ``prefilter.state`` is ``done``; a candidate
+that it rejects goes from ``new`` to ``rejected``. A bootstrap structure and a reference go from ``new`` directly to the
+relaxation; a structure of a training set goes there from ``dos_done``. Their relaxed structures then get an RS-DOS,
+whose state is stored in ``rs_dos.state``.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 StageName = Literal["dos", "relax", "rs_dos"]
 
-#: FireWorks category of recording fireworks. Campaigns that were submitted earlier have them in their stage's.
+#: FireWorks category of recording fireworks. Those submitted by earlier versions have their stage's category.
 RECORD_CATEGORY = "record"
-#: Kind of a decision that a person made (``decision.kind``); those of policies have none.
+#: Kind of a person's decision (``decision.kind``); decisions of policies have none.
 PERSON = "person"
-#: Kind of a decision that the prefilter made, and the name of its stage in the ledger.
+#: Kind of a prefilter's decision, and name of its stage in the ledger.
 PREFILTER = "prefilter"
 SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
@@ -53,7 +53,7 @@ class RsDosState(StrEnum):
 
 
 class PrefilterState(StrEnum):
-    """Whether a candidate has come through the prefilter (``prefilter.state``), in campaigns that have one."""
+    """Whether a candidate has passed through the prefilter (``prefilter.state``), in campaigns with one."""
 
     NEW = "new"
     DONE = "done"
@@ -72,13 +72,13 @@ class CampaignState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FINISHED = "finished"
-    #: Its documents are being written from a file (`campaign import`); nothing opens it before all are there.
+    #: Its documents are being written from a file (`campaign import`); it cannot be opened until they are complete.
     IMPORTING = "importing"
     DELETING = "deleting"
 
 
-#: States in which a candidate is still worked on. An index answers queries for these values quickly, but reads
-#: everything for "none of the others".
+#: States of unfinished candidates. An index answers queries for these values, but has to be read completely for "none
+#: of the others".
 OPEN_STATES = (
     CandidateState.NEW,
     CandidateState.DOS_RUNNING,
@@ -86,13 +86,13 @@ OPEN_STATES = (
     CandidateState.PROMOTED,
     CandidateState.RELAX_RUNNING,
 )
-#: States in which a candidate is promoted, or a calculation of its main stages is queued or running.
+#: States of a promoted candidate, or one with a queued or running calculation of a main stage.
 MOVING_STATES = (CandidateState.DOS_RUNNING, CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
-#: MongoDB filter of structures whose RS-DOS is still to come, before their relaxation or after it.
+#: MongoDB filter of structures with an RS-DOS still to be computed, before or after their relaxation.
 OPEN_RS_DOS = {"rs_dos.state": {"$in": [RsDosState.NEW, RsDosState.RUNNING]}}
 #: MongoDB filter of relaxed structures that wait for their RS-DOS.
 AWAITS_RS_DOS = {"state": CandidateState.RELAXED, **OPEN_RS_DOS}
-#: States from which a candidate still has to come to its Screen.
+#: States of candidates that have not reached their Screen.
 BEFORE_SCREEN = (CandidateState.NEW, CandidateState.DOS_RUNNING)
 
 
@@ -105,19 +105,19 @@ class Stage:
     name
         Short name, as in the ledger.
     fields
-        Sub-document of a candidate that keeps what is known of it.
+        Sub-document of a candidate with the data of the calculation.
     title
-        What people call it.
+        Name for people.
     category
-        FireWorks category, which decides the queue.
+        FireWorks category, which determines the queue.
     priority
-        FireWorks priority (``_priority``): what others wait for comes first.
+        FireWorks priority (``_priority``); work that other work waits for comes first.
     state_field
         Field that holds the state.
     ready
-        MongoDB filter of the documents that may start it.
+        MongoDB filter of documents that may start it.
     running, done, failed
-        States.
+        States while it runs, when it is done, and when it has failed.
     """
 
     name: StageName

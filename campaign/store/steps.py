@@ -1,4 +1,4 @@
-"""Steps of a campaign: prefilters, trainings, Screens and the report, each submitted once for its id."""
+"""Steps of a campaign: prefilters, trainings, Screens and the report, each submitted once per id."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -33,19 +33,19 @@ class Step:
     Attributes
     ----------
     id
-        Unique key; made of the other fields, and never taken apart.
+        Unique key, built from the other fields and never parsed.
     campaign
-        The campaign's name.
+        Name of the campaign.
     kind
-        What it does.
+        Kind of step.
     batch
-        Batch that a Screen or a prefilter scores; None for a Screen that takes what is there, and for other kinds.
+        Batch that a Screen or prefilter scores; None for a Screen of all waiting candidates, and for other kinds.
     number
-        Which retraining, recalibration or sweep it is, from 0.
+        Number of the retraining, recalibration or sweep, from 0.
     after
         Id of the step that a Screen follows.
     state
-        Where it stands.
+        State of the step.
     """
 
     id: str
@@ -58,48 +58,48 @@ class Step:
 
     @classmethod
     def train(cls, campaign: str) -> Self:
-        """The training on the bootstrap sample."""
+        """Return the training step on the bootstrap sample."""
         return cls(id=f"{campaign}/train", campaign=campaign, kind=StepKind.TRAIN)
 
     @classmethod
     def retrain(cls, campaign: str, number: int) -> Self:
-        """A retraining, counted from 0."""
+        """Return a retraining step; `number` counts from 0."""
         return cls(id=f"{campaign}/retrain/{number}", campaign=campaign, kind=StepKind.RETRAIN, number=number)
 
     @classmethod
     def recalibrate(cls, campaign: str, number: int) -> Self:
-        """A fit of what corrects predictions, counted from 0."""
+        """Return a recalibration step; `number` counts from 0."""
         return cls(id=f"{campaign}/recalibrate/{number}", campaign=campaign, kind=StepKind.RECALIBRATE, number=number)
 
     @classmethod
     def prefilter(cls, campaign: str, batch: int) -> Self:
-        """The prefilter of a batch."""
+        """Return the prefilter step of a batch."""
         return cls(id=f"{campaign}/prefilter/{batch}", campaign=campaign, kind=StepKind.PREFILTER, batch=batch)
 
     @classmethod
     def screen(cls, campaign: str, batch: int) -> Self:
-        """The Screen of a batch."""
+        """Return the Screen of a batch."""
         return cls(id=f"{campaign}/screen/{batch}", campaign=campaign, kind=StepKind.SCREEN, batch=batch)
 
     @classmethod
     def sweep(cls, campaign: str, number: int) -> Self:
-        """A Screen of the candidates that came after their batch was closed, counted from 0."""
+        """Return a Screen of candidates that came after their batch was closed; `number` counts from 0."""
         return cls(id=f"{campaign}/screen/sweep-{number}", campaign=campaign, kind=StepKind.SCREEN, number=number)
 
     @classmethod
     def screen_after(cls, campaign: str, after: str) -> Self:
-        """The Screen that follows another step and scores again what waits since then."""
+        """Return the Screen that follows another step and scores waiting candidates again."""
         name = after.removeprefix(f"{campaign}/").replace("/", "-")
         return cls(id=f"{campaign}/screen/after-{name}", campaign=campaign, kind=StepKind.SCREEN, after=after)
 
     @classmethod
     def report(cls, campaign: str) -> Self:
-        """The last step."""
+        """Return the last step."""
         return cls(id=f"{campaign}/report", campaign=campaign, kind=StepKind.REPORT)
 
     @classmethod
     def from_document(cls, document: StepDocument) -> Self:
-        """Read a stored step; of one that version 0.1 stored, the parts are read from its id."""
+        """Create from a stored step; for one of version 0.1, the fields are parsed from its id."""
         parts = document if "batch" in document else step_parts(document["_id"])
         return cls(
             id=document["_id"],
@@ -113,7 +113,7 @@ class Step:
 
     @property
     def category(self) -> str:
-        """FireWorks category of its firework, which decides the queue."""
+        """FireWorks category of its firework, which determines the queue."""
         return "train" if self.kind in (StepKind.TRAIN, StepKind.RETRAIN) else "screen"
 
 
@@ -132,17 +132,17 @@ def read_step(campaign: Campaign, step_id: str) -> Step:
 
 
 def find_step(campaign: Campaign, step_id: str) -> StepDocument | None:
-    """Return a step's document; None if it was not submitted yet."""
+    """Return a step's document; None if it is not submitted yet."""
     return _steps(campaign).find_one({"_id": step_id})
 
 
 def is_submitted(campaign: Campaign, step: Step) -> bool:
-    """Whether a step was submitted, done or not."""
+    """Whether a step has been submitted, done or not."""
     return exists(campaign.store.steps, {"_id": step.id})
 
 
 def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSession) -> bool:
-    """Claim a step by its unique id; False if it was claimed before."""
+    """Claim a step by its unique id; return False if it is already claimed."""
     if _steps(campaign).find_one({"_id": step.id}, session=session) is not None:
         return False
     fields = asdict(step)
@@ -155,35 +155,35 @@ def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSess
 
 
 def open_steps(campaign: Campaign) -> dict[Step, int]:
-    """Steps that were submitted and are not done yet, with their fireworks."""
+    """Return the open steps with their fireworks."""
     query = {"campaign": campaign.name, "state": {"$ne": StepState.DONE}}
     return {Step.from_document(found): found["fw_id"] for found in _steps(campaign).find(query)}
 
 
 def is_other_step_open(campaign: Campaign, step_id: str, *, session: ClientSession | None = None) -> bool:
-    """Whether a step apart from this one was submitted and is not done yet."""
+    """Whether a step other than this one is open."""
     query = {"campaign": campaign.name, "state": {"$ne": StepState.DONE}, "_id": {"$ne": step_id}}
     return exists(campaign.store.steps, query, session=session)
 
 
 def replace_firework(campaign: Campaign, step: Step, *, old: int, new: int, session: ClientSession) -> bool:
-    """Give a step that is not done another firework; False if `old` is no longer its firework."""
+    """Give an open step a new firework; return False if `old` is no longer its firework."""
     current = {"_id": step.id, "fw_id": old, "state": {"$ne": StepState.DONE}}
     return bool(_steps(campaign).update_one(current, {"$set": {"fw_id": new}}, session=session).modified_count)
 
 
 def withdraw_step(campaign: Campaign, step_id: str) -> None:
-    """Take back that a step was submitted: it will be submitted again when it is due."""
+    """Withdraw a step, so that it is submitted again when due."""
     campaign.store.steps.delete_one({"_id": step_id, "state": StepState.SUBMITTED})
 
 
 def batches_without_step(campaign: Campaign, step: Callable[[str, int], Step], batches: Sequence[int]) -> list[int]:
-    """Those of the batches whose step was not submitted yet: a large campaign has hundreds, most of them closed.
+    """Return the batches whose step has not been submitted; a large campaign has hundreds, most of them closed.
 
     Parameters
     ----------
     step
-        Makes the step of a campaign and a batch, e.g. `Step.screen`.
+        Creates the step of a campaign and a batch, e.g. `Step.screen`.
     """
     ids = {step(campaign.name, batch).id: batch for batch in batches}
     submitted = {found["_id"] for found in _steps(campaign).find({"_id": {"$in": list(ids)}}, ["_id"])}
@@ -191,39 +191,39 @@ def batches_without_step(campaign: Campaign, step: Callable[[str, int], Step], b
 
 
 def count_of_kind(campaign: Campaign, kind: StepKind) -> int:
-    """Number of steps of a kind that were submitted."""
+    """Return the number of submitted steps of a kind."""
     return _steps(campaign).count_documents({"campaign": campaign.name, "kind": kind})
 
 
 def count_sweeps(campaign: Campaign) -> int:
-    """Number of sweeps that were submitted."""
-    # those of version 0.1 have no field at all
+    """Return the number of submitted sweeps."""
+    # steps of version 0.1 lack the field
     of_no_batch = {"campaign": campaign.name, "kind": StepKind.SCREEN, "batch": None}
     steps = map(Step.from_document, _steps(campaign).find(of_no_batch))
     return sum(step.number is not None for step in steps)
 
 
 def is_step_open(campaign: Campaign, kind: StepKind) -> bool:
-    """Whether a step of a kind was submitted and is not done yet."""
+    """Whether a step of a kind is open."""
     query = {"campaign": campaign.name, "kind": kind, "state": StepState.SUBMITTED}
     return exists(campaign.store.steps, query)
 
 
 def open_screens(campaign: Campaign) -> list[str]:
-    """Ids of the Screens that are not done yet."""
+    """Return the ids of open Screens."""
     query = {"campaign": campaign.name, "kind": StepKind.SCREEN, "state": {"$ne": StepState.DONE}}
     return list(_steps(campaign).distinct("_id", query))
 
 
 def fix_policy(campaign: Campaign, step_id: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a Screen decide by this policy, unless it has begun with another one; return the one that it decides by."""
+    """Fix the policy of a Screen unless it has started with another one; return the one it uses."""
     _steps(campaign).update_one({"_id": step_id, "policy": None}, {"$set": {"policy": dict(policy)}})
     step = _steps(campaign).find_one({"_id": step_id}, ["policy"])
     return (step and step.get("policy")) or dict(policy)
 
 
 def read_allowance(campaign: Campaign, step_id: str, *, session: ClientSession) -> dict[str, Any] | None:
-    """What a Screen may promise, as it was written when it began to decide; None before that."""
+    """Return the budget that a Screen may reserve, written when it started to decide; None before that."""
     step = _steps(campaign).find_one({"_id": step_id}, ["allowance"], session=session)
     return None if step is None else step.get("allowance")
 
@@ -236,7 +236,7 @@ def write_allowance(
     reserved: Mapping[str, Any],
     session: ClientSession,
 ) -> None:
-    """Write what a Screen may promise, and what it sets aside while it decides."""
+    """Write the budget that a Screen may reserve, and what it reserves while it decides."""
     fixed = {"allowance": allowance, "reserved": reserved}
     _steps(campaign).update_one({"_id": step_id}, {"$set": fixed}, session=session)
 

@@ -1,4 +1,4 @@
-"""Relaxed structures that a campaign's model is trained on."""
+"""Relaxed structures used to train a campaign's model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from campaign.store.states import AWAITS_RS_DOS, BOOTSTRAP, SCREENED, CandidateS
 
 
 def is_bootstrap_open(campaign: Campaign) -> bool:
-    """Whether a structure of the bootstrap sample or a reference still has its relaxation or its RS-DOS before it."""
+    """Whether a bootstrap structure or a reference still waits for its relaxation or RS-DOS."""
     open_relaxation = {
         "campaign": campaign.name,
         "role": {"$ne": SCREENED},
@@ -25,14 +25,14 @@ def is_bootstrap_open(campaign: Campaign) -> bool:
 
 
 def bootstrap_results(campaign: Campaign) -> list[CandidateDocument]:
-    """Results of the bootstrap structures that have an RS-DOS."""
+    """Return the results of bootstrap structures with an RS-DOS."""
     # a candidate that the references' correction scheme cannot treat has no result
     query = {**_with_rs_dos(campaign), "role": BOOTSTRAP, "result.e_form_per_atom": {"$ne": None}}
     return list(collection_of_candidates(campaign.store).find(query, ["result"]))
 
 
 def references_with_rs_dos(campaign: Campaign, fields: Sequence[str]) -> list[CandidateDocument]:
-    """Return these fields of the references that have an RS-DOS."""
+    """Return fields of the references with an RS-DOS."""
     return list(collection_of_references(campaign.store).find(_with_rs_dos(campaign), fields))
 
 
@@ -41,7 +41,7 @@ def _with_rs_dos(campaign: Campaign) -> dict[str, Any]:
 
 
 def screened_results(campaign: Campaign) -> list[CandidateDocument]:
-    """Formation energies of the screened candidates that are relaxed, and the states of their RS-DOS."""
+    """Return formation energies of the relaxed screened candidates, and the states of their RS-DOS."""
     query = {
         "campaign": campaign.name,
         "role": SCREENED,
@@ -52,7 +52,7 @@ def screened_results(campaign: Campaign) -> list[CandidateDocument]:
 
 
 def count_to_learn_from(campaign: Campaign) -> int:
-    """Count the screened candidates that have a result, and whose RS-DOS has finished or failed."""
+    """Count the screened candidates with a result whose RS-DOS has finished or failed."""
     return collection_of_candidates(campaign.store).count_documents(
         {
             "campaign": campaign.name,

@@ -1,4 +1,4 @@
-"""Sums over the ledger, and over what is queued: the queries behind budgets and expected costs."""
+"""Sums over the ledger and queued work: the queries behind budgets and expected costs."""
 
 from collections.abc import Collection
 from typing import Any
@@ -26,9 +26,9 @@ StageCosts = dict[str, dict[str, float]]
 
 NO_STAGE = "other"
 _TO_BE_RELAXED = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
-#: States of candidates that are relaxed, or were or will be, whatever became of it.
+#: States of candidates that have been, are being or will be relaxed, successfully or not.
 SENT_TO_RELAXATION = (*_TO_BE_RELAXED, CandidateState.RELAXED, CandidateState.RELAX_FAILED)
-#: What the cost of a relaxation is learnt by.
+#: Fields that the expected cost of a relaxation depends on.
 _CELL = ["n_sites", "composition"]
 
 
@@ -39,9 +39,9 @@ def cpu_seconds_by_document(
     documents: Collection[str] | None = None,
     session: ClientSession | None = None,
 ) -> dict[str, float]:
-    """CPU-seconds that each candidate and each reference has cost so far, all attempts.
+    """Return the CPU-seconds of each candidate and reference so far, over all attempts.
 
-    In one stage or in all, of the documents named or of all.
+    Optionally restricted to one stage or to some documents.
     """
     query: dict[str, Any] = {"campaign": campaign.name} | ({} if stage is None else {"stage": stage})
     query["document"] = {"$ne": None} if documents is None else {"$in": list(documents)}
@@ -50,10 +50,10 @@ def cpu_seconds_by_document(
 
 
 def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -> StageCosts:
-    """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``.
+    """Return the number of attempts and their cost by stage, ``{stage: {attempts, cpu_s, gpu_s}}``.
 
-    Attempts that belong to none, those at starting the campaign, are `NO_STAGE`. Calculations that were taken over are
-    no attempts of this campaign, and cost nothing.
+    Attempts to start the campaign, which belong to no stage, are listed under `NO_STAGE`. Reused calculations are not
+    attempts of this campaign and cost nothing.
     """
     sums = {"attempts": 1, "cpu_s": "$cpu_s", "gpu_s": "$gpu_s"}
     query = {"campaign": campaign.name, "outcome": {"$ne": "reused"}}
@@ -71,26 +71,26 @@ def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -
 def latest_relaxation_costs(
     campaign: Campaign, *, limit: int, session: ClientSession | None = None
 ) -> dict[str, float]:
-    """CPU-seconds of the relaxations that were completed last, by candidate or reference."""
+    """Return the CPU-seconds of the relaxations completed last, by candidate or reference."""
     query = {"campaign": campaign.name, "stage": "relax", "outcome": "completed"}
     found = campaign.store.attempts.find(query, ["document", "cpu_s"], session=session).sort("ended", -1).limit(limit)
     return {entry["document"]: float(entry.get("cpu_s") or 0.0) for entry in found}
 
 
 def cells(campaign: Campaign, ids: Collection[str], *, session: ClientSession | None = None) -> dict[str, Document]:
-    """Number of atoms and composition of candidates and references, by id."""
+    """Return number of atoms and composition of candidates and references, by id."""
     found = campaign.store.find_structures({"_id": {"$in": list(ids)}}, _CELL, session=session)
     return {document["_id"]: document for document in found}
 
 
 def running_attempts(campaign: Campaign, *, apart_from: str) -> list[Document]:
-    """Calculations that are running, with what they have used so far, except those of one candidate."""
+    """Return running calculations with their cost so far, except those of one candidate."""
     query = {"campaign": campaign.name, "outcome": "running", "document": {"$nin": [None, apart_from]}}
     return list(campaign.store.attempts.find(query, ["document", "stage", "cpu_s"]))
 
 
 def count_sent_to_relaxation(campaign: Campaign, *, session: ClientSession | None = None) -> int:
-    """Number of screened candidates that were sent to a relaxation, whatever became of it; none that was taken over."""
+    """Return the number of screened candidates sent to a relaxation, whatever its outcome, without reused ones."""
     counts = campaign.store.role_counts(campaign.name, session=session)
     sent = sum(counts.get((SCREENED, state), 0) for state in SENT_TO_RELAXATION)
     reused = {"campaign": campaign.name, "stage": "relax", "outcome": "reused"}
@@ -102,13 +102,13 @@ def count_sent_to_relaxation(campaign: Campaign, *, session: ClientSession | Non
 
 
 def queued_screened(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
-    """Screened candidates whose relaxation is queued or running: id, number of atoms, composition."""
+    """Return id, number of atoms and composition of screened candidates with a queued or running relaxation."""
     query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(_TO_BE_RELAXED)}}
     return list(campaign.store.candidates.find(query, _CELL, session=session))
 
 
 def not_screened_ids(campaign: Campaign, *, session: ClientSession | None = None) -> list[str]:
-    """Ids of the references and of the training sample."""
+    """Return the ids of the references and the training sample."""
     other_roles = {"campaign": campaign.name, "role": {"$in": [BOOTSTRAP, TRAINING]}}
     found = [
         *campaign.store.references.find({"campaign": campaign.name}, ["_id"], session=session),
@@ -121,12 +121,12 @@ _OTHER_ROLES = {"$in": [BOOTSTRAP, TRAINING, REFERENCE]}
 
 
 def count_open_dos(campaign: Campaign, *, session: ClientSession | None = None) -> int:
-    """Number of IS-DOS and RS-DOS that are queued, running or certain to follow."""
+    """Return the number of IS-DOS and RS-DOS that are queued, running or certain to follow."""
     queries: tuple[dict[str, Any], ...] = (
         {"state": STAGES["dos"].running},
-        # a screened candidate gets an RS-DOS only if it is relaxed; until then its relaxation's cost includes it
+        # a screened candidate gets an RS-DOS only if relaxed; until then its relaxation's cost includes it
         AWAITS_RS_DOS,
-        # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
+        # structures relaxed in any case count before they are submitted, and so do their RS-DOS
         {"role": _OTHER_ROLES, "state": {"$ne": CandidateState.RELAXED}, **OPEN_RS_DOS},
     )
     return sum(
@@ -137,15 +137,17 @@ def count_open_dos(campaign: Campaign, *, session: ClientSession | None = None) 
 
 
 def queued_not_screened(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
-    """References and training sample whose relaxation is to come or running: id, number of atoms, composition."""
+    """Return id, number of atoms and composition of references and training samples with a pending or running
+    relaxation.
+    """
     states = [CandidateState.NEW, CandidateState.RELAX_RUNNING]
     query = {"campaign": campaign.name, "state": {"$in": states}, "role": _OTHER_ROLES}
     return list(campaign.store.find_structures(query, _CELL, session=session))
 
 
 def audited_cost(campaign: Campaign, *, session: ClientSession | None = None) -> CostSum:
-    """Relaxations of the audit sample so far, at the cost that was expected when they were decided on."""
-    # by an index: there are many more that are not relaxed
+    """Return number and expected cost, at the time of decision, of the audit sample's relaxations so far."""
+    # by an index: many more are not relaxed
     sent = {"$in": list(SENT_TO_RELAXATION)}
     query = {"campaign": campaign.name, "role": SCREENED, "state": sent, "decision.audit": True}
     groups = sums_by(campaign.store.candidates, query, session=session, cpu_s="$decision.relax_cpu_s", n=1)
@@ -155,7 +157,7 @@ def audited_cost(campaign: Campaign, *, session: ClientSession | None = None) ->
 def reserved_by_screens(
     campaign: Campaign, *, apart_from: str | None, session: ClientSession | None = None
 ) -> list[Document]:
-    """What each Screen that is deciding now has reserved (``cpu_s``, ``relaxations``), except one Screen."""
+    """Return the reservations (``cpu_s``, ``relaxations``) of Screens that are deciding now, except one Screen."""
     query: dict[str, Any] = {"campaign": campaign.name, "state": StepState.SUBMITTED, "reserved": {"$exists": True}}
     if apart_from is not None:
         query["_id"] = {"$ne": apart_from}
@@ -163,14 +165,14 @@ def reserved_by_screens(
 
 
 def count_before_screen(campaign: Campaign, *, session: ClientSession | None = None) -> int:
-    """Number of screened candidates that no Screen has predicted yet."""
+    """Return the number of screened candidates not yet predicted by a Screen."""
     not_yet = [{"state": {"$in": list(BEFORE_SCREEN)}}, {"state": CandidateState.DOS_DONE, "prediction": None}]
     query = {"campaign": campaign.name, "role": SCREENED, "$or": not_yet}
     return campaign.store.candidates.count_documents(query, session=session)
 
 
 def latest_results(campaign: Campaign, *, limit: int, session: ClientSession | None = None) -> list[bool]:
-    """Whether each of the screened candidates with the latest results is stable, the newest first."""
+    """Return whether the screened candidates with the latest results are stable, newest first."""
     query = {"campaign": campaign.name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
     latest = campaign.store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
     return [found["result"]["stable"] for found in latest.limit(limit)]

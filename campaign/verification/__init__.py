@@ -1,1 +1,1 @@
-"""The invariants of a campaign, checked from its database alone. Nothing here writes."""
+"""Invariants of a campaign, checked from its database alone. Read-only."""

@@ -1,4 +1,4 @@
-"""Features and outputs of finished calculations are there, none twice, and none of a candidate that is not there."""
+"""Check that features and outputs of finished calculations exist once, and none without their candidate."""
 
 import zlib
 from collections import Counter
@@ -27,7 +27,7 @@ class Data:
     Attributes
     ----------
     features, outputs
-        How many there are; of the outputs those of finished calculations.
+        Number of features, and of outputs of finished calculations.
     """
 
     def __init__(self, campaign: Campaign) -> None:
@@ -35,7 +35,7 @@ class Data:
         self._campaign = campaign
 
     def check(self, records: Records, *, read_features: bool) -> Iterator[Finding]:
-        """Check that everything is there; with `read_features` also what is inside of each features document."""
+        """Check that everything exists; with `read_features` also the content of each features document."""
         done = [each for each in records.calculations if each.done and (each.fw_id or each.reused_from)]
         yield from self._check_features(done, records.roles)
         yield from self._check_outputs(done)
@@ -56,7 +56,7 @@ class Data:
             )
         if self.features > len(present):
             for name in set(integrity.features_ids(campaign)) - expected.keys():
-                # those of a DOS that is computed again are there before it is done
+                # features of a DOS computed again exist before it is done
                 if (document := name.rpartition(":")[0]) not in roles:
                     problem = f"they are of {document}, which is not in this campaign"
                     yield self._wrong(_FEATURES, name, problem, f"campaign failures {campaign.name}")

@@ -1,4 +1,4 @@
-"""Decisions agree with the predictions and the policy they were made by, and results with the campaign's limits."""
+"""Check that decisions agree with their predictions and policy, and results with the campaign's limits."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _INPUTS = ("e_form_per_atom", "e_above_hull", "uncertainty", "novel")
 
 
 def check_decision(campaign: Campaign, document: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check prediction and decision of one candidate, see `campaign.store.integrity.structures`.
+    """Yield findings on the prediction and decision of one candidate, see `campaign.store.integrity.structures`.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def _said(decision: Mapping[str, Any]) -> str:
 
 
 def _state_expected(decision: Mapping[str, Any], state: str | None) -> str | None:
-    """States that a decision allows; None where the state is one of them."""
+    """Return the states that a decision allows; None if the state is one of them."""
     if decision.get("promoted") or decision.get("audit"):
         return None if state in SENT_TO_RELAXATION else ", ".join(SENT_TO_RELAXATION)
     right = CandidateState.HELD if decision.get("outcome") == "held" else CandidateState.REJECTED
     return None if state == right else right
 
 
-#: States before the end of an IS-DOS that ran when a person decided.
+#: States before the end of an IS-DOS that was running when a person decided.
 _BEFORE_ITS_TURN = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.DOS_FAILED)
 
 
@@ -98,7 +98,7 @@ def _wrong_person_decision(decision: Mapping[str, Any], state: str | None) -> It
 def _wrong_prefilter_decision(
     said: Mapping[str, Any], decision: Mapping[str, Any], state: str | None, steps: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What is wrong with a decision that was made before the IS-DOS."""
+    """Yield the problems of a decision made before the IS-DOS."""
     if state != CandidateState.REJECTED or decision.get("promoted") or decision.get("audit"):
         yield f"the prefilter's decision is {_said(decision)}, and its state is {state}; right: rejected in both"
     if decision.get("step") not in steps:
@@ -143,7 +143,7 @@ def _wrong_decision(
     outcome, audit = decision.get("outcome"), bool(decision.get("audit"))
     if bool(decision.get("promoted")) != (outcome == "promoted"):
         yield f"decision.promoted is {decision.get('promoted')}, and decision.outcome is {outcome}"
-    # the cost may be expected to be another by now; decisions of earlier versions have none among their inputs
+    # the expected cost may have changed; inputs of earlier versions' decisions have none
     cost = inputs.get("relax_cpu_s", decision.get("relax_cpu_s"))
     predicted = replace(prediction_of(document), relax_cpu_s=float(cost or 0.0))
     promising = predicted.is_known and policy.judge(predicted).promising
@@ -159,11 +159,11 @@ def _earlier_policies(campaign: Campaign) -> Iterator[Policy]:
 
 
 def _policy_of(campaign: Campaign, stored: Mapping[str, Any]) -> Policy | None:
-    """The policy that a decision was made by, among all that were in force, the latest first; None: none of them."""
-    # asked for every candidate: earlier ones are made only for decisions that are not of the present one
+    """Return the latest policy in force that matches that of a decision, or None."""
+    # called for every candidate, so earlier policies are only built for decisions not made by the present one
     for policy in chain([campaign.spec.policy], _earlier_policies(campaign)):
         settings = policy.to_dict()
-        # a setting that came with a later version is not in an old decision
+        # settings of later versions are missing from old decisions
         if all(key not in settings or settings[key] == value for key, value in stored.items()):
             return policy
     return None
@@ -172,21 +172,21 @@ def _policy_of(campaign: Campaign, stored: Mapping[str, Any]) -> Policy | None:
 def _equal(first: Any, second: Any) -> bool:
     if isinstance(first, float) and isinstance(second, float) and math.isnan(first) and math.isnan(second):
         return True
-    # no prediction is NaN in the one and may be null in the other
+    # a missing prediction is NaN in one and may be null in the other
     none = {None if isinstance(value, float) and math.isnan(value) else value for value in (first, second)}
     return len(none) == 1
 
 
 def check_reference_set(campaign: Campaign, document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check which reference set a candidate's prediction, decision and result name."""
+    """Yield findings on the reference sets named by a candidate's prediction, decision and result."""
     frozen = campaign.document.get("reference_set")
-    # phases with other elements alone came later: the hulls of the earlier candidates are the same
+    # phases added later have other elements, so the hulls of earlier candidates are the same
     accepted = {frozen, *(campaign.document.get("previous_reference_sets") or [])}
     for part in ("prefilter", "prediction", "decision", "result"):
         if part == "prefilter" and (document.get(part) or {}).get("state") == PrefilterState.NEW:
             continue
         named = (document.get(part) or {}).get("reference_set")
-        # a person decides against no reference set
+        # a person's decision refers to no reference set
         if document.get(part) and not is_persons(document[part]) and named not in accepted:
             yield Finding(
                 check=_REFERENCES,
@@ -199,13 +199,13 @@ def check_reference_set(campaign: Campaign, document: Mapping[str, Any]) -> Iter
 def check_result(
     campaign: Campaign, document: Mapping[str, Any], elemental_energies: Mapping[str, float] | None
 ) -> Iterator[Finding]:
-    """Check the result of a relaxed candidate.
+    """Yield findings on the result of a relaxed candidate.
 
     Parameters
     ----------
     elemental_energies
-        Energies of the elements in the frozen reference set, eV/atom; None where it carries corrections or cannot be
-        read, and formation energies are not computed again.
+        Energies of the elements in the frozen reference set, eV/atom; None if it contains corrections or cannot be
+        read, so that formation energies are not recomputed.
     """
     result, relaxed = document.get("result") or None, document.get("state") == CandidateState.RELAXED
 

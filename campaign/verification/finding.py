@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong in a campaign.
+    """A violated invariant of a campaign.
 
     Attributes
     ----------
     check
-        The invariant that does not hold, in a few words; the same for everything of its kind.
+        The invariant in a few words, the same for all findings of its kind.
     subject
-        What it is about: the id of a candidate, a reference, a step, an attempt, a firework.
+        Id of the candidate, reference, step, attempt or firework concerned.
     problem
-        What was found there, and what would be right.
+        What was found, and what would be right.
     remedy
         One command that fixes it, or that shows more if a person has to decide; additional information follows in
         brackets.
@@ -27,5 +27,5 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies it when one looks again."""
+        """Key that identifies the finding in a repeated check."""
         return self.check, self.subject

@@ -1,4 +1,4 @@
-"""Each finished stage has exactly one successful attempt, and totals are the sums over the ledger."""
+"""Check that each finished stage has exactly one successful attempt, and that totals are sums over the ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from campaign.verification.records import Records
 _COMPLETED = "each finished stage has exactly one successful attempt"
 _LEDGER = "the ledger's entries belong to the campaign, and are closed when they are over"
 _TOTALS = "totals are the sums over the ledger"
-#: A Screen that ends at the same time as its campaign may add this to the ledger after the summary.
+#: CPU-s that a Screen ending with its campaign may add to the ledger after the summary.
 _TOLERANCE_CPU_S = 1.0
 
 
@@ -26,7 +26,7 @@ class Ledger:
     Attributes
     ----------
     entries
-        How many there are.
+        Number of entries.
     """
 
     def __init__(self, campaign: Campaign) -> None:
@@ -40,7 +40,7 @@ class Ledger:
         self._unknown: list[tuple[str, str]] = []
 
     def read(self, records: Records) -> None:
-        """Read every entry; those of no document of the campaign, and those of no known outcome, are noted."""
+        """Read every entry, noting those without a document of the campaign or with an unknown outcome."""
         outcomes = set(get_args(Outcome))
         for entry in integrity.attempts(self._campaign):
             self.entries += 1
@@ -70,7 +70,7 @@ class Ledger:
             if not calculation.done or (calculation.fw_id is None and calculation.reused_from is None):
                 continue
             number = 0 if calculation.fw_id is None else self._by_firework[calculation.fw_id]
-            # of one that was retried, an earlier try may have succeeded, with an output that was of no use
+            # an earlier try of a retried one may have succeeded with unusable output
             if not calculation.retried or calculation.reused_from is not None:
                 number = max(number, self._by_document[calculation.document, calculation.stage.name])
             if number != 1:
@@ -78,7 +78,7 @@ class Ledger:
                 yield Finding(check=_COMPLETED, subject=calculation.title, problem=problem, remedy=budget)
         for step in records.steps.values():
             number = self._by_firework[step["fw_id"]] if "fw_id" in step else 0
-            # the report keeps no entry
+            # the report has no ledger entry
             if step["state"] == StepState.DONE and step["kind"] != StepKind.REPORT and number != 1:
                 problem = f"the step is done with {number} successful attempts, right: 1"
                 yield Finding(check=_COMPLETED, subject=step["_id"], problem=problem, remedy=budget)

@@ -1,4 +1,4 @@
-"""What is kept in memory of a campaign while it is verified: a few numbers for each document and each firework."""
+"""Data of a campaign kept in memory during verification: a few numbers per document and firework."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,27 +21,27 @@ _AFTER_IS_DOS = frozenset(
 
 
 def is_live(state: str | None) -> bool:
-    """Whether a firework in this state runs, or will run: once others have, or once it is resumed."""
+    """Whether a firework in this state runs or will run, possibly after others or once resumed."""
     return state not in REMOVALS and state not in ("COMPLETED", "FIZZLED")
 
 
 class Calculation(NamedTuple):
-    """A calculation of a candidate or a reference that runs or is done.
+    """A running or finished calculation of a candidate or a reference.
 
     Attributes
     ----------
     document, stage
-        Which.
+        Id of the document, and stage.
     done
-        Whether it is done; it runs otherwise.
+        Whether it is done; otherwise it is running.
     fw_id, record_fw_id
-        Fireworks that calculate and record it; None where the document does not say.
+        Fireworks that compute and record it; None if not stored.
     attempt
         Number of the try.
     retried
-        Whether a person had it tried again after it had failed for good.
+        Whether a person retried it after a permanent failure.
     reused_from
-        Where it was computed that was taken over; None: here.
+        Origin of a reused calculation, or None.
     """
 
     document: str
@@ -55,12 +55,12 @@ class Calculation(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The calculation as messages name it."""
+        """Name of the calculation in messages."""
         return f"{self.document} ({self.stage.title})"
 
 
 def calculations_of(document: Mapping[str, Any]) -> Iterator[Calculation]:
-    """Yield the calculations of a document that run or are done, see `campaign.store.integrity.structures`."""
+    """Yield the running and finished calculations of a document, see `campaign.store.integrity.structures`."""
     for stage in STAGES.values():
         fields = stage_fields(document, stage)
         running, done = _standing(document, stage, fields)
@@ -78,42 +78,42 @@ def calculations_of(document: Mapping[str, Any]) -> Iterator[Calculation]:
 
 
 def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether a calculation of a stage runs, and whether it is done."""
+    """Return whether a calculation of a stage is running, and whether it is done."""
     if stage.name == "rs_dos":
         return fields.get("state") == stage.running, fields.get("state") == stage.done
     state = document.get("state")
     if stage.name == "relax":
         return state == stage.running, state == stage.done
     is_there = "fw_id" in fields or "reused_from" in fields
-    if is_persons(document.get("decision")):  # whatever became of its IS-DOS
+    if is_persons(document.get("decision")):  # whatever happened to its IS-DOS
         return state == stage.running, state != stage.running and is_there and "energy" in fields
     if state == CandidateState.HELD:  # before its IS-DOS, or after its Screen
         return False, is_there and document.get("prediction") is not None
-    # where the scorer needs no DOS, and of references, there never was one
+    # scorers without DOS, and references, never had one
     return state == stage.running, state in _AFTER_IS_DOS and is_there
 
 
 def _shared(text: str | None) -> str | None:
-    """The same text, kept once however many documents have it."""
+    """Return the text interned, so that it is stored once for all documents."""
     return None if text is None else intern(text)
 
 
 @dataclass
 class Records:
-    """A campaign as its collections have it.
+    """The content of a campaign's collections.
 
     Attributes
     ----------
     roles
         Role of each candidate and reference, by id.
     calculations
-        What runs or is done.
+        Running and finished calculations.
     steps
         The steps, by id.
     firework_states
         FireWorks' state of each firework, by id.
     firework_subjects
-        What each firework is for, by id: ``(document, stage)`` or ``(step, None)``.
+        Purpose of each firework, by id: ``(document, stage)`` or ``(step, None)``.
     """
 
     roles: dict[str, str] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Records:
     firework_subjects: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
 
     def read_steps_and_fireworks(self, campaign: Campaign) -> None:
-        """Read all but the documents, which are too large to be kept and are added one by one."""
+        """Read everything but the documents, which are too large to keep and are added one by one."""
         self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
         for firework in integrity.fireworks(campaign):
             fw_id, spec = firework["fw_id"], firework["spec"]
@@ -132,7 +132,7 @@ class Records:
             self.firework_subjects[fw_id] = (_shared(subject[0]), _shared(subject[1]))
 
     def add(self, document: Mapping[str, Any]) -> None:
-        """Keep what later checks need of a candidate or a reference."""
+        """Keep the fields of a candidate or a reference needed by later checks."""
         document = {**document, "_id": intern(document["_id"])}
         self.roles[document["_id"]] = intern(str(document.get("role")))
         self.calculations.extend(calculations_of(document))

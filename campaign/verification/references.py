@@ -1,4 +1,4 @@
-"""The reference set is frozen once and unaltered; the models that predict are there, whole."""
+"""Check that the reference set is frozen once and unaltered, and that all models are stored completely."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +21,7 @@ def check_references(campaign: Campaign, records: Records) -> Iterator[Finding]:
 
     previous = campaign.document.get("previous_reference_sets") or []
     if frozen is None:
-        # after `campaign add` with further elements their references are computed first
+        # after `campaign add` with further elements, their references are computed first
         if records.steps and not previous:
             names = ", ".join(sorted(records.steps)[:3])
             yield wrong(campaign.name, f"steps were submitted ({names}) and no set is frozen", _reconcile(campaign))
@@ -42,18 +42,18 @@ def check_references(campaign: Campaign, records: Records) -> Iterator[Finding]:
 
 
 def elemental_energies(campaign: Campaign) -> Mapping[str, float] | None:
-    """Energies of the elements in the frozen set, eV/atom; None if there is none to compute with as it is."""
+    """Return the energies of the elements in the frozen set, eV/atom; None if there is no usable set."""
     frozen = campaign.document.get("reference_set")
     try:
         if frozen is None or correction_scheme(campaign.store, frozen) != "none":
             return None
         return load_hull(campaign.store, frozen).elemental_energies
-    except (LookupError, ValueError):  # `check_references` says what is wrong with it
+    except (LookupError, ValueError):  # `check_references` reports the problem
         return None
 
 
 def check_models(campaign: Campaign) -> Iterator[Finding]:
-    """Check that every model which the campaign has had is stored, and none of its chunks is lost."""
+    """Check that every model the campaign has had is stored without lost chunks."""
     checksums = [model["checksum"] for model in campaign.document.get("models") or []]
     if campaign.model_checksum is not None and campaign.model_checksum not in checksums:
         checksums.append(campaign.model_checksum)

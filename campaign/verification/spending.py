@@ -1,4 +1,4 @@
-"""No limit of a campaign's budget is exceeded by what was begun after it was reached."""
+"""Check that no limit of a campaign's budget is exceeded by work started after it was reached."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,22 +18,22 @@ from campaign.verification.finding import Finding
 from campaign.verification.records import Records
 
 _BUDGET = "no limit of the budget is exceeded"
-#: A calculation looks at the budget a moment before its entry in the ledger begins.
+#: A calculation checks the budget shortly before its ledger entry starts.
 _GRACE = timedelta(seconds=10)
 _LIMITED_STAGES = (STAGES["dos"].name, STAGES["relax"].name)
 
 
 def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
-    """Check the limits in force, or the largest that ever were: what was begun under one is never taken back.
+    """Check the limits in force, or the largest ever in force, since work started under one is never undone.
 
-    CPU-hours may end above their limit by what was under way when it was reached; nothing may begin after that.
+    CPU-hours may end above their limit by the work in progress when it was reached; nothing may start after that.
     """
     budgets = _budgets(campaign)
 
     def wrong(limit: str, problem: str) -> Finding:
         return Finding(check=_BUDGET, subject=limit, problem=problem, remedy=f"campaign budget {campaign.name}")
 
-    # what a person has relaxed whatever the budget says
+    # relaxed by a person regardless of the budget
     over = over_budget_ids(campaign)
     relaxations = _largest(budget.relaxations for budget in budgets)
     if relaxations is not None and (sent := count_sent_to_relaxation(campaign) - len(over)) > relaxations:
@@ -47,7 +47,7 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
     until = _largest(budget.until for budget in budgets)
     if cpu_hours is None and for_relaxations is None and until is None:
         return
-    # what was taken over cost nothing
+    # reused calculations cost nothing
     entries = [_Entry(entry, records) for entry in integrity.attempts(campaign) if entry.get("outcome") != "reused"]
     begun = [entry for entry in entries if entry.is_limited and entry.document not in over]
     relaxing = [entry for entry in begun if entry.relaxes]
@@ -66,7 +66,7 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
 
 
 class _Entry:
-    """An entry of the ledger, with times that can be compared."""
+    """A ledger entry with comparable times."""
 
     def __init__(self, entry: Mapping[str, Any], records: Records) -> None:
         self.id: str = entry["_id"]
@@ -84,19 +84,19 @@ def _time(stored: datetime | None, otherwise: datetime) -> datetime:
 
 
 def _budgets(campaign: Campaign) -> list[BudgetSection]:
-    """Every budget that has been in force."""
+    """Return every budget that has been in force."""
     changes = campaign.document.get("budget_history") or []
     return [campaign.spec.budget, *(BudgetSection.model_validate(change["budget"]) for change in changes)]
 
 
 def _largest(limits: Iterable[Any]) -> Any:
-    """The largest of some limits; None where one of them is none."""
+    """Return the largest of some limits; None if one of them is unlimited."""
     every = list(limits)
     return None if None in every else max(every)
 
 
 def _time_reached(entries: list[_Entry], cpu_hours: float | None) -> datetime | None:
-    """When attempts that had ended first used up a limit; None: they have not, or there is none."""
+    """Return when ended attempts first used up a limit; None if they have not, or there is none."""
     if cpu_hours is None:
         return None
     used = 0.0

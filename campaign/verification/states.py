@@ -1,4 +1,4 @@
-"""Every candidate and every reference is in one known state, and its fields say the same."""
+"""Check that every candidate and reference is in one known state, consistent with its fields."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _STATES_OF_ROLE: dict[str, frozenset[CandidateState]] = {
     BOOTSTRAP: _RELAXATION_STATES | {CandidateState.NEW},
     REFERENCE: _RELAXATION_STATES | {CandidateState.NEW},
 }
-#: Values of a state that is not that of the document itself.
+#: Values of a state other than that of the document itself.
 _RS_DOS_STATES = frozenset(RsDosState)
 
 
@@ -81,7 +81,7 @@ def check_states(campaign: Campaign, document: Mapping[str, Any]) -> Iterator[Fi
 def _needs_is_dos(campaign: Campaign, document: Mapping[str, Any]) -> bool:
     """Whether a document is past its IS-DOS."""
     if is_persons(document.get("decision")):
-        return False  # a person has it relaxed, or rejected, without one
+        return False  # a person had it relaxed, or rejected, without one
     if is_prefilters(document.get("decision")) and document["state"] == CandidateState.REJECTED:
         return False
     if document["role"] not in (SCREENED, TRAINING) or document["state"] in (CandidateState.NEW, CandidateState.HELD):
@@ -111,7 +111,7 @@ def check_counts(campaign: Campaign, batches: Mapping[int | None, int]) -> Itera
     Parameters
     ----------
     batches
-        Number of screened candidates that were found, by batch.
+        Number of screened candidates found, by batch.
     """
     if campaign.document["state"] == CampaignState.STARTING:
         return  # they are still being written

@@ -1,4 +1,4 @@
-"""Nothing is stuck: what `campaign reconcile` would repair, and what it cannot."""
+"""Check for stuck work: what `campaign reconcile` would repair, and what it cannot."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,17 +11,17 @@ from campaign.verification.finding import Finding
 from campaign.verification.records import Records
 
 _STUCK = "nothing stands still that should run"
-#: FireWorks' own word for a run that was lost (RUN_EXPIRATION_SECS): it pings every hour.
+#: FireWorks' own limit for a lost run (RUN_EXPIRATION_SECS); it pings every hour.
 _SILENT = timedelta(hours=4)
 
 
 def check_stuck(campaign: Campaign, records: Records, repairs: ReconcileReport) -> Iterator[Finding]:
-    """Say what stands still.
+    """Yield findings on stuck work.
 
     Parameters
     ----------
     repairs
-        What a dry run of reconcile has found.
+        Result of a dry run of reconcile.
     """
 
     def wrong(fw_id: int, problem: str, remedy: str) -> Finding:

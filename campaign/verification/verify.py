@@ -20,20 +20,20 @@ from campaign.verification.states import check_counts, check_states
 from campaign.verification.stuck import check_stuck
 from campaign.verification.workflows import Workflows
 
-#: Between two looks at a campaign that moves: the writes that belong together take less.
+#: Time between the two passes over a running campaign; related writes take less.
 _PAUSE_S = 3.0
 
 
 @dataclass
 class Verification:
-    """What was looked at, and what is wrong.
+    """Extent and findings of a verification.
 
     Attributes
     ----------
     looked_at
         Number of documents of each kind.
     findings
-        What is wrong, the checks in a fixed order.
+        Findings, with the checks in a fixed order.
     """
 
     looked_at: dict[str, int] = field(default_factory=dict)
@@ -49,17 +49,17 @@ def verify(
 ) -> Verification:
     """Check every invariant of a campaign, running or finished; nothing is written.
 
-    Documents are read one after the other while others may write. What looks wrong in a first look counts only if a
-    second one finds it again.
+    Documents are read one after the other while others may write, so a finding only counts if a second pass confirms
+    it.
 
     Parameters
     ----------
     repairs
-        A dry run of reconcile, called once for each look.
+        A dry run of reconcile, called once per pass.
     read_features
-        Also compare the content of each stored DOS with its checksum: 100 kB for each.
+        Whether to compare the content of each stored DOS (100 kB) with its checksum.
     pause_s
-        Seconds between the two looks.
+        Time between the two passes, in s.
     """
     found = _look(campaign, repairs(), read_features=read_features)
     if found.findings:
@@ -93,7 +93,7 @@ def _look(campaign: Campaign, repairs: ReconcileReport, *, read_features: bool) 
         "fireworks": len(records.firework_states),
         "features": data.features,
         "outputs": data.outputs,
-        # running or reserved elsewhere; whether they still are is not known here
+        # running or reserved elsewhere, with unknown state
         "unknown": len(repairs.unknown),
     }
     return found

@@ -1,4 +1,4 @@
-"""FireWorks and the campaign agree: one live workflow for each key, none without its document, and none lost."""
+"""Check that FireWorks and the campaign agree: one live workflow per key, each with its document."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Workflows:
     Attributes
     ----------
     number
-        How many there are.
+        Number of workflows.
     """
 
     def __init__(self, campaign: Campaign) -> None:
@@ -74,7 +74,7 @@ class Workflows:
         for fw_id, (subject, _) in records.firework_subjects.items():
             if subject is None or subject in records.roles or subject in records.steps:
                 continue
-            # a campaign that was opened again has no report until it writes the next one
+            # a reopened campaign has no report until it writes the next one
             if is_live(records.firework_states[fw_id]) or subject != Step.report(self._campaign.name).id:
                 yield self._wrong(
                     _ORPHANS,

@@ -1,1 +1,1 @@
-"""What people see of a campaign."""
+"""Views of a campaign: tables, reports, pages and status."""

@@ -1,4 +1,4 @@
-"""What a campaign has spent, promised and left."""
+"""CPU-hours that a campaign has spent, reserved and left."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _HOUR = 3600.0
 
 
 def budget_report(campaign: Campaign) -> dict[str, Any]:
-    """Return the ledger's sums, expected costs, limits and what is left, as JSON types; hours are CPU-hours."""
+    """Return the ledger's sums, expected costs, limits and remainders as JSON types; hours are CPU-hours."""
     costs = expected_costs(campaign)
     found = usage(campaign, costs)
     left = allowance_now(campaign, costs)
@@ -51,7 +51,7 @@ def budget_report(campaign: Campaign) -> dict[str, Any]:
 
 
 def format_budget(found: Mapping[str, Any]) -> Iterator[str]:
-    """Format it as text, line by line."""
+    """Yield the budget report as lines of text."""
     yield f"campaign {found['campaign']}: {found['spent_cpu_hours']:.3f} CPU-hours spent, including failed attempts"
     for stage, cost in found["stages"].items():
         gpu = f", {cost['gpu_hours']:.3f} GPU-hours" if cost["gpu_hours"] else ""

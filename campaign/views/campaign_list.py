@@ -1,4 +1,4 @@
-"""The campaigns of a database, a row for each."""
+"""List of the campaigns in a database."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,27 +19,26 @@ _WORK = {"dos": "DOS", "relax": "relaxation", "train": "training", "screen": "Sc
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignRow:
-    """What a list says of a campaign.
+    """Row of the list of campaigns.
 
     Attributes
     ----------
     state
         ``starting``, ``running``, ``paused``, ``stopped``, ``finished``, ``archived`` or ``deleting``.
     runs
-        Number of fireworks that run by what they do; ``queued``: that wait in a batch queue, ``ready``: for a worker.
+        Numbers of running fireworks by task, of fireworks in a batch queue, and of fireworks waiting for a worker.
     candidates, ended
-        How many there are, and of how many the last calculation has ended.
+        Number of candidates, and of those whose last calculation has ended.
     to_screen, after_dos
-        How many are not of the training sample, which is relaxed at once; how many of them have their IS-DOS behind
-        them, or need none.
+        Number of candidates outside the training sample, and of those that have an IS-DOS or need none.
     to_relax, after_relaxation
-        How many of them have come to their relaxation, and of how many it has ended, well or not.
+        Number of those sent to a relaxation, and of those whose relaxation has ended, failures included.
     stable
         Discoveries: candidates found stable.
     cpu_hours
         CPU-hours of all attempts.
     started, last_activity
-        ISO 8601, UTC. The last activity is the end of an attempt, or what a person did with the campaign.
+        ISO 8601, UTC. The last activity is the end of an attempt or a user's action.
     """
 
     name: str
@@ -58,12 +57,12 @@ class CampaignRow:
     engine: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return the row as JSON types."""
         return asdict(self)
 
 
 def campaign_rows(store: CampaignStore, *, archived: bool = False) -> list[CampaignRow]:
-    """Read the campaigns of a database, those at work first, then in the order of their names."""
+    """Return the campaigns of a database, active ones first, then by name."""
     rows = [_row(found) for found in read_overviews(store, archived=archived)]
     return sorted(rows, key=lambda row: (row.state in (CampaignState.FINISHED, "archived"), row.name))
 

@@ -1,4 +1,4 @@
-"""What the campaigns of a cluster need of VASP: command lines and POTCARs that its check looks for."""
+"""VASP requirements of a cluster's campaigns: the command lines and POTCARs that the cluster check looks for."""
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
@@ -16,23 +16,23 @@ _KINDS = {"dos": "dos", "relax": "relaxation"}
 
 
 def unfinished_specs(store: CampaignStore, *, except_of: Collection[str]) -> list[CampaignSpec]:
-    """Settings of the stored campaigns that have not finished and can be read.
+    """Return the settings of the unfinished stored campaigns that can be read.
 
     Parameters
     ----------
     except_of
-        Names of campaigns that are known already.
+        Names of campaigns to leave out.
     """
     specs = []
     for name in unfinished_campaigns(store):
-        # what is wrong with a stored campaign `campaign status` says
+        # problems of a stored campaign are reported by `campaign status`
         with contextlib.suppress(UserError):
             specs += [] if name in except_of else [Campaign.read(store, name).spec]
     return specs
 
 
 def engine_questions(specs: Iterable[CampaignSpec]) -> dict[str, EngineQuestions]:
-    """What campaigns need of VASP on the nodes of each category that computes."""
+    """Return the VASP requirements of campaigns per category of computing nodes."""
     commands: dict[str, list[str]] = {category: [] for category in _KINDS}
     potcars: dict[str, set[str]] = {}
     for spec in specs:
@@ -46,6 +46,6 @@ def engine_questions(specs: Iterable[CampaignSpec]) -> dict[str, EngineQuestions
 
 
 def together(questions: Mapping[str, EngineQuestions]) -> EngineQuestions:
-    """The questions of all categories."""
+    """Return the combined requirements of all categories."""
     commands = dict.fromkeys(line for one in questions.values() for line in one.commands)
     return EngineQuestions(list(commands), next(iter(questions.values())).potcars)

@@ -1,4 +1,4 @@
-"""The input files of one IS-DOS and one relaxation of a campaign, to be looked at before anything is computed."""
+"""Input files of one IS-DOS and one relaxation of a campaign, for inspection before computing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +18,20 @@ class InputFolderError(UserError, ValueError):
 
 
 def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
-    """Write the input files of a campaign's first candidate, each kind into a folder of its own.
+    """Write the input files of a campaign's first candidate, one folder per kind of calculation.
 
     Yields
     ------
     str
-        What was written, a line for each kind.
+        Description of the written files, one line per kind.
 
     Raises
     ------
     InputFolderError
-        If the folder holds something else than an earlier call has written, or is none.
+        If the path is not a folder, or holds anything but the output of an earlier call.
     """
     try:
-        # what an earlier look has written is written again
+        # the output of an earlier call is overwritten
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _KINDS.keys()):
             what = "is not empty" if folder.is_dir() else "is a file"
             raise InputFolderError(f"--write-inputs {folder}: {what}; right: a new or an empty folder")

@@ -1,4 +1,4 @@
-"""Why a candidate was promoted, rejected or held: everything that its decision rests on."""
+"""Explanation of why a candidate was promoted, rejected or held, with all inputs of the decision."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from campaign.views.reused import reused_from
 
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that is stored about a candidate's way, as JSON types (times as text)."""
+    """Return everything stored about a candidate's decisions as JSON types (times as text)."""
     keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prefilter", "prediction", "decision")
     told: dict[str, Any] = {key: document.get(key) for key in keys}
     told["previous_decisions"] = document.get("previous_decisions", [])
@@ -37,17 +37,19 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
 
 
 def _policy_changed(campaign: Campaign, decision: Mapping[str, Any] | None) -> str | None:
-    """What the policy in force has in place of what a decision was made by; None: nothing else."""
+    """Return how the policy in force differs from that of a decision, or None if it does not."""
     if not decision or is_persons(decision):
         return None
     now, then = campaign.spec.policy.to_dict(), decision["policy"]
-    # a setting that came with a later version is not in an old decision
+    # settings added by a later version are missing in old decisions
     changed = {key: value for key, value in now.items() if key in then and then[key] != value}
     return ", ".join(f"{key} {value}" for key, value in changed.items()) or None
 
 
 def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The verdict of the stored policy on the stored inputs: the same as it was, or something has been altered."""
+    """Return the stored policy's verdict on the stored inputs, which differs from the decision only if data were
+    altered.
+    """
     decision = document.get("decision")
     if not decision or "inputs" not in decision:
         return None
@@ -68,7 +70,7 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
-    """Format it as text, line by line."""
+    """Yield the explanation as lines of text."""
     yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
     parent = told.get("parent") or {}
     if parent.get("source") == AS_GIVEN:
@@ -149,7 +151,7 @@ def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_parts(prediction: Mapping[str, Any]) -> Iterator[str]:
-    """What each of several scorers says, with its share of the prediction."""
+    """Yield the predictions of several combined scorers with their weights."""
     if not (parts := prediction.get("parts")):
         return
     for part in parts:

@@ -1,4 +1,4 @@
-"""The last lines that matter of what VASP, custodian and the batch system wrote into a launch directory."""
+"""Relevant last lines of the output of VASP, custodian and the batch system in a launch directory."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ _MATTERS = re.compile(
 
 
 def last_lines(directory: str | None, *, host: str | None = None) -> list[str]:
-    """Lines of a launch directory's output that matter, each with its file's name.
+    """Return the relevant last lines of a launch directory's output, each with its file's name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The failures of a campaign, a row for each kind, with an example, its last output, and the remedy."""
+"""Failures of a campaign, one row per kind, with an example, its last output and the remedy."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -76,11 +76,11 @@ class FailureKind:
     cause
         What `campaign retry --kind` takes (`campaign.attempts.causes`).
     attempts
-        How often it happened, tries that were then repeated included.
+        Number of failed attempts, including those that were repeated.
     for_good
-        How many candidates and references failed of it for good.
+        Number of candidates and references that it failed permanently.
     example
-        One of them as a person types it, ``AlPd:B2``, those that failed permanently first.
+        One of them as typed in commands, ``AlPd:B2``; permanent failures are preferred.
     directory, host, error, lines
         Where that one ran, what it said, and the last lines that matter of its output.
     """
@@ -99,7 +99,7 @@ class FailureKind:
 
 
 def stop_reason(campaign: Campaign) -> str | None:
-    """Say why a campaign has stopped submitting, and what to do; None where it has not, or is only paused."""
+    """Return why a campaign has stopped submitting and how to proceed; None if it has not, or is only paused."""
     if (archived := campaign.document.get("archived")) is not None:
         return f"archived on {archived:%F}: `campaign archive {campaign.name} --undo` restores it"
     stop = campaign.document.get("stopped")
@@ -117,7 +117,7 @@ def stop_reason(campaign: Campaign) -> str | None:
 
 
 def pause_reason(campaign: Campaign) -> str | None:
-    """Say who has paused a campaign, and what resumes it; None where it is not paused with `campaign pause`."""
+    """Return who paused a campaign and how to resume it; None if it is not paused by `campaign pause`."""
     stop = campaign.document.get("stopped")
     if stop is None or campaign.stop_kind != "paused" or campaign.document.get("archived") is not None:
         return None
@@ -125,18 +125,18 @@ def pause_reason(campaign: Campaign) -> str | None:
 
 
 def _by_person(stop: StopDocument) -> str:
-    """``paused by anna@node1 on 2026-12-01 10:00 UTC (disk quota)``."""
+    """Format the author of a stop: ``paused by anna@node1 on 2026-12-01 10:00 UTC (disk quota)``."""
     reason = f" ({stop['reason']})" if stop.get("reason") else ""
     return f"{stop.get('kind')} by {stop.get('by')} on {stop['time']:%F %H:%M} UTC{reason}"
 
 
 def advice(cause: str) -> str:
-    """What to do about failures of a cause."""
+    """Return the recommended action for failures of a cause."""
     return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE
 
 
 def failure_kinds(campaign: Campaign) -> list[FailureKind]:
-    """Kinds of failures of a campaign, those that stopped most candidates first."""
+    """Return the kinds of failures of a campaign, those that stopped most candidates first."""
     entries: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for entry in attempts_with_outcome(campaign, _FAILED):
         entries[str(entry.get("stage")), stored_cause(entry)].append(entry)
@@ -152,7 +152,7 @@ def _kind(
 ) -> FailureKind:
     failure = (final[0].get("final_failure") or {}) if final else {}
     entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)
-    # the latest: what is on disk of older ones may have been taken away
+    # the latest, since files of older ones may have been removed
     entry = entry or (max(entries, key=lambda found: str(found.get("ended"))) if entries and not final else {})
     directory = failure.get("directory") or entry.get("directory")
     host = failure.get("host") or entry.get("host")
@@ -180,7 +180,7 @@ def _name_of(store: CampaignStore, document_id: str | None) -> str:
 
 
 def failures_table(kinds: Iterable[FailureKind], *, title: str) -> Table:
-    """Kinds of failures as a table for the terminal."""
+    """Return the kinds of failures as a table for the terminal."""
     table = Table(title=title, title_justify="left", box=None, show_lines=False, padding=(0, 1))
     for heading in ("stage", "kind", "cause"):
         table.add_column(heading)

@@ -1,4 +1,4 @@
-"""The history of a campaign: its start, the changes that people made to it, and its end."""
+"""History of a campaign: its start, changes by users, and its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ def campaign_history(campaign: Campaign, *, newest: int | None = None) -> list[d
     Parameters
     ----------
     newest
-        Only the last changes by people, and neither the start nor the end.
+        Return only the last changes by users, without start and end.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def _dated(document: Mapping[str, Any], field: str, kind: str) -> list[dict[str,
 
 
 def _earlier_budgets(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Budgets of versions that kept no history."""
+    """Yield the budgets of versions that kept no history."""
     for change in document.get("budget_history") or []:
         if "event" not in change:
             limits = {key: value for key, value in change["budget"].items() if value is not None}
@@ -88,7 +88,7 @@ def _short(value: Any) -> str:
 
 
 def format_history(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Format it as text, one line for each change."""
+    """Yield the history as lines of text, one per change."""
     for entry in entries:
         by = f" by {entry['user']} on {entry['host']}" if entry["user"] else ""
         said = "" if entry["text"] == entry["kind"] else f": {entry['text']}"

@@ -1,4 +1,4 @@
-"""Compares what another policy would decide now with the actual decisions."""
+"""Comparison of another policy's decisions now with the actual decisions."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from campaign.store.states import SCREENED
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A candidate on which another policy decides otherwise. Energies in eV/atom."""
+    """Candidate on which another policy decides differently; energies in eV/atom."""
 
     id: str
     formula: str
@@ -34,20 +34,20 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What another policy would do.
+    """Decisions of another policy.
 
     Attributes
     ----------
     policy
-        In words.
+        Description of the policy.
     now, would_be
-        Number of candidates by decision, as they stand and by the other policy.
+        Number of candidates by decision, at present and with the other policy.
     relax_cpu_s
-        Expected cost of all that it would relax, CPU-s.
+        Expected cost of all its relaxations, CPU-s.
     known_stable
-        Of what it would relax, how many are known to be stable; and how many it would leave out that are.
+        Numbers of known stable candidates that it would relax and that it would omit.
     differences
-        The candidates that it decides on otherwise, the best first.
+        Candidates with a different decision, the best first.
     """
 
     policy: str
@@ -59,7 +59,7 @@ class DryRun:
 
 
 def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
-    """Decide with another policy on everything that has a prediction, as if nothing had been decided.
+    """Return another policy's decisions on all candidates with a prediction, as if none had been decided on.
 
     The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
     """
@@ -102,7 +102,9 @@ def _whole_allowance(campaign: Campaign, policy: Policy) -> RemainingBudget:
 
 
 def word_of(decision: dict[str, Any] | None) -> str:
-    """One word for a stored decision; ``waiting`` where there is none, ``person`` for what a person promoted."""
+    """Return a stored decision in one word; ``waiting`` if there is none, ``person`` if a user promoted the
+    candidate.
+    """
     if not decision:
         return "waiting"
     if is_persons(decision) and decision["promoted"]:
@@ -132,7 +134,7 @@ def _difference(document: dict[str, Any], decision: Decision) -> Difference:
 
 
 def differences_table(found: DryRun, *, limit: int | None) -> Table:
-    """The candidates that are decided on otherwise, as a table for the terminal."""
+    """Return the differing decisions as a table for the terminal."""
     table = Table(title="different decisions (energies in eV/atom)", title_justify="left", box=None)
     for heading in ("formula", "prototype", "E_f(ML)", "E_hull(ML)", "now", "would be", "DFT", "because"):
         table.add_column(heading, justify="right" if heading.startswith("E_") else "left", no_wrap=heading != "because")

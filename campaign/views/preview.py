@@ -1,4 +1,4 @@
-"""What a campaign file would do, before anything is submitted."""
+"""Preview of the work of a campaign file before submission."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ from workflows.potcars.titles import replaced_symbols
 
 
 def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> Iterator[str]:
-    """Say what would be computed, a line for each kind of work.
+    """Yield the planned work as lines of text, one per kind of calculation.
 
     Parameters
     ----------
     made
-        The candidates, where they are made already.
+        Candidates, if already generated.
     """
     made = make_candidates(spec) if made is None else made
     candidates, bootstrap = divide_candidates(spec, made)
@@ -112,7 +112,7 @@ def _format_given(spec: CampaignSpec, made: MadeCandidates, given: Sequence[Cand
 
 
 def _format_own_settings(dft: DftSection, elements: Sequence[str]) -> Iterator[str]:
-    """Say which settings in the file differ from the defaults, and which of them change the results."""
+    """List the settings that differ from the defaults, and those that change the results."""
     numbers = changes_numbers(dft.incar)
     if safe := {tag: value for tag, value in dft.incar.items() if tag not in numbers}:
         yield f"INCAR: {_format_tags(safe)}: do not change the results"
@@ -145,7 +145,7 @@ def _format_tags(tags: Mapping[str, object]) -> str:
 
 
 def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[Candidate]) -> Iterator[str]:
-    """Say how many candidates are unlike the bundle's training data, judging by their compositions."""
+    """Report how many candidates are unlike the bundle's training data, judging by composition."""
     if model.assessment is None:
         yield "note: the model does not state its training data, so candidates unlike them cannot be identified"
         return
@@ -185,7 +185,7 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
 
 
 def _format_structure_notes(folder: Path, crystals: Sequence[tuple[Path, Crystal]]) -> Iterator[str]:
-    """Say which files of a folder are not read, and which were read with a note."""
+    """List the files of a folder that are not read, and those read with a note."""
     if unused := list_structure_folder(folder).unused:
         yield f"note: {folder}: not read: {_listed(unused)}"
     by_note: dict[str, list[str]] = {}
@@ -202,7 +202,7 @@ def _listed(names: Sequence[str], *, most: int = 8) -> str:
 
 
 def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
-    """What it may cost at the costs that the file expects, and what limits it."""
+    """Format the expected cost at the costs given in the file, and its limits."""
     budget = spec.budget
     with_dos = screened if spec.scorer.needs_dos else 0
     first = (with_dos * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
@@ -225,7 +225,7 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
 
 
 def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
-    """Say which references come from a file, and which the file lacks."""
+    """List the references taken from a file, and those missing in it."""
     file = campaign_entries(spec, elements)
     assert file is not None, "the caller has looked"
     stated = "" if file.functional_stated else " (nothing else stated)"

@@ -20,7 +20,7 @@ _MOST_SYSTEMS = 12
 
 
 def format_entries_file(file: EntriesFile) -> Iterator[str]:
-    """Format the content of a file of entries, a line for each field."""
+    """Yield the content of a file of entries as lines of text, one per field."""
     yield format_count(len(file.entries), "entry", "entries") + (
         f"; {file.n_f_block} more contain f-block elements and are never used" if file.n_f_block else ""
     )
@@ -45,7 +45,7 @@ def _systems(compositions: Collection[Mapping[str, float]]) -> str:
 
 
 def sets_table(store: CampaignStore) -> Table:
-    """All reference sets of a database, the newest first."""
+    """Return the table of all reference sets of a database, the newest first."""
     table = Table(box=None, title="reference sets", title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("checksum", "source", "engine", "corrections", "phases", "campaigns", "created"):
         table.add_column(heading, justify="right" if heading == "phases" else "left", no_wrap=heading == "checksum")
@@ -63,12 +63,12 @@ def sets_table(store: CampaignStore) -> Table:
 
 
 def _engine(document: Document) -> str:
-    """A set that an earlier version stored has its engine among its settings."""
+    """Return the engine of a set; sets of earlier versions have it among their settings."""
     return str(document.get("engine") or (document.get("dft") or {}).get("engine"))
 
 
 def find_set(store: CampaignStore, beginning: str) -> Document:
-    """Return the one set whose checksum begins so.
+    """Return the only set whose checksum starts with `beginning`.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def find_set(store: CampaignStore, beginning: str) -> Document:
 
 
 def format_reference_set(store: CampaignStore, document: Document) -> Iterator[str]:
-    """Format the content of a stored set, a line for each field."""
+    """Yield the content of a stored set as lines of text, one per field."""
     known: Mapping[str, Any] = document
     yield f"checksum: {document['_id']} (verified)"
     version = f", database version {known['database_version']}" if known.get("database_version") else ""

@@ -1,4 +1,4 @@
-"""What replays come to: a table, files, and the curves."""
+"""Results of replays as a table, files and curves."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ _LIMITS: Mapping[str, tuple[str, str]] = {RANDOM: ("#888888", "--"), ORACLE: ("#
 
 
 def replay_table(comparison: Comparison) -> Table:
-    """One row for each policy and limit; several seeds as mean with the range."""
+    """Return a table with one row per policy and limit; several seeds are given as mean and range."""
     first = next(iter(comparison.policies.values()))[0]
     seeds = len(next(iter(comparison.policies.values())))
     title = f"{first.n_candidates} candidates, {first.n_stable} of them stable" + (
@@ -52,7 +52,7 @@ def replay_table(comparison: Comparison) -> Table:
 
 
 def scorers_table(comparison: Comparison) -> Table:
-    """Of data with several scorers: one row for each scorer and policy, and for each limit."""
+    """Return a table with one row per scorer and policy, and one per limit, for data with several scorers."""
     first = next(iter(comparison.policies.values()))
     seeds = f"; {len(first)} seeds: mean, least to largest" if len(first) > 1 else ""
     title = f"{first[0].n_candidates} candidates, {first[0].n_stable} of them stable{seeds}"
@@ -89,7 +89,7 @@ def _cell(value: Spread | None, form: str) -> str:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
-    """Write a comparison as a whole or not at all.
+    """Write a comparison atomically and return its folder.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def _write_csv(
 
 
 def _plot_curves(comparison: Comparison, stem: Path) -> None:
-    """Draw stable materials against CPU-hours, IS-DOS included; several seeds as mean with the range."""
-    # a figure of its own: no window system and no state of pyplot's is touched
+    """Draw stable materials over CPU-hours, IS-DOS included; several seeds as mean and range."""
+    # a separate figure leaves the window system and the state of pyplot untouched
     figure = require("matplotlib.figure", extra="esnet").Figure(figsize=(7.2, 4.6), layout="constrained")
     axis = figure.subplots()
     for place, (label, replays) in enumerate(comparison.policies.items()):

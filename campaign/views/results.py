@@ -1,4 +1,4 @@
-"""The ranked table of a campaign's candidates."""
+"""Ranked table of a campaign's candidates."""
 
 import json
 import math
@@ -20,12 +20,12 @@ from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and their meaning.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
-#: Of these the place in the ranking is made.
+#: Fields that determine the ranking.
 STABILITY_FIELDS = tuple(
     f"{part}.{key}" for part in ("result", "prediction") for key in ("e_above_hull", "e_form_per_atom")
 )
 _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
-#: What a row is made of. Of 100,000 candidates all these are in memory for the ranking, so nothing else is.
+#: Fields of a row; nothing else is read, since 100,000 candidates are in memory for the ranking.
 _FIELDS = (
     *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
@@ -88,7 +88,7 @@ class Row:
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
-    """Candidates of a campaign, the most stable first.
+    """Return the candidates of a campaign, the most stable first.
 
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
@@ -101,7 +101,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
 
 
 def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
-    """Make the row of one candidate.
+    """Return the row of one candidate.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
 
 
 def _corrected(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scorer itself said of a candidate whose prediction was corrected, and by which fit."""
+    """Return the uncorrected prediction of a candidate and the step of its correction, if it was corrected."""
     prediction = document.get("prediction") or {}
     if not prediction.get("recalibration"):
         return {}
@@ -150,7 +150,7 @@ def _corrected(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(document: Mapping[str, Any]) -> dict[str, dict[str, float | None]] | None:
-    """What each of several scorers says of a candidate, in eV/atom, and its share of the prediction."""
+    """Return the predictions of several combined scorers for a candidate in eV/atom, with their weights."""
     parts = (document.get("prediction") or {}).get("parts") or []
     names = {"e_form": "e_form_per_atom", "uncertainty": "uncertainty", "weight": "weight"}
     return {
@@ -163,7 +163,7 @@ def _parts(document: Mapping[str, Any]) -> dict[str, dict[str, float | None]] | 
 
 
 def plain_json(value: Any) -> Any:
-    """Whatever a user's file said, as JSON takes it: None in place of NaN and infinities, text of what is neither."""
+    """Return a value from a user's file as JSON types: None for NaN and infinities, text for other types."""
     if isinstance(value, Mapping):
         return {str(key): plain_json(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -174,7 +174,7 @@ def plain_json(value: Any) -> Any:
 
 
 def dos_changed(document: Mapping[str, Any]) -> str | None:
-    """What custodian changed of a candidate's IS-DOS that changes the DOS; None: nothing."""
+    """Return custodian's changes of a candidate's IS-DOS that affect the DOS, or None."""
     facts = document.get("is_dos") or {}
     return " and ".join(word for flag, word in _CHANGED.items() if facts.get(flag)) or None
 
@@ -190,7 +190,7 @@ def _exact(document: Mapping[str, Any], part: str, key: str) -> float | None:
 
 
 def stability(document: Mapping[str, Any]) -> tuple[int, float, float, str]:
-    """Key of the ranking: relaxed, predicted or neither, E_hull and E_f in eV/atom, id."""
+    """Return the ranking key: relaxed, predicted or neither; E_hull and E_f in eV/atom; id."""
     for place, part in enumerate(("result", "prediction")):
         e_hull, e_form = _exact(document, part, "e_above_hull"), _exact(document, part, "e_form_per_atom")
         if e_hull is not None and e_form is not None:
@@ -211,7 +211,7 @@ def _decision(document: Mapping[str, Any]) -> str:
 
 
 def format_model(campaign: Campaign) -> str:
-    """Describe in one line the basis of the predictions."""
+    """Return a one-line description of the basis of the predictions."""
     model = campaign.document.get("model")
     if campaign.spec.purpose == "training_set":
         engine = campaign.document["engine"]
@@ -240,29 +240,29 @@ def _with_engine(line: str, campaign: Campaign) -> str:
 
 
 def rows_as_json(rows: Sequence[Row]) -> str:
-    """Rows as a JSON list of objects."""
+    """Return rows as a JSON list of objects."""
     return json.dumps([asdict(row) for row in rows], indent=1)
 
 
 def rows_as_csv(rows: Sequence[Any], kind: Any = Row) -> str:
-    """Rows of a dataclass as CSV with a header line; empty where there is no value."""
+    """Return rows of a dataclass as CSV with a header line; None becomes an empty cell."""
     names = [field.name for field in fields(kind)]
     lines = (csv_line([getattr(row, name) for name in names], names) for row in rows)
     return "".join([csv_line(names), *lines])
 
 
 def csv_text(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows of values as CSV."""
+    """Return rows of values as CSV."""
     return "".join(map(csv_line, rows))
 
 
 def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequence[str]] | None = None) -> Table:
-    """Rows as a table for the terminal; a column for the uncertainty only where a model states any.
+    """Return rows as a table for the terminal, with an uncertainty column if there is any.
 
     Parameters
     ----------
     more
-        Further columns by their headings: a text for each row.
+        Further columns by heading, with a text per row.
     """
     added = more or {}
     # narrow enough for a terminal of 80 columns

@@ -1,4 +1,4 @@
-"""The calculations that a campaign reuses from others, in words."""
+"""Description of the calculations that a campaign reuses from others."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from campaign.store.states import STAGES
 
 
 def format_reused(campaign: Campaign) -> str | None:
-    """One line on the reused calculations, and the cost they saved; None where there are none."""
+    """Return one line on the reused calculations and the saved cost, or None if there are none."""
     sums = reused_sums(campaign)
     if not sums:
         return None
@@ -21,7 +21,7 @@ def format_reused(campaign: Campaign) -> str | None:
 
 
 def reused_from(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the title of each reused calculation of a document, and where it was computed."""
+    """Yield the title and the origin of each reused calculation of a document."""
     for stage in STAGES.values():
         if origin := stage_fields(document, stage).get("reused_from"):
             yield stage.title, origin

@@ -1,4 +1,4 @@
-"""The densities of states that a campaign has stored: one to look at, all to predict from."""
+"""Stored densities of states of a campaign, for inspection and prediction."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,20 @@ from esnet.representation.grid_dos import GridDos
 from esnet.scoring.prediction import Prediction
 
 _AT_ONCE = 256
-"""Densities of states in memory together, 108 kB each."""
+"""Number of densities of states in memory together, 108 kB each."""
 _SHOWN = 5
 
 
 class NoDosOfCandidateError(UserError, LookupError):
-    """A density of states of a candidate that is not computed, or cannot be read; the message names it."""
+    """A candidate's density of states is not computed or cannot be read; the message names the candidate."""
 
 
 class NoModelError(UserError, LookupError):
-    """A campaign that has no model to predict with."""
+    """A campaign has no model to predict with."""
 
 
 def stored_dos(campaign: Campaign, candidate: str, *, relaxed: bool = False) -> GridDos:
-    """Read the IS-DOS, or the RS-DOS, of a candidate (`campaign.store.candidates.find_candidate`)."""
+    """Return the IS-DOS, or the RS-DOS, of a candidate (`campaign.store.candidates.find_candidate`)."""
     document = find_candidate(campaign, candidate)
     found = _read(campaign, [document["_id"]], relaxed=relaxed)[document["_id"]]
     if isinstance(found, str):
@@ -42,7 +42,7 @@ def stored_dos(campaign: Campaign, candidate: str, *, relaxed: bool = False) -> 
 def predict_stored(
     campaign: Campaign, bundle: Bundle | str | os.PathLike[str] | None, candidates: Sequence[str] | None
 ) -> list[Prediction]:
-    """Predict from the stored IS-DOS of candidates, or of all that have one."""
+    """Return predictions from the stored IS-DOS of the candidates, or of all that have one."""
     model = bundle if isinstance(bundle, Bundle) else open_bundle(_own_model(campaign) if bundle is None else bundle)
     model.representation.require(campaign.spec.representation())
     if candidates is None:
@@ -63,7 +63,7 @@ def predict_stored(
 
 
 def _own_model(campaign: Campaign) -> os.PathLike[str]:
-    """Folder of the campaign's model, which may be one that ships with the project."""
+    """Return the folder of the campaign's model, which may ship with the package."""
     checksum = campaign.model_checksum
     if checksum is None:
         raise NoModelError(
@@ -75,7 +75,7 @@ def _own_model(campaign: Campaign) -> os.PathLike[str]:
 
 
 def _read(campaign: Campaign, ids: Sequence[str], *, relaxed: bool = False) -> Mapping[str, GridDos | str]:
-    """The densities of each candidate, or why there are none."""
+    """Return the density of each candidate, or the reason why there is none."""
     kind, stage = ("rs_dos", "RS-DOS") if relaxed else ("dos", "IS-DOS")
     known = candidates_by_id(campaign.store, ids, ["campaign", "state", "composition"])
     unknown = [name for name in ids if name not in known or known[name]["campaign"] != campaign.name]

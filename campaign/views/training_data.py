@@ -1,4 +1,4 @@
-"""A data set out of a campaign: the DOS that it computed, with the formation energies of the relaxed crystals."""
+"""Data set from the computed DOS of a campaign and the formation energies of its relaxed crystals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, 
 from workflows.dos import DosFeatures
 
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
-"""By the kind of the features; the document has a field of the same name as the kind of DOS."""
+"""By the kind of the features, which is also the name of the document's field."""
 _AT_ONCE = 64
-"""DOS whose crystals are read together."""
+"""Number of DOS whose crystals are read together."""
 _FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
 _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id", "relaxation.cpu_s"),
@@ -42,12 +42,12 @@ def write_training_data(
     *,
     filters: Filters = Filters(),  # noqa: B008
 ) -> DatasetManifest:
-    """Write everything of a campaign that has a DOS and a relaxed energy as a data set.
+    """Write all structures of a campaign that have a DOS and a relaxed energy as a data set.
 
     Candidates of every role and the references count. A candidate with an IS-DOS and an RS-DOS gives two samples of
-    one material. Formation energies are taken against the campaign's frozen reference set. The campaign may keep
-    running: data recorded by then are written. The manifest's source says how many DOS have no target, because their
-    structure is not relaxed, and how many relaxed structures have no DOS.
+    one material. Formation energies refer to the campaign's frozen reference set. The campaign may keep running: data
+    recorded by then are written. The manifest's source says how many DOS have no target, because their structure is not
+    relaxed, and how many relaxed structures have no DOS.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def write_training_data(
         If the reference set is not frozen yet (the message says why), nothing is relaxed yet, features
         are damaged or of another representation.
     DatasetExistsError
-        If there is something at ``path``.
+        If ``path`` exists.
     """
     structures = _relaxed(campaign)
     source = {
@@ -90,7 +90,7 @@ def write_training_data(
 
 
 def _relaxed(campaign: Campaign) -> dict[str, _Structure]:
-    """Relaxed candidates and references by their id, without those that the references' corrections cannot treat."""
+    """Return relaxed candidates and references by id, without those that the references' corrections cannot treat."""
     if (reference_set := campaign.document.get("reference_set")) is None:
         raise DatasetError(_waits_for(campaign))
     needed = [*_FIELDS, *relaxed_fields(correction_scheme(campaign.store, reference_set))]
@@ -106,7 +106,7 @@ def _relaxed(campaign: Campaign) -> dict[str, _Structure]:
 
 
 def _crystals(campaign: Campaign, ids: Iterable[str]) -> dict[str, tuple[Structure | None, Structure | None]]:
-    """Unrelaxed and relaxed crystal of each document."""
+    """Return the unrelaxed and the relaxed crystal of each document."""
     return {
         name: (_decoded(initial), _decoded(relaxed))
         for name, (initial, relaxed) in crystals_of(campaign, sorted(ids)).items()

@@ -1,4 +1,4 @@
-"""The samples that every model of a comparison is trained, validated and tested on: the same for all."""
+"""Training, validation and test samples shared by all models of a comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkData:
-    """One data set, divided.
+    """A data set divided into training, validation and test samples.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class BenchmarkData:
 
     @classmethod
     def of(cls, dataset: Dataset, settings: BenchmarkSettings) -> BenchmarkData:
-        """Divide a data set.
+        """Return a data set divided by a split.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class BenchmarkData:
         n_without_fermi_level: int = 0,
         notes: tuple[str, ...] = (),
     ) -> BenchmarkData:
-        """Take the parts of a split as they are; training and validation have the kinds that are trained on alone."""
+        """Return the parts of a split; training and validation are restricted to the kinds to train on."""
         chosen = np.array([train_kinds in ("both", kind) for kind in dataset.kinds], dtype=bool)
         return cls(
             dataset=dataset,
@@ -117,18 +117,18 @@ class BenchmarkData:
 
     @property
     def n_samples(self) -> int:
-        """Samples of all parts that are trained, validated or tested on."""
+        """Number of samples in all parts."""
         return len(self.training) + len(self.validation) + len(self.test)
 
     @cached_property
     def _moments(self) -> tuple[NDArray[np.intp], Moments]:
-        """Places in ascending order, and their moments; computed once."""
+        """Indices in ascending order, and their moments; computed once."""
         indices = np.unique(np.concatenate([self.training, self.validation, self.test]))
         return indices, moments_of(self.dataset, indices)
 
     @cached_property
     def moment_scaler(self) -> MomentScaler:
-        """Fitted to the training part alone."""
+        """Scaler fitted to the training part alone."""
         return MomentScaler.fit(self._moments_at(self.training))
 
     def table(self, indices: NDArray[np.intp]) -> Table:

@@ -1,4 +1,4 @@
-"""CGCNN-HD, MEGNet, Roost and Wren in a comparison: the crystals behind the densities of states that others see."""
+"""CGCNN-HD, MEGNet, Roost and Wren in a comparison, on the crystals of the DOS samples."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ _BLOCK = 1024
 
 
 class CannotTrainError(BenchmarkError):
-    """A model that cannot be trained on a data set; the others of a comparison can."""
+    """A model cannot be trained on a data set, although others can."""
 
 
 def fit_graph_model(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, *, folder: Path | None, progress: Progress
 ) -> dict[str, Any]:
-    """Train a graph model on the training part and predict the test part; it is kept in ``folder``, where one is given.
+    """Train a graph model on the training part, save it in ``folder`` if given, and return its test predictions.
 
     Raises
     ------

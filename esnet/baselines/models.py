@@ -1,4 +1,4 @@
-"""How each model of a comparison is trained and asked for the test part's formation energies."""
+"""Training and test predictions of each model of a comparison."""
 
 import importlib.util
 import time
@@ -48,7 +48,7 @@ def require_packages(name: str) -> None:
 def fit_and_predict(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, *, work: BenchmarkWork, tell: Report
 ) -> ModelResult:
-    """Train one model (a key of `TITLES`) and predict the test part.
+    """Train one model (a key of `TITLES`) and return its predictions for the test part.
 
     A network's checkpoints lie in ``work``, and a graph model as it was trained.
 

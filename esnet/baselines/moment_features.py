@@ -1,4 +1,4 @@
-"""The input of the models on DOS moments: 90 standardised moments, 18 flags of existing bands, the composition.
+"""Input of the models on DOS moments: 90 standardised moments, 18 flags of non-empty bands, and the composition.
 
 A band without states has no moments. Where one is missing the standardised vector has 0, the training part's mean,
 which alone would say "an ordinary band"; so each channel has a mark beside it, 1 where the band is there. One mark a
@@ -36,7 +36,7 @@ class MomentScaler:
 
     @classmethod
     def fit(cls, moments: Moments) -> Self:
-        """Fit to the moments of the training part, (n, 90)."""
+        """Return a scaler fitted to the moments of the training part, shape (n, 90)."""
         if not len(moments.values):
             raise FeatureError("the moments' scaler cannot be fitted to no sample")
         count = moments.mask.sum(axis=0)

@@ -55,7 +55,7 @@ class NetworkFit(NamedTuple):
 
 
 def _build_dnn(n_features: int) -> Any:
-    """Build the network with fully connected layers: (n, n_features) -> (n, 1)."""
+    """Return the network of fully connected layers: (n, n_features) -> (n, 1)."""
     import keras
 
     features = keras.Input((n_features,), name="features")
@@ -66,7 +66,7 @@ def _build_dnn(n_features: int) -> Any:
 
 
 def _build_cnn(*, widths: tuple[int, ...], batch_norm_momentum: float) -> Any:
-    """Build the plain convolutional network: inputs as ESNet's, output (n, 1).
+    """Return the plain convolutional network with ESNet's inputs and output (n, 1).
 
     Each block is one convolution of 3 energies with as many channels as ``widths`` says; the stem (20 energies, every
     second) has as many as the first.

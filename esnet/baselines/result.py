@@ -1,4 +1,4 @@
-"""What comes out of a comparison: the table, laid out as the paper's Table 1, and the files."""
+"""Result of a comparison: the table, laid out as Table 1 of the paper, and its files."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ TASKS: Mapping[str, str] = {"RS2RE": "rs_dos", "IS2RE": "is_dos"}
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResult:
-    """One row.
+    """Row of one model.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class ModelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """A whole comparison.
+    """Result of a comparison.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class BenchmarkResult:
     models: Mapping[str, Path] = field(default_factory=dict)
 
     def metrics(self, row: ModelResult) -> dict[str, dict[str, float | int] | None]:
-        """Return ``n``, ``mae`` and ``rmse`` (eV/atom) by task; None where the row predicts no such sample."""
+        """Return ``n``, ``mae`` and ``rmse`` (eV/atom) by task; None if the row has no predictions for a task."""
         predictions = np.array(row.predictions, dtype=np.float64)  # NaN for None
         found: dict[str, dict[str, float | int] | None] = {}
         for task, kind in TASKS.items():
@@ -91,7 +91,7 @@ class BenchmarkResult:
 
     @property
     def notes(self) -> list[str]:
-        """Of the data and of each model."""
+        """Notes on the data and on each model."""
         return [*self.about["notes"], *(note for row in self.rows for note in row.notes)]
 
     def markdown(self) -> str:

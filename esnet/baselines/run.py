@@ -1,4 +1,4 @@
-"""The models of the paper's Table 1 on one data set and one split: each trained, tested, and put into one table.
+"""Training and test of the models of the paper's Table 1 on one data set and one split.
 
 Source: Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B, Table 1: KRR, SVR, random forest, XGBoost and
 a DNN on 90 DOS moments and the composition, a CNN and ESNet on the DOS signal and the composition, trained on RS-DOS
@@ -34,7 +34,7 @@ _PACKAGES = ("esnet-campaign", "numpy", "scipy", "scikit-learn", "xgboost-cpu", 
 def run_benchmark(
     dataset: Dataset, *, settings: BenchmarkSettings, work: Path | None = None, report: Report | None = None
 ) -> BenchmarkResult:
-    """Train and test the models of a comparison; the result has a row for each, in the table's order.
+    """Train and test the models of a comparison and return one row per model, in the order of the table.
 
     A graph model that cannot be trained (the data set has too few crystals for it, or its loss is not finite) has no
     row, and a note says why.
@@ -89,7 +89,7 @@ def run_benchmark(
 
 
 def remove_work(dataset: Dataset, *, settings: BenchmarkSettings, work: Path) -> None:
-    """Remove the working folder of a comparison whose result is written."""
+    """Remove the working folder of a comparison once its result is written."""
     _work(dataset, settings, work).remove()
 
 

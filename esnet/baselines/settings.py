@@ -1,4 +1,4 @@
-"""What `esnet benchmark` compares, and how."""
+"""Settings of `esnet benchmark`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ _QUICK_WIDTHS = (8, 16, 32, 64)
 
 
 class BenchmarkError(UserError, ValueError):
-    """A comparison that cannot be made; the message says why and what would help."""
+    """A comparison cannot be made; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class BenchmarkSettings:
             raise BenchmarkError(str(error)) from error
 
     def training_settings(self) -> TrainingSettings:
-        """Return the settings of the three networks: the paper's, except for those given here.
+        """Return the settings of the three networks: the paper's unless overridden.
 
         Their filters are off: the data set was filtered when it was written, equally for all models.
         """
@@ -103,11 +103,11 @@ class BenchmarkSettings:
         )
 
     def graph_settings(self, name: str) -> GraphTraining:
-        """Return the settings of a graph model: its authors', except for those given here."""
+        """Return the settings of a graph model: its authors' unless overridden."""
         epochs = self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else None
         return KINDS[name].training.with_changes(seed=self.seed, epochs=epochs, threads=self.threads)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON takes them."""
+        """Return the settings as JSON types."""
         given = asdict(self)
         return given | {"models": list(self.models), "widths": None if self.widths is None else list(self.widths)}

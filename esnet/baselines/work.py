@@ -1,4 +1,4 @@
-"""Resumes an interrupted comparison: a working folder keeps the results of the finished models."""
+"""Working folder with the results of the finished models, to resume an interrupted comparison."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ _ABOUT = "comparison.json"
 
 
 class BenchmarkWork:
-    """The working folder of one comparison.
+    """Working folder of one comparison.
 
     Parameters
     ----------
@@ -53,19 +53,19 @@ class BenchmarkWork:
             )
 
     def done(self, name: str) -> ModelResult | None:
-        """Return the result of a model that is done."""
+        """Return the result of a finished model, or None."""
         if self.folder is None:
             return None
         found = read_sealed(self.folder / f"{name}.json")
         return None if found is None else ModelResult(**found)
 
     def keep(self, result: ModelResult) -> None:
-        """Write down the result of a model."""
+        """Save the result of a model."""
         if self.folder is not None:
             write_sealed(self.folder / f"{result.name}.json", asdict(result))
 
     def model_folder(self, name: str) -> Path | None:
-        """Folder for a model as it was trained, a place that is empty; None where nothing is kept."""
+        """Return the path for a trained model, removing an earlier one; None if models are not kept."""
         if self.folder is None:
             return None
         folder = self._model(name)
@@ -74,7 +74,7 @@ class BenchmarkWork:
         return folder
 
     def kept_models(self, names: Iterable[str]) -> dict[str, Path]:
-        """Folders of the models that are kept as they were trained, by name."""
+        """Return the folders of the trained models that are kept, by name."""
         return {name: self._model(name) for name in names if self.folder is not None and self._model(name).is_dir()}
 
     def _model(self, name: str) -> Path:
@@ -82,13 +82,13 @@ class BenchmarkWork:
         return self.folder / f"{name}.model"
 
     def remove(self) -> None:
-        """Remove the folder: the comparison is written."""
+        """Remove the folder after the comparison is written."""
         if self.folder is not None:
             shutil.rmtree(self.folder)
 
 
 def _read(file: Path) -> Any:
-    """Content of a file; None where it is not there or was cut off."""
+    """Return the content of a file, or None if it is missing or incomplete."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

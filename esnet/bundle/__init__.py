@@ -1,1 +1,1 @@
-"""A trained model on disk: its networks, uncertainty, and description."""
+"""A trained model on disk: its networks, uncertainty and description."""

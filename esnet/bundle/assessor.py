@@ -1,4 +1,4 @@
-"""The parts of a bundle besides its networks: the uncertainty of a prediction, and the training data."""
+"""The parts of a bundle besides its networks: uncertainty of predictions, and training data."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ from esnet.bundle.uncertainty import Calibration
 from esnet.representation.composition import ELEMENTS, N_ELEMENTS
 
 NOVEL = 1.0
-"""Novelty above which a material counts as one that the model has never seen the like of."""
+"""Novelty above which a material counts as unlike the training data."""
 
 _SAID = ("e_form", "uncertainty", "spread", "novelty")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """What a bundle says of n materials; NaN where it cannot say.
+    """Predictions of a bundle for n materials; NaN if it cannot tell.
 
     Attributes
     ----------
     e_form
-        (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
+        Formation energies of the relaxed crystals, eV/atom, shape (n,); for an ensemble, the mean of its members.
     uncertainty
-        (n,) calibrated standard deviations, eV/atom. NaN for a material with an unseen element too: its prediction
-        depends on the networks' random initial weights, and the members of an ensemble may agree on it by chance.
+        Calibrated standard deviations, eV/atom, shape (n,). NaN also for a material with an unseen element: its
+        prediction depends on the networks' random initial weights, and the members of an ensemble may agree on it by
+        chance.
     spread
-        (n,) standard deviation of an ensemble's members, eV/atom, not calibrated.
+        Uncalibrated standard deviation of an ensemble's members, eV/atom, shape (n,).
     novelty
-        (n,) distance to the training set; 95 % of the training set has 1 or less.
+        Distance to the training set, shape (n,); 1 or less for 95 % of the training set.
     unseen
-        (n,) whether the material has an element that no training sample has; None: the bundle does not know.
+        Whether the material has an element absent from the training samples, shape (n,); None if the bundle does not
+        know.
 
     Examples
     --------
@@ -59,7 +61,7 @@ class Assessment:
 
     @cached_property
     def novel(self) -> NDArray[np.bool_] | None:
-        """(n,) whether the model has never seen the like: an unseen element, or a novelty above 1; None: unknown."""
+        """Whether a material is novel: an unseen element, or a novelty above 1; shape (n,), or None if unknown."""
         return None if self.unseen is None else self.unseen | (self.novelty > NOVEL)
 
     def take(self, rows: NDArray[np.intp]) -> Assessment:
@@ -68,17 +70,17 @@ class Assessment:
         Parameters
         ----------
         rows
-            (k,) places among the n, from 0.
+            Indices among the n materials, shape (k,).
 
         Returns
         -------
         Assessment
-            Of k materials, in this order.
+            Assessment of the k materials, in this order.
 
         Raises
         ------
         IndexError
-            There is no such place.
+            If an index is out of range.
 
         Examples
         --------
@@ -94,22 +96,22 @@ class Assessment:
 
     @classmethod
     def joined(cls, parts: Iterable[Assessment]) -> Self:
-        """Join the assessments of blocks by the same bundle.
+        """Join assessments by the same bundle.
 
         Parameters
         ----------
         parts
-            At least one.
+            Assessments, at least one.
 
         Returns
         -------
         Assessment
-            Of all their materials, in their order.
+            Assessment of all their materials, in order.
 
         Raises
         ------
         ValueError
-            There is none.
+            If there is none.
 
         Examples
         --------
@@ -128,20 +130,20 @@ class Assessment:
 
 @dataclass(frozen=True, kw_only=True)
 class UncertaintyEstimator:
-    """Turns the networks' output into an `Assessment`.
+    """Converts the networks' output into an `Assessment`.
 
     Attributes
     ----------
     element_counts
-        (111,) training samples with each element.
+        Number of training samples with each element, shape (111,).
     seen
-        The samples that the networks were fitted to.
+        Fingerprints of the samples that the networks were fitted to.
     calibration
-        Of the uncertainties; None: none could be learnt.
+        Calibration of the uncertainties; None if there were too few samples.
     reference
-        Of the novelty; None: none could be made.
+        Reference of the novelty, or None.
     details
-        Other information for the makers, as JSON types (see `esnet.training.ensemble`).
+        Further information in JSON types (see `esnet.training.ensemble`).
     """
 
     element_counts: NDArray[np.int64]
@@ -151,7 +153,7 @@ class UncertaintyEstimator:
     details: Mapping[str, Any]
 
     def assess(self, outputs: Outputs, compositions: NDArray[np.floating]) -> Assessment:
-        """Assess n materials: outputs of the networks and (n, 111) composition vectors."""
+        """Assess n materials from the networks' outputs and composition vectors of shape (n, 111)."""
         plain = without_assessor(outputs)
         unseen = has_unseen(compositions, self.element_counts)
         novelty = plain.novelty if self.reference is None else self.reference.novelty(outputs.hidden)
@@ -164,7 +166,7 @@ class UncertaintyEstimator:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return all but the arrays, as JSON takes it."""
+        """Return everything but the arrays in JSON types."""
         return {
             **self.details,
             "elements": {
@@ -184,7 +186,7 @@ class UncertaintyEstimator:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read both files of a bundle whose checksums were compared; BundleError where they cannot be used."""
+        """Read both files of a bundle with verified checksums; BundleError if they cannot be used."""
         summary = read_json(folder / ASSESSMENT)
         try:
             with np.load(folder / ASSESSMENT_ARRAYS, allow_pickle=False) as stored:
@@ -205,19 +207,19 @@ class UncertaintyEstimator:
 
 
 def has_unseen(compositions: NDArray[np.floating], element_counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether materials (n, 111) have an element that no training sample has."""
+    """Return which materials, shape (n, 111), have an element absent from the training samples."""
     unseen: NDArray[np.bool_] = ((np.asarray(compositions) > 0) & (element_counts == 0)).any(axis=1)
     return unseen
 
 
 def count_numbers_of_elements(compositions: NDArray[np.floating]) -> dict[str, int]:
-    """How many materials (n, 111) have one element, two, three ...: ``{"2": 90, "3": 12}``."""
+    """Return the number of materials, shape (n, 111), by number of elements: ``{"2": 90, "3": 12}``."""
     numbers, counts = np.unique((np.asarray(compositions) > 0).sum(axis=1), return_counts=True)
     return {str(number): int(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def without_assessor(outputs: Outputs) -> Assessment:
-    """Return the networks' output only: energies, and the spread of an ensemble."""
+    """Return an assessment of energies only, with the spread of an ensemble."""
     members, number = outputs.energies.shape
     unknown = np.full(number, np.nan)
     return Assessment(

@@ -1,4 +1,4 @@
-"""A trained model on disk, one network or an ensemble of them, ready to predict (files: `esnet.bundle.files`)."""
+"""A trained model on disk, one network or an ensemble, ready to predict (files: `esnet.bundle.files`)."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -32,12 +32,12 @@ class Bundle:
     Attributes
     ----------
     info
-        What the bundle's files say of it, readable without Keras: ``path``, ``checksum``, ``members``,
-        ``representation``, ``card`` (its model card), ``records`` of the training of each member.
+        Description of the bundle, readable without Keras: ``path``, ``checksum``, ``members``, ``representation``,
+        ``card`` (its model card), ``records`` of the training of each member.
     networks
         One network, or the members of an ensemble.
     assessor
-        What uncertainties and novelty come from; None: the bundle gives energies only.
+        Provides uncertainties and novelty; None if the bundle gives energies only.
 
     Examples
     --------
@@ -54,44 +54,44 @@ class Bundle:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the whole bundle but its model card: the model's identity."""
+        """SHA-256 of the whole bundle except its model card: the model's identity."""
         return self.info.checksum
 
     @property
     def representation(self) -> Representation:
-        """How the features that the model reads are made."""
+        """Representation of the features that the model reads."""
         return self.info.representation
 
     @property
     def record(self) -> TrainingRecord:
-        """The record of the training run; of an ensemble, that of its first member."""
+        """Record of the training run; for an ensemble, that of its first member."""
         return self.info.record
 
     @classmethod
     def load(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
-        """Read a bundle; Keras' safe mode, so nothing in it is executed.
+        """Read a bundle in Keras' safe mode, which executes nothing from it.
 
         Parameters
         ----------
         path
-            Its folder.
+            Folder of the bundle.
         representation
-            How the features are made that it is to predict from; None: they are made as it says.
+            Representation of the features to predict from. If None, that of the bundle.
         residual
-            Whether a model of what a potential leaves over is taken, whose energies are no formation energies.
+            Whether to accept a model of a potential's residuals, whose energies are not formation energies.
 
         Returns
         -------
         Bundle
-            Ready to predict.
+            The bundle, ready to predict.
 
         Raises
         ------
         BundleError
-            If a file is missing, altered, of another format version, or cannot be read by this Keras, or it
-            is a model of what a potential leaves over and that is not asked for.
+            If a file is missing, altered, of another format version, or cannot be read by this Keras, or it is a model
+            of a potential's residuals without ``residual``.
         RepresentationError
-            If ``representation`` is given and the model's is another.
+            If ``representation`` is given and differs from the model's.
 
         Examples
         --------
@@ -110,16 +110,16 @@ class Bundle:
         Parameters
         ----------
         dos
-            (n, 2, 1500, 9), not scaled, made as `representation` says.
+            Unscaled densities in the bundle's `representation`, shape (n, 2, 1500, 9).
         compositions
-            (n, 111).
+            Composition vectors, shape (n, 111).
         batch_size
-            Candidates that the network takes together.
+            Number of candidates processed together.
 
         Returns
         -------
         ndarray
-            (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
+            Formation energies of the relaxed crystals, eV/atom, shape (n,); for an ensemble, the mean of its members.
 
         Raises
         ------
@@ -140,23 +140,23 @@ class Bundle:
         return energies
 
     def assess(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Assessment:
-        """Predict formation energies, how far they may be off, and whether the model has seen the like.
+        """Predict formation energies with their uncertainty and novelty.
 
         The energies are those of `predict`, bit for bit.
 
         Parameters
         ----------
         dos
-            (n, 2, 1500, 9), not scaled, made as `representation` says.
+            Unscaled densities in the bundle's `representation`, shape (n, 2, 1500, 9).
         compositions
-            (n, 111).
+            Composition vectors, shape (n, 111).
         batch_size
-            Candidates that the network takes together.
+            Number of candidates processed together.
 
         Returns
         -------
         Assessment
-            With NaN (and no flags) where the bundle cannot say: uncertainty and novelty come into a bundle by
+            With NaN (and no flags) if the bundle cannot tell: uncertainty and novelty are added to a bundle by
             `esnet.training.ensemble.assemble_bundle`.
 
         Raises
@@ -177,24 +177,24 @@ class Bundle:
         return self._assessment(outputs, np.asarray(compositions))
 
     def assess_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Assessment:
-        """Do the same as `assess` with features that are scaled already.
+        """Same as `assess` for features that are already scaled.
 
         Parameters
         ----------
         features
-            Of n materials, made by ``networks.scale(dos, compositions)``.
+            Features of n materials from ``networks.scale(dos, compositions)``.
         batch_size
-            Candidates that the network takes together.
+            Number of candidates processed together.
 
         Returns
         -------
         Assessment
-            As `assess`: energies in eV/atom, shape (n,).
+            As from `assess`: energies in eV/atom, shape (n,).
 
         Raises
         ------
         ValueError
-            If the features are not those that the networks take.
+            If the networks cannot take the features.
 
         Examples
         --------
@@ -223,13 +223,13 @@ def save_bundle(
     representation: Representation,
     record: TrainingRecord,
 ) -> Bundle:
-    """Write a bundle of one network, as `esnet.training.train.train` returned it, as a whole or not at all.
+    """Write a bundle of one network, as returned by `esnet.training.train.train`, completely or not at all.
 
     Parameters
     ----------
     path
-        The directory to make. The files are written beside it under a temporary name, which is then
-        changed: an interrupted call leaves no half bundle.
+        Directory to create. The files are written next to it under a temporary name, which is then changed, so that an
+        interrupted call leaves no incomplete bundle.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def save_bundle(
     Raises
     ------
     BundleExistsError
-        If ``path`` is there: a bundle is never overwritten.
+        If ``path`` exists: a bundle is never overwritten.
     """
     with new_bundle(path) as folder:
         model.save(folder / MODEL)

@@ -1,4 +1,4 @@
-"""What `esnet describe` says of a bundle, read without Keras."""
+"""The output of `esnet describe`, read from a bundle without Keras."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,9 @@ _MINUTE, _HOUR = 60.0, 3600.0
 
 
 def bundle_summary(info: BundleInfo) -> dict[str, Any]:
-    """Return all that a bundle says, as JSON takes it: identity, scalings, records, assessment and model card."""
+    """Return the whole description of a bundle in JSON types: identity, scalings, records, assessment and
+    model card.
+    """
     return {
         "path": str(info.path),
         "checksum": info.checksum,
@@ -27,7 +29,7 @@ def bundle_summary(info: BundleInfo) -> dict[str, Any]:
 
 
 def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
-    """Yield the summary as lines of two columns; the errors by part have their own table (`error_rows`)."""
+    """Yield the summary as rows of two columns; the errors by part have a separate table (`error_rows`)."""
     record = info.record
     yield "checksum", info.checksum
     yield "made", info.created
@@ -123,7 +125,7 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    """``name value, name value``; nested mappings in brackets."""
+    """Return ``name value, name value``, with nested mappings in brackets."""
     return ", ".join(f"{name} {_text(value)}" for name, value in values.items() if value is not None)
 
 

@@ -1,4 +1,4 @@
-"""The files of a bundle: written as a whole or not at all, and checked before anything in them is used.
+"""The files of a bundle, written completely or not at all, and verified before use.
 
 model.keras            the network; of an ensemble member-01.keras, member-02.keras, ...
 representation.json    how features are made, the channel scaler, the scaling of the energies
@@ -8,7 +8,7 @@ README.md              model card (may be absent)
 manifest.json          format version, SHA-256 and size of each file, and two checksums: `checksum`, the model's
                        identity, over all but the model card, and `manifest_checksum` over all
 
-A model card quotes an evaluation, which names the model by its checksum: so the card cannot be part of that one.
+A model card quotes an evaluation, which names the model by its checksum, so that checksum cannot cover the card.
 """
 
 import json
@@ -34,15 +34,15 @@ CARD = "README.md"
 
 
 class BundleError(UserError, ValueError):
-    """A bundle that cannot be used; the message names the directory, the file and the problem."""
+    """The bundle cannot be used; the message names the directory, the file and the problem."""
 
 
 class BundleExistsError(UserError, FileExistsError):
-    """Something exists there already; a bundle is never overwritten."""
+    """The path exists; a bundle is never overwritten."""
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise BundleExistsError, saying what to do, if something exists there already."""
+    """Raise BundleExistsError, with the remedy, if the path exists."""
     if folder.exists() or folder.is_symlink():
         raise BundleExistsError(f"{folder} exists: a bundle is never overwritten; name another directory")
 
@@ -54,19 +54,19 @@ def member_names(n_members: int) -> list[str]:
 
 @contextmanager
 def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
-    """Give a directory to fill, which becomes the bundle when the block ends without an exception.
+    """Yield a directory to fill, which becomes the bundle if the context ends without an exception.
 
     Parameters
     ----------
     path
-        The directory to make. It is filled beside it under a temporary name.
+        Directory to create; it is filled next to it under a temporary name.
     n_members
-        How many networks the block writes, named as `member_names` says.
+        Number of networks that the context writes, named as by `member_names`.
 
     Raises
     ------
     BundleExistsError
-        If ``path`` is there, before the block or after it.
+        If ``path`` exists before or after the context.
     """
     with whole_folder(Path(path), refuse_existing=refuse_existing) as temporary:
         yield temporary
@@ -84,7 +84,7 @@ def add_model_card(path: Path | str, text: str) -> None:
     folder = Path(path)
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
-    # an interrupted call leaves a bundle that is whole: with the card as it was, with none, or with the new one
+    # an interrupted call leaves a complete bundle: with the old card, none, or the new one
     without = {name: entry for name, entry in manifest["files"].items() if name != CARD}
     if CARD in manifest["files"]:
         write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": without})))
@@ -94,7 +94,7 @@ def add_model_card(path: Path | str, text: str) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check a manifest, the files that it lists not yet.
+    """Read and check a manifest, but not the files that it lists.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def bundle_file_names(folder: Path) -> list[str]:
 
 
 def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise BundleError naming the first file that is missing or was altered."""
+    """Raise BundleError naming the first missing or altered file."""
     for name, expected in files.items():
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name} is missing from the bundle")
@@ -146,7 +146,7 @@ def read_json(file: Path) -> Any:
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file; a number that is not finite is a ValueError."""
+    """Write a JSON file; ValueError if a number is not finite."""
     file.write_text(_as_json(content), encoding="utf-8")
 
 
@@ -179,7 +179,7 @@ def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
 
 
 def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse names of files that a bundle does not have: no other file is ever opened."""
+    """Refuse names of files that are not part of a bundle, so that no other file is ever opened."""
     members, files = manifest.get("members"), manifest.get("files")
     if not isinstance(members, list) or not isinstance(files, dict) or not members:
         raise BundleError(f"{file} has no members or no files")

@@ -1,4 +1,4 @@
-"""The training data of a model as fingerprints: just enough to recognise a new sample or composition."""
+"""Fingerprints of a model's training data, just sufficient to recognise a sample or composition."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 _SEEN = ("train_materials", "train_dos", "validation_materials", "validation_dos")
 COMPOSITIONS = "train_compositions"
-"""Name of the array that bundles of before version 0.2 do not have."""
+"""Name of the array that bundles made before version 0.2 lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFingerprints:
-    """Which samples a model was fitted to, as sorted fingerprints of materials and of densities of states.
+    """Sorted fingerprints of the materials and densities of states that a model was fitted to.
 
     Attributes
     ----------
     train_materials, train_dos
-        Trained on; the densities are those of both kinds of DOS of these materials.
+        Training samples; the densities include both kinds of DOS of these materials.
     validation_materials, validation_dos
-        Decided when training stopped, and calibrated the uncertainties.
+        Samples used for early stopping and calibration.
     train_compositions
-        Trained on, as `composition_fingerprints` gives them; None: unknown.
+        Compositions trained on, from `composition_fingerprints`; None if unknown.
     """
 
     train_materials: NDArray[np.uint64]
@@ -39,24 +39,24 @@ class TrainingFingerprints:
                 raise ValueError(f"{name} must be fingerprints on one axis")
 
     def arrays(self) -> dict[str, NDArray[np.uint64]]:
-        """Return the data, by the names that `from_arrays` reads."""
+        """Return the data by the names that `from_arrays` reads."""
         arrays = {name: getattr(self, name) for name in _SEEN}
         return arrays if self.train_compositions is None else arrays | {COMPOSITIONS: self.train_compositions}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """Read what `arrays` gave, among others; KeyError where one of those that every bundle has is missing."""
+        """Create from the result of `arrays`, ignoring others; KeyError if a mandatory array is missing."""
         return cls(**{name: arrays[name] for name in _SEEN}, train_compositions=arrays.get(COMPOSITIONS))
 
 
 def fingerprints(names: Iterable[str | bytes]) -> NDArray[np.uint64]:
-    """Return the first 64 bits of the SHA-256 of each name: a chance match among 100,000 is one in 10^9."""
+    """Return the first 64 bits of the SHA-256 of each name; among 100,000, a chance match has a probability of 1e-9."""
     digests = (hashlib.sha256(name.encode() if isinstance(name, str) else name).digest()[:8] for name in names)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def composition_fingerprints(compositions: Iterable[Mapping[str, float]]) -> NDArray[np.uint64]:
-    """Return a fingerprint of each composition (element symbol to amount); that of Al2Pd4 is that of AlPd2."""
+    """Return a fingerprint of each composition (element symbol to amount); Al2Pd4 and AlPd2 have the same."""
     return fingerprints(_fractions(amounts) for amounts in compositions)
 
 

@@ -1,4 +1,4 @@
-"""What a bundle says about its model, read without Keras."""
+"""Description of a bundle's model, read without Keras."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,29 +37,29 @@ _GRID = {
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """All that a bundle says about its model, read without Keras.
+    """Description of a bundle's model, read without Keras.
 
     Attributes
     ----------
     path
-        Its directory.
+        Directory of the bundle.
     checksum
-        SHA-256 over all but the model card: the model's identity.
+        SHA-256 of everything but the model card: the model's identity.
     created
-        UTC, ISO 8601.
+        Time of creation, UTC, ISO 8601.
     members
         Names of the networks' files.
     representation
-        How features are made.
+        Representation of the features.
     scaler, target_scaling
-        Fitted on the training part; the same for all members.
+        Scalings fitted to the training part, the same for all members.
     records
-        One record of training for each member.
+        One training record for each member.
     assessment
-        What `esnet.bundle.assessor.Assessor.summary` gave: calibration of the uncertainties, training data.
-        None: the bundle gives energies only.
+        Result of `esnet.bundle.assessor.UncertaintyEstimator.summary`: calibration of the uncertainties, training data.
+        None if the bundle gives energies only.
     card
-        Text of the model card; None where there is none.
+        Text of the model card, or None.
     """
 
     path: Path
@@ -75,31 +75,32 @@ class BundleInfo:
 
     @property
     def record(self) -> TrainingRecord:
-        """The record of the training run; of an ensemble, that of its first member."""
+        """Record of the training run; for an ensemble, that of its first member."""
         return self.records[0]
 
     def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
-        """Return those of the elements that no training sample has; none where the bundle does not say."""
+        """Return the elements absent from the training samples; empty if the bundle does not state them."""
         known = (self.assessment or {}).get("elements")
         return [] if known is None else sorted(set(symbols) - set(known))
 
     def knows_number_of_elements(self, number: int) -> bool:
-        """Whether a training sample has this many different elements; True where the bundle does not say."""
+        """Whether a training sample has this number of distinct elements; True if the bundle does not state it."""
         known = (self.assessment or {}).get("numbers_of_elements")
         return known is None or str(number) in known
 
     @property
     def says_numbers_of_elements(self) -> bool:
-        """Whether the bundle says how many different elements its training samples have."""
+        """Whether the bundle states the numbers of distinct elements of its training samples."""
         return (self.assessment or {}).get("numbers_of_elements") is not None
 
     def unknown_compositions(self, compositions: Iterable[Mapping[str, float]]) -> NDArray[np.bool_] | None:
-        """Tell the compositions (element symbol to amount) that no training sample has; None: the bundle does not say.
+        """Return which compositions (element symbol to amount) are absent from the training samples; None if not
+        stated.
 
         Raises
         ------
         BundleError
-            If the file that has them cannot be read.
+            If their file cannot be read.
         """
         if self.assessment is None:
             return None
@@ -112,22 +113,22 @@ class BundleInfo:
 
     @classmethod
     def read(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
-        """Read and check a bundle, its weights by their checksum alone.
+        """Read and check a bundle; its weights are only checked by checksum.
 
         Parameters
         ----------
         representation
-            What the model's must be; None: any.
+            Required representation. If None, any.
         residual
-            Whether a model of what a potential leaves over is taken (`esnet train --residual-of`).
+            Whether to accept a model of a potential's residuals (`esnet train --residual-of`).
 
         Raises
         ------
         BundleError
-            If a file is missing, altered, or of another format version, or its energies are what a potential leaves
-            over and that is not asked for.
+            If a file is missing, altered, or of another format version, or it is a model of a potential's residuals
+            without ``residual``.
         RepresentationError
-            If ``representation`` is given and the model's is another.
+            If ``representation`` is given and differs from the model's.
         """
         folder = Path(path)
         manifest = read_manifest(folder)
@@ -173,7 +174,7 @@ def write_info(
     target_scaling: TargetScaling,
     records: Sequence[TrainingRecord],
 ) -> None:
-    """Write the files that `BundleInfo.read` reads (the networks, the assessment and the card are not among them)."""
+    """Write the files that `BundleInfo.read` reads, except networks, assessment and card."""
     write_json(
         folder / REPRESENTATION,
         {

@@ -1,4 +1,4 @@
-"""The networks of a bundle, run on features; Keras alone, so that any of its backends will do."""
+"""Run the networks of a bundle on features, with any Keras backend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _LAST_LAYER = "energy"
 
 
 class Outputs(NamedTuple):
-    """What the networks say of n materials.
+    """Outputs of the networks for n materials.
 
     Attributes
     ----------
     energies
-        (members, n) formation energies of the relaxed crystals, eV/atom.
+        Formation energies of the relaxed crystals, eV/atom, shape (members, n).
     hidden
-        (members, n, 64) float32, the last hidden layer.
+        Last hidden layer, float32, shape (members, n, 64).
     """
 
     energies: NDArray[np.float64]
@@ -37,12 +37,12 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class ScaledFeatures:
-    """Features of n materials as the networks of one bundle take them, made by `Networks.scale`.
+    """Features of n materials scaled for the networks of one bundle by `Networks.scale`.
 
     Attributes
     ----------
     inputs
-        What `esnet.representation.features.network_inputs` gives.
+        Result of `esnet.representation.features.network_inputs`.
     """
 
     inputs: dict[str, NDArray[np.float32]]
@@ -52,17 +52,17 @@ class ScaledFeatures:
 
     @property
     def compositions(self) -> NDArray[np.float32]:
-        """(n, 111) composition vectors."""
+        """Composition vectors, shape (n, 111)."""
         return self.inputs["composition"]
 
 
 class Networks:
-    """One network or the members of an ensemble, with the scalings that they share."""
+    """One network or the members of an ensemble, with their common scalings."""
 
     def __init__(self, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
         import keras
 
-        # energies always come from this graph, so that all ways to ask for them give the same bits
+        # energies always come from this graph, so that all methods give identical bits
         self._models = [
             inference_network(
                 keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
@@ -71,17 +71,17 @@ class Networks:
         ]
         self._scaler = scaler
         self._target_scaling = target_scaling
-        # batch sizes that the networks have processed: a graph was compiled for each
+        # batch sizes processed so far, for which a graph is compiled
         self._sizes: set[int] = set()
 
     @classmethod
     def load(cls, info: BundleInfo) -> Self:
-        """Load the networks of a bundle in Keras' safe mode: nothing in them is executed."""
+        """Load the networks of a bundle in Keras' safe mode, which executes nothing from them."""
         return cls.load_all([info])
 
     @classmethod
     def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
-        """Load the networks of several bundles that have the same scalings."""
+        """Load the networks of several bundles with the same scalings."""
         with without_chatter():
             return cls(
                 [load_network(info.path / member, info) for info in infos for member in info.members],
@@ -90,7 +90,7 @@ class Networks:
             )
 
     def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
-        """Run all members on features that are not scaled: dos (n, 2, 1500, 9) and compositions (n, 111).
+        """Run all members on unscaled features: dos (n, 2, 1500, 9) and compositions (n, 111).
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Networks:
             If a shape is wrong or a value is not finite.
         """
         features, vectors = check_features(dos, compositions)
-        # the scaled copies of a block are all that is held beside the features
+        # only the scaled copies of one block are kept in addition to the features
         block = max(batch_size, _BLOCK // batch_size * batch_size)
         parts = [
             self.run_scaled(self.scale(features[at : at + block], vectors[at : at + block]), batch_size=batch_size)
@@ -108,7 +108,7 @@ class Networks:
         return Outputs(energies, hidden)
 
     def scale(self, dos: ArrayLike, compositions: ArrayLike) -> ScaledFeatures:
-        """Scale features, as `run` takes them, for `run_scaled`: what needs no network, and can be done beside one.
+        """Scale features for `run_scaled`; needs no network, so it can be done while one is running.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Networks:
         return ScaledFeatures(network_inputs(dos, compositions, scaler=self._scaler))
 
     def run_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Outputs:
-        """Run all members on what `scale` gave: `run` in two steps, with the same bits."""
+        """Run all members on the result of `scale`: `run` in two steps, with identical bits."""
         if not len(features):
             return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
         energies, hidden = [], []
@@ -131,11 +131,11 @@ class Networks:
     def _predict(
         self, model: Any, features: ScaledFeatures, batch_size: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run one model; Keras' `predict` sets up a data pipeline each time, which costs a tenth of a Screen."""
+        """Run one model; Keras' `predict` would set up a data pipeline each time, a tenth of a Screen's time."""
         parts = []
         for start in range(0, len(features), batch_size):
             size = min(batch_size, len(features) - start)
-            # filled up to a batch for which there is a graph: another one takes seconds to make
+            # padded to a batch size with a compiled graph: another graph takes seconds to make
             taken = batch_size if batch_size in self._sizes and size not in self._sizes else size
             self._sizes.add(taken)
             part = {name: _filled(array[start : start + size], taken) for name, array in features.inputs.items()}
@@ -145,14 +145,14 @@ class Networks:
 
 
 def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Append zeros where there are fewer."""
+    """Pad with zeros to this size."""
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 
 def load_network(file: Path, info: BundleInfo) -> Any:
-    """Load one network in Keras' safe mode: nothing in it is executed.
+    """Load one network in Keras' safe mode, which executes nothing from it.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""How far a material is from the training set: distances in the network's last hidden layer.
+"""Novelty of a material: its distance from the training set in the network's last hidden layer.
 
-The mean distance to the nearest training samples in the latent space tells errors better than a distance of inputs
+The mean distance to the nearest training samples in the latent space indicates errors better than a distance of inputs
 (J. P. Janet, C. Duan, T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H). It is
 divided by the typical value inside the training set: 95 % of the training samples have a novelty of 1 or less, measured
 with all samples of the same material left out. Numbers above 1 are flagged.
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NEIGHBOURS = 10
-"""That a distance is the mean of; fewer where the training set has fewer than 100 materials (a tenth, at least 1)."""
+"""Number of points that a distance is averaged over; for fewer than 100 materials, a tenth of them, at least 1."""
 REFERENCE_LIMIT = 4096
-"""So many training samples are kept; of a larger training set a random part, which the seed chooses."""
+"""Number of training samples kept; from a larger training set, the seed chooses a random part."""
 USUAL = 0.95
-"""Share of the training samples whose novelty is 1 or less."""
+"""Fraction of the training samples with a novelty of 1 or less."""
 
 _ROWS = 512
 _SMALLEST = 1e-9
@@ -26,20 +26,20 @@ _SMALLEST = 1e-9
 
 @dataclass(frozen=True)
 class NoveltyReference:
-    """The training set as its last hidden layer.
+    """The training set, represented by the last hidden layer.
 
     Attributes
     ----------
     points
-        (n, members * 64) float32: hidden layers, centred and divided by each member's scale.
+        Hidden layers, centred and divided by each member's scale, float32, shape (n, members * 64).
     centres
-        (members, 64), means over the training samples.
+        Means over the training samples, shape (members, 64).
     scales
-        (members,) root mean square distances from the centre, so that every member counts the same.
+        Root mean square distances from the centre, shape (members,), which give members equal weight.
     neighbours
-        Nearest points that a distance is the mean of.
+        Number of nearest points that a distance is averaged over.
     unit
-        Distance that 95 % of the points do not exceed, samples of their own material left out.
+        Distance not exceeded by 95 % of the points, excluding samples of their own material.
     """
 
     points: NDArray[np.float32]
@@ -50,10 +50,11 @@ class NoveltyReference:
 
     @classmethod
     def fit(cls, hidden: NDArray[np.float32], materials: Sequence[str]) -> Self | None:
-        """Make the reference of training samples, out of their hidden layers (members, n, 64).
+        """Make the reference from hidden layers of training samples, shape (members, n, 64).
 
-        IS and RS of one material do not count as neighbours of each other. None where no distance can be said: fewer
-        than two materials, or a hidden layer that is the same for all.
+        IS and RS of one material do not count as neighbours. Returns None if no distance is defined: fewer than two
+        materials,
+        or the same hidden layer for all.
         """
         _, owners = np.unique(np.asarray(materials, dtype=str), return_inverse=True)
         sizes = np.bincount(owners) if len(owners) else np.zeros(0, dtype=np.intp)
@@ -79,7 +80,7 @@ class NoveltyReference:
         return cls(points, made.centres, made.scales, made.neighbours, unit)
 
     def novelty(self, hidden: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the novelty of samples: (members, n, 64) -> (n,), no unit, 0 or above."""
+        """Return the novelty of samples, without unit, at least 0: (members, n, 64) -> (n,)."""
         return _mean_nearest(self._embed(hidden), self.points, self.neighbours) / self.unit
 
     def _embed(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,7 +88,7 @@ class NoveltyReference:
         return np.ascontiguousarray(scaled.transpose(1, 0, 2).reshape(hidden.shape[1], -1), dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the arrays, by the names that `from_parts` knows."""
+        """Return the arrays by the names that `from_parts` knows."""
         return {"points": self.points, "centres": self.centres, "scales": self.scales}
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class NoveltyReference:
 
     @classmethod
     def from_parts(cls, arrays: Mapping[str, NDArray[np.float32]], data: Mapping[str, Any]) -> Self:
-        """Read what `arrays` and `to_dict` gave; ValueError where they do not belong together."""
+        """Create from the results of `arrays` and `to_dict`; ValueError if they do not match."""
         points, centres, scales = (arrays[name] for name in ("points", "centres", "scales"))
         if points.shape != (data["n_points"], centres.size) or scales.shape != centres.shape[:1]:
             raise ValueError(f"novelty arrays have the shapes {points.shape}, {centres.shape} and {scales.shape}")
@@ -108,10 +109,10 @@ class NoveltyReference:
 def reference_places(
     indices: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
 ) -> NDArray[np.intp]:
-    """Choose the training samples that a reference is made of: whole materials, at most ``limit`` samples.
+    """Choose the training samples for a reference: whole materials, at most ``limit`` samples.
 
-    The seed chooses the materials; their order in the data set does not matter. ``indices`` are the places of the
-    training samples; ``materials`` are those of all samples of the data set.
+    The seed chooses the materials, independent of their order in the data set. ``indices`` are those of the training
+    samples; ``materials`` are those of all samples of the data set.
     """
     if len(indices) <= limit:
         return np.sort(indices)
@@ -130,7 +131,9 @@ def reference_places(
 def _mean_nearest(
     samples: ArrayLike, points: ArrayLike, neighbours: int, *, owners: NDArray[np.intp] | None = None
 ) -> NDArray[np.float64]:
-    """Mean distance of samples to their nearest points, points of the same owner left out where owners are given."""
+    """Return the mean distance of samples to their nearest points, excluding points of the same owner if owners are
+    given.
+    """
     rows, columns = np.asarray(samples, dtype=np.float64), np.asarray(points, dtype=np.float64)
     lengths = (columns**2).sum(axis=1)
     distances = np.empty(len(rows))

@@ -9,7 +9,9 @@ from esnet.files.versions import installed_versions
 RECORD_VERSION = 3
 """Version 1 had no split, kinds, metrics by task or environment; version 2 no `initial`, and is read as None."""
 RESIDUAL_VERSION = 4
-"""As 3, of a training on what a potential leaves over: programs that would take it for formation energies refuse it."""
+"""Version 3 for a training on a potential's residuals: programs that would take them for formation energies
+refuse it.
+"""
 
 _WITHOUT_INITIAL = 2
 
@@ -21,53 +23,53 @@ class TrainingRecord:
     Attributes
     ----------
     version
-        Of this list of fields.
+        Version of this list of fields.
     data_checksum, data_name
         SHA-256 that identifies the samples: of a data set, or over ids, features, compositions and energies as given;
         and the data set's name ("" for samples in memory).
     data_source
-        Where the data set says that its samples come from; ``engine`` (``vasp``, ``gpaw``) and ``quality`` among it
-        where they are known. Empty for samples in memory whose source was not given.
+        Origin of the samples as stated by the data set, with ``engine`` (``vasp``, ``gpaw``) and ``quality`` if known.
+        Empty for samples in memory of unstated origin.
     n_materials
-        Different materials in the training part: one with an IS-DOS and an RS-DOS gives two samples.
+        Number of distinct materials in the training part; one with an IS-DOS and an RS-DOS gives two samples.
     kinds
-        What was trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, where it is not known.
+        Kinds trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, for which it is unknown.
     split
         How the data set was divided (`esnet.dataset.splits.Split.to_dict`); None for samples in memory, which the
         seed divides.
     initial
-        The trained network from which this run continued (`esnet.training.pretrained.InitialNetwork.to_dict`):
-        ``checksum`` of its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not
-        trained on (None: not known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's
-        validation part before the first epoch (None without such a part). None: from random weights.
+        The trained network from which this run continued (`esnet.training.pretrained.PretrainedNetwork.to_dict`):
+        ``checksum`` of its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not trained
+        on (None: not known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's validation part
+        before the first epoch (None without such a part). None: from random weights.
     n_samples
         Samples of the kinds trained on, in all parts.
     n_dropped
-        How many of the training and validation part each filter of the settings left out, by the setting's name.
+        Number of training and validation samples left out by each filter, by the setting's name.
     dropped_ids
-        The ids of those; of a data set the first thousand.
+        Their ids; for a data set the first thousand.
     n_train, n_validation, n_test
-        Samples trained on, kept apart for early stopping, and kept apart from every choice.
+        Samples for training, for early stopping, and held out from every choice.
     validation_note
-        Why there is no validation part; None where there is one.
+        Why there is no validation part; None if there is one.
     epochs, best_epoch
         Epochs run, and the one whose weights were kept (both counted from 1; 0: no epoch was better than the network
         from which the run continued, whose weights were kept).
     stopped
         Why training stopped.
     loss, validation_loss, learning_rate
-        One value an epoch; the losses are those of the standardised energies.
+        One value per epoch; the losses are those of the standardised energies.
     validation_mae
-        One value an epoch, eV/atom; None without a validation part.
+        One value per epoch, eV/atom; None without a validation part.
     mae_train, mae_validation, mae_test
         Mean absolute errors of the kept weights over the kinds trained on, eV/atom; None without such a part.
     metrics
         For each part (``train``, ``validation``, ``test``) and each of ``all``, ``IS2RE`` and ``RS2RE`` that it has
-        samples of: ``n``, ``mae`` and ``rmse`` (eV/atom). The test part was looked at for these figures alone.
+        samples of: ``n``, ``mae`` and ``rmse`` (eV/atom). The test part was used for these figures alone.
     batch_size, batch_norm_momentum
-        Those used (see `esnet.training.train.TrainingSettings`).
+        Values used (see `esnet.training.settings.TrainingSettings`).
     n_parameters
-        Weights of the network, trainable or not.
+        Number of weights, trainable or not.
     representation, settings
         As dictionaries.
     seed
@@ -75,11 +77,11 @@ class TrainingRecord:
     versions
         Python, the packages that computed, and the Keras backend.
     environment
-        What it was computed on (see `esnet.training.environment`).
+        Hardware and software (see `esnet.training.environment`).
     started, finished
         UTC, ISO 8601; ``started`` is that of the process that finished the training.
     wall_s, cpu_s
-        Of the whole run: building the graph, and the epochs of all processes that worked on it.
+        Time of the whole run: building the graph, and the epochs in all processes.
     """
 
     version: int = RECORD_VERSION
@@ -123,20 +125,21 @@ class TrainingRecord:
 
     @property
     def residual_of(self) -> dict[str, Any] | None:
-        """The potential whose formation energies the targets lack (`esnet.residual.residuals`); None: they lack none.
+        """The potential whose formation energies are subtracted from the targets (`esnet.residual.residuals`), or None.
 
-        ``potential`` and what decides its energies, ``energies``: their corrections, ``elements``: the potential's
-        energies of the elements in eV/atom, ``comparison``: errors of the potential alone and with the model.
+        ``potential`` and everything that affects its energies, ``energies``: their corrections, ``elements``: the
+        potential's energies of the elements in eV/atom, ``comparison``: errors of the potential alone and with the
+        model.
         """
         return self.data_source.get("residual_of")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as JSON takes it."""
+        """Return the record in JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; ValueError names another version, and keys that are missing or not known."""
+        """Create from the result of `to_dict`; ValueError for another version, and for missing or unknown keys."""
         version = data.get("version", 1)
         if version == _WITHOUT_INITIAL:
             data = {**data, "initial": None, "version": RECORD_VERSION}
@@ -153,7 +156,7 @@ class TrainingRecord:
 
 
 def software_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a training run used."""
+    """Return the versions of Python and of the packages used by a training run."""
     import keras
 
     packages = ("esnet-campaign", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")

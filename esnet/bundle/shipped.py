@@ -1,4 +1,4 @@
-"""The trained models that ship with the project, each with its model card (README.md) in its folder."""
+"""The trained models shipped with the project, each with its model card (README.md) in its folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from esnet.files.errors import UserError
 
 
 class UnknownModelError(UserError, ValueError):
-    """No model of that name ships with the project."""
+    """No shipped model has this name."""
 
 
 def shipped_bundles() -> Mapping[str, Path]:
@@ -18,7 +18,7 @@ def shipped_bundles() -> Mapping[str, Path]:
 
 
 def bundle_folder(name: str | Path) -> Path:
-    """Return the folder of a bundle that is given by its shipped name or as a path.
+    """Return the folder of a bundle given by its shipped name or as a path.
 
     Raises
     ------

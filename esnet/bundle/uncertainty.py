@@ -8,11 +8,11 @@ The squared standard deviation is modelled as ``base**2 + factor**2 * signal``, 
   al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
 * ``novelty``: for a single network, the distance to the training set in the last hidden layer (J. P. Janet, C. Duan,
   T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H, whose equation this is);
-* ``constant``: where there are too few validation samples for two parameters.
+* ``constant``: for too few validation samples to fit two parameters.
 
 The factor of the spread is at least 1: base and spread are the two parts of the variance of a mixture of the members
-(Lakshminarayanan et al., section 2.4), and where the validation part is so uniform that the spread says nothing about
-it, it still does about what lies outside.
+(Lakshminarayanan et al., section 2.4), and even if the spread is uninformative for a uniform validation part, it is
+informative for other materials.
 
 Both parameters maximise the Gaussian likelihood of the validation part's residuals. That part has also chosen the
 epoch whose weights were kept, so the residuals are slightly too small; the test part was not used at all.
@@ -29,16 +29,16 @@ from numpy.typing import ArrayLike, NDArray
 Signal = Literal["spread", "novelty", "constant"]
 
 MIN_CALIBRATION = 5
-"""Fewer residuals than this give no standard deviation at all."""
+"""With fewer residuals, no standard deviation is given."""
 MIN_TWO_PARAMETERS = 20
-"""Fewer residuals than this give one number, their root mean square: two parameters would fit noise."""
+"""With fewer residuals, only their root mean square is fitted: two parameters would fit noise."""
 FEW_SAMPLES = 100
-"""With fewer residuals than this the standard deviations themselves are uncertain by more than 7 %, 1 / sqrt(2 n).
+"""With fewer residuals, the standard deviations themselves are uncertain by more than 7 %, 1 / sqrt(2 n).
 
-(More, in truth: the errors for IS-DOS and RS-DOS of one material are alike, and count as two.)
+(More in fact: errors for IS-DOS and RS-DOS of one material are correlated, but count as two.)
 """
 
-# of the base in the mean variance; a share of 0 would trust an ensemble that agrees by chance without limit
+# shares of the base in the mean variance; a share of 0 would trust an ensemble that agrees by chance without limit
 _BASE_SHARES = np.geomspace(0.01, 1.0, 200)
 _SMALLEST_STD = 1e-3
 _PROBABILITIES = np.linspace(0.0, 1.0, 101)
@@ -46,20 +46,20 @@ _PROBABILITIES = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Turns a signal into a standard deviation.
+    """Converts a signal to a standard deviation.
 
     Attributes
     ----------
     signal
-        The quantity with which the standard deviation grows (see the module).
+        Quantity that the standard deviation grows with (see the module).
     base
-        Standard deviation where the signal is 0, eV/atom.
+        Standard deviation for a signal of 0, eV/atom.
     factor
-        Of the square root of the signal: no unit for the spread, eV/atom for the novelty.
+        Factor of the square root of the signal: without unit for the spread, in eV/atom for the novelty.
     n_samples
-        Residuals that both were learnt from.
+        Number of residuals that both were fitted to.
     note
-        Caveat if there were few of them; None otherwise.
+        Caveat if these were few; None otherwise.
     """
 
     signal: Signal
@@ -75,37 +75,38 @@ class Calibration:
             raise ValueError(f"base={self.base!r} must be above 0 and factor={self.factor!r} 0 or above, both finite")
 
     def std(self, signal: ArrayLike) -> NDArray[np.float64]:
-        """Return standard deviations in eV/atom; NaN where the signal is (unless none is used)."""
+        """Return standard deviations in eV/atom; NaN if the signal is NaN (unless none is used)."""
         values = np.asarray(signal, dtype=np.float64)
         if self.signal == "constant":
             return np.full(values.shape, self.base)
         return np.sqrt(self.base**2 + self.factor**2 * values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the calibration as JSON takes it."""
+        """Return the calibration in JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Create from the result of `to_dict`."""
         return cls(**data)
 
 
 def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Signal) -> Calibration | None:
-    """Learn the two parameters from residuals of samples that were not trained on.
+    """Fit the two parameters to residuals of samples that were not trained on.
 
     For a given share of the base in the variance the scale that maximises the likelihood is known in closed form
-    (the mean of the squared residuals over the relative variances); the share is searched on a grid, so there is no
-    optimiser that could end in a wrong minimum.
+    (the mean of the squared residuals over the relative variances); the share is searched on a grid, to avoid local
+    minima.
 
     Parameters
     ----------
     residuals
-        (n,) predicted minus true formation energies, eV/atom.
+        Predicted minus true formation energies, eV/atom, shape (n,).
     signal
-        (n,) 0 or above: variances in (eV/atom)^2 for ``spread``, distances for ``novelty``; None for ``constant``.
+        Non-negative, shape (n,): variances in (eV/atom)^2 for ``spread``, distances for ``novelty``; None for
+        ``constant``.
     kind
-        What the signal is.
+        Kind of the signal.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Sig
 
 
 def _most_likely(squares: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
-    """Base and factor that make squared residuals most likely, given a signal that is not 0 throughout."""
+    """Return the base and factor that maximise the likelihood, for a signal that is not 0 throughout."""
     relative = _BASE_SHARES[:, None] + (1.0 - _BASE_SHARES[:, None]) * (values / values.mean())
     scales = (squares / relative).mean(axis=1)
     likelihoods = -np.log(np.maximum(scales, _SMALLEST_STD**2)) - np.log(relative).mean(axis=1)
@@ -148,7 +149,9 @@ def _most_likely(squares: NDArray[np.float64], values: NDArray[np.float64]) -> t
 
 
 def _most_likely_base(squares: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """The base alone, with a factor of 1; from 5 % of the errors up, for the same reason as the shares."""
+    """Return the base that maximises the likelihood for a factor of 1; at least 5 % of the error, to limit trust as
+    above.
+    """
     error = float(np.sqrt(squares.mean()))
     bases = error * np.geomspace(0.05, 2.0, 200)
     variances = np.maximum(bases[:, None] ** 2 + values, _SMALLEST_STD**2)
@@ -176,16 +179,16 @@ class CalibrationCurve:
     Attributes
     ----------
     expected
-        (101,) probabilities 0 to 1.
+        Probabilities from 0 to 1, shape (101,).
     observed
-        (101,) share of the samples whose error lies inside the interval of that probability.
+        Fraction of samples with an error inside the interval of that probability, shape (101,).
     area
-        Between the curve and the diagonal, 0 (perfect) to 0.5: the miscalibration area (K. Tran et al., Mach.
+        Area between the curve and the diagonal, 0 (perfect) to 0.5: the miscalibration area (K. Tran et al., Mach.
         Learn.: Sci. Technol. 1, 025006 (2020), DOI 10.1088/2632-2153/ab7e1a).
     sharpness
         Root mean square of the standard deviations, eV/atom.
     n_samples
-        Samples with a standard deviation.
+        Number of samples with a standard deviation.
     """
 
     expected: NDArray[np.float64]
@@ -195,7 +198,7 @@ class CalibrationCurve:
     n_samples: int
 
     def coverage(self, probability: float) -> float:
-        """Return the share observed inside the interval of a probability."""
+        """Return the fraction observed inside the interval of a probability."""
         return float(np.interp(probability, self.expected, self.observed))
 
 
@@ -203,7 +206,7 @@ def calibration_curve(residuals: ArrayLike, std: ArrayLike) -> CalibrationCurve 
     """Compare the errors with the normal distribution of the standard deviations.
 
     The residuals (n,), predicted minus true, and ``std`` (n,) are in eV/atom. Samples whose standard deviation is NaN
-    are left out; None where no sample has one.
+    are left out; None if no sample has one.
     """
     errors, widths = np.abs(np.asarray(residuals, dtype=np.float64)), np.asarray(std, dtype=np.float64)
     known = np.isfinite(widths)

@@ -33,7 +33,7 @@ def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def implementation(declared: Callable[..., R]) -> Callable[..., R]:
-    """Import the function that a declaration stands for."""
+    """Return the function that implements a declaration."""
     function: Any = declared
     found: Callable[..., R] = getattr(importlib.import_module(function.implemented_in), function.__name__)
     return found

@@ -1,1 +1,1 @@
-"""What each command of `esnet` does, a file for each. Thin: the library is called, and its result shown."""
+"""Implementations of the `esnet` commands, one file each: thin calls of the library that print its results."""

@@ -1,4 +1,4 @@
-"""What all commands share: the console, error messages, and the option `--version`."""
+"""Shared parts of all commands: console, error messages, and the option `--version`."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ _UNSAFE = {"Cc", "Cf", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    """Return text as a terminal may have it: without escape sequences and whatever else would be obeyed, not shown.
+    """Return text safe for a terminal, without escape sequences and other control characters.
 
     Line ends and tabs stay. Everything that a command prints goes through it: names, errors and contents of files come
     from a database to which other users write.
@@ -34,16 +34,16 @@ def printable(text: str) -> str:
 
 
 class _SafeConsole(Console):
-    """A console on which square brackets and colons are those characters, and control characters are not sent."""
+    """Console that prints square brackets and colons literally and drops control characters."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render anything: text, tables, and what is inside them."""
+        """Render text, tables and their content."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that shows text as it is; a file or a pipe has no width, so nothing is cut off there.
+    """Return a console that prints text literally; output to files and pipes is not cut at a width.
 
     Text has colours by ``style=`` or as `rich.text.Text`, never by markup.
     """
@@ -56,17 +56,17 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_dated(out: Console, line: str) -> None:
-    """Print a line with its date and time, for output that is read later: a file, the log of a job."""
+    """Print a line with date and time, for output that is read later, such as a job's log."""
     print_plain(out, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {line}")
 
 
 def draws_on(out: Console) -> bool:
-    """Whether lines can be redrawn there: a terminal that moves its cursor (TERM is not ``dumb``)."""
+    """Whether a console can redraw lines: a terminal that moves its cursor (TERM is not ``dumb``)."""
     return out.is_terminal and out.is_interactive
 
 
 class LogsAbove:
-    """Lets log lines, and whatever is printed, come above a part of the terminal that is redrawn.
+    """Redirection of log lines and prints above a redrawn part of the terminal.
 
     `rich.live.Live` takes ``sys.stdout`` and ``sys.stderr``; handlers of logs that were made before it hold the streams
     themselves.
@@ -76,7 +76,7 @@ class LogsAbove:
         self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def begin(self) -> None:
-        """Send log lines to the current standard output and error; to be called when the display has started."""
+        """Send log lines to the current standard output and error; called after the display has started."""
         now = {id(new.rich_proxied_file): new for new in (sys.stdout, sys.stderr) if isinstance(new, FileProxy)}
         for logger in (logging.root, *logging.root.manager.loggerDict.values()):
             for handler in getattr(logger, "handlers", []):
@@ -85,14 +85,14 @@ class LogsAbove:
                     handler.setStream(now[id(handler.stream)])
 
     def end(self) -> None:
-        """Send log lines where they went before."""
+        """Restore the previous streams of log lines."""
         while self._moved:
             handler, stream = self._moved.pop()
             handler.setStream(stream)
 
 
 def print_plain(out: Console, *lines: str) -> None:
-    """Print lines as they are: no colours, no wrapping."""
+    """Print lines literally, without colours or wrapping."""
     for line in lines:
         out.print(line, highlight=False, soft_wrap=True)
 
@@ -103,7 +103,7 @@ def print_labelled(out: Console, label: str, text: str, *, style: str = "yellow"
 
 
 def print_error(message: str) -> None:
-    """Print an error that a user can fix, on standard error."""
+    """Print an error that a user can fix on standard error."""
     print_labelled(console(stderr=True), "error:", message, style="red")
 
 
@@ -111,7 +111,7 @@ _UNUSABLE = {getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOT
 
 
 class _SafeFormatter(logging.Formatter):
-    """Log lines that no handler takes, as Python shows them: warnings, on standard error."""
+    """Formatter for log lines without a handler: warnings on standard error, as Python prints them."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as `print_plain` would print it."""
@@ -119,7 +119,7 @@ class _SafeFormatter(logging.Formatter):
 
 
 def _unusable_path(error: Exception) -> str | None:
-    """Say that a file or a folder cannot be used, or that there is no room; None for any other error."""
+    """Return a message if a path cannot be used or the disk is full; None for other errors."""
     # a file that is missing is the program's mistake as often as the user's: its traceback is needed
     if not isinstance(error, OSError) or error.filename is None or error.errno not in _UNUSABLE:
         return None
@@ -149,7 +149,7 @@ def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | 
 
 
 def _leave_signals_to_the_system() -> None:
-    """Let a second signal end a program that is ending already: an exception of its handler would be a traceback."""
+    """Let a second signal end a terminating program, since an exception in its handler would print a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):  # not one that is to be ignored (nohup)
             signal.signal(number, signal.SIG_DFL)
@@ -166,4 +166,4 @@ def global_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
     ] = False,
 ) -> None:
-    """Accept the options that come before a subcommand."""
+    """Options that precede a subcommand."""

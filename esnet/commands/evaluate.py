@@ -120,7 +120,7 @@ def _trust_table(evaluation: Evaluation) -> Table:
 
 
 def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
-    """Errors by element or prototype, both tasks side by side."""
+    """Return errors by element or prototype, both tasks side by side."""
     groups = {task: getattr(found, name) for task, found in evaluation.tasks.items()}
     counts: dict[str, int] = {}
     for found in groups.values():

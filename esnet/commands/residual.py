@@ -1,4 +1,4 @@
-"""What `esnet train --residual-of` says of a potential."""
+"""Output of `esnet train --residual-of` on a potential."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _REASONS = 3
 
 
 def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -> Dataset:
-    """Relax the crystals of a data set and return its residuals; say how many samples have none, and why."""
+    """Relax the crystals of a data set, print how many samples have no residual and why, and return the residuals."""
     potential = ResidualPotential.named(name)
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"relaxing with {potential.title}", total=len(dataset))

@@ -137,7 +137,7 @@ def _numbers(option: str, text: str, separator: str, count: int, *, whole: bool 
 
 @contextmanager
 def _token_file(out: Path) -> Iterator[Path]:
-    """Keep the token that Ray's dashboard asks for beside OUT, in a file that only this user can read."""
+    """Store the token of Ray's dashboard next to OUT, in a file that only this user can read."""
     # its own name: a second `esnet tune` of the same OUT is refused, and must not take this one's away
     path = out.with_name(f"{out.name}.ray-token-{os.getpid()}")
     write_private(path, ray_token())

@@ -1,7 +1,7 @@
-"""The small columns of a data set, one row for each sample: the file ``samples.h5``, written and read.
+"""The small columns of a data set, with one row per sample: writing and reading the file ``samples.h5``.
 
-A composition is kept as the source gave it: its elements and amounts follow each other in ``element`` and ``amount``,
-and ``n_elements`` says how many belong to a sample.
+Compositions are kept as given by the source: elements and amounts of all samples are concatenated in ``element`` and
+``amount``, and ``n_elements`` is their number per sample.
 """
 
 import json
@@ -39,7 +39,7 @@ class Columns(NamedTuple):
     amounts: NDArray[np.float64]
 
     def places(self, indices: ArrayLike, folder: Path) -> NDArray[np.intp]:
-        """Return places of samples as an array; DatasetError, naming the data set, where there is no such place."""
+        """Return indices of samples as an array; DatasetError, naming the data set, if one is out of range."""
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
             raise DatasetError(f"indices are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
@@ -52,7 +52,7 @@ class Columns(NamedTuple):
 
 
 def create_columns(columns: Any) -> None:
-    """Make empty columns in an HDF5 file."""
+    """Create empty columns in an HDF5 file."""
     h5py = require("h5py", extra="esnet")
     text = h5py.string_dtype("utf-8")
     numbers = {name: np.dtype(code) for name, code in (_NUMBERS | _ELEMENTS).items()}
@@ -64,7 +64,7 @@ def create_columns(columns: Any) -> None:
 
 
 def append_rows(file: Any, rows: Sequence[tuple[Sample, bytes]]) -> None:
-    """Append samples (their densities play no role) with the digests of their densities."""
+    """Append samples (their densities are ignored) with the digests of their densities."""
     samples = [sample for sample, _ in rows]
     for column in ("id", "material", "chemsys", "prototype"):
         _append(file, column, [getattr(sample, column) for sample in samples])
@@ -88,13 +88,13 @@ def _append(file: Any, column: str, values: Any) -> None:
 
 
 def _check(file: Path, content: Any, name: str, dtype: str | None, n_rows: int) -> None:
-    """Raise DatasetError for a column that is not as it was written, before any of it is read."""
+    """Raise DatasetError for a column that is not as written, before any of it is read."""
     if wrong := mistake_in(content[name], dtype, (32,) if name == "digest" else (), n_rows, n_rows):
         raise DatasetError(f"{file}: its column {name}: {wrong}")
 
 
 def read_columns(file: Path, n_samples: int) -> Columns:
-    """Read the columns; DatasetError where one is missing or is not of ``n_samples`` samples."""
+    """Read the columns; DatasetError if one is missing or does not have ``n_samples`` rows."""
     with open_h5(file) as content:
         try:
             for name, dtype in {**dict.fromkeys(_TEXT), **_NUMBERS, "digest": "u1"}.items():

@@ -1,7 +1,7 @@
-"""Which energy corrections the formation energies of a data set, and of a model trained on it, contain.
+"""Energy corrections contained in the formation energies of a data set and of a model trained on it.
 
-``none``: as DFT gives them. ``mp2020``: with the corrections of the Materials Project (A. Wang et al., Sci. Rep. 11
-(2021) 15496). Energies of different corrections are never compared (docs/reference/inputs.md).
+``none``: uncorrected DFT energies. ``mp2020``: with the corrections of the Materials Project (A. Wang et al., Sci. Rep.
+11 (2021) 15496). Energies with different corrections are never compared (docs/reference/inputs.md).
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ class CorrectionsError(UserError, ValueError):
 
 
 def stated_corrections(source: Mapping[str, Any]) -> str | None:
-    """Corrections that the source of a data set states; None where it states none.
+    """Return the corrections that the source of a data set states, or None.
 
     Sources of version 0.1 have no such field. Those fetched from the Materials Project contain mp2020; a campaign with
-    GPAW computes its references itself, without corrections, which were fitted to energies of VASP.
+    GPAW computes its own references, without corrections, which were fitted to VASP energies.
     """
     if (stated := source.get("corrections")) in SCHEMES:
         return str(stated)
@@ -30,7 +30,7 @@ def stated_corrections(source: Mapping[str, Any]) -> str | None:
 
 
 def format_corrections(corrections: str | None) -> str:
-    """Say which corrections formation energies contain."""
+    """Return a description of the corrections contained in formation energies."""
     if corrections == "none":
         return "none: energies as DFT gives them"
     return "not stated" if corrections is None else f"{corrections}: contained in the formation energies"
@@ -47,7 +47,7 @@ def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) 
     Raises
     ------
     CorrectionsError
-        Naming both.
+        If they differ; names both.
     """
     predicted, given = stated_corrections(model), stated_corrections(data)
     if None not in (predicted, given) and predicted != given:

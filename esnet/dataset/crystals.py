@@ -1,8 +1,8 @@
-"""A crystal as a data set keeps it: the elements of its sites, its lattice and its fractional coordinates.
+"""A crystal as stored in a data set: elements of its sites, lattice and fractional coordinates.
 
-That is all that graph models and interatomic potentials read of a crystal, so nothing else of a pymatgen structure is
-kept: oxidation states, magnetic moments, velocities, selective dynamics, labels and other properties of its sites are
-dropped. The effect of a run's moments on its bands is contained in the DOS.
+Graph models and interatomic potentials read nothing else of a crystal, so oxidation states, magnetic moments,
+velocities, selective dynamics, labels and other site properties of a pymatgen structure are dropped. The effect of
+magnetic moments on the bands is contained in the DOS.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ WHICH: tuple[Which, ...] = get_args(Which)
 
 _NUMBER = {symbol: number for number, symbol in enumerate(ELEMENTS)}
 _SAME_FRACTION = 1e-6
-"""Of an element in two compositions of one material."""
+"""Tolerance of an element's fraction in two compositions of one material."""
 
 
 class CrystalError(ValueError):
-    """A structure that a data set cannot keep; the message says why."""
+    """A data set cannot store the structure; the message says why."""
 
 
 class Crystal(NamedTuple):
-    """A unit cell in the types that are stored.
+    """A unit cell in the stored types.
 
     Attributes
     ----------
     elements
-        (n,) uint8, places in `esnet.representation.composition.ELEMENTS`.
+        Indices into `esnet.representation.composition.ELEMENTS`, uint8, shape (n,).
     lattice
-        (3, 3) lattice vectors in rows, A.
+        Lattice vectors in rows, A, shape (3, 3).
     coords
-        (n, 3) fractional coordinates.
+        Fractional coordinates, shape (n, 3).
     """
 
     elements: NDArray[np.uint8]
@@ -58,7 +58,7 @@ class Crystal(NamedTuple):
         Raises
         ------
         CrystalError
-            If it is no structure, is disordered, has no site, something that is not an element from H to Rg, no volume
+            If it is not a structure, is disordered, has no site, a species other than the elements H to Rg, no volume,
             or a number that is not finite.
         """
         if not hasattr(structure, "frac_coords") or not hasattr(structure, "lattice"):
@@ -70,7 +70,7 @@ class Crystal(NamedTuple):
         symbols = [getattr(site.specie, "symbol", str(site.specie)) for site in structure]
         if unknown := sorted(set(symbols) - set(_NUMBER)):
             raise CrystalError(f"has {', '.join(map(repr, unknown))}, which is not an element from H to Rg")
-        # + 0: a negative zero and a zero are the same coordinate and must be the same bytes
+        # + 0: negative zero and zero are the same coordinate and must have the same bytes
         lattice = np.array(structure.lattice.matrix, dtype=np.float64) + 0.0
         coords = np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3) + 0.0
         for name, numbers in (("lattice", lattice), ("coordinates", coords)):
@@ -87,23 +87,23 @@ class Crystal(NamedTuple):
         return Structure(Lattice(self.lattice), [ELEMENTS[number] for number in self.elements], self.coords)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the crystal as JSON takes it, every digit kept."""
+        """Return the crystal in JSON types, in full precision."""
         symbols = [ELEMENTS[number] for number in self.elements]
         return {"symbols": symbols, "lattice": self.lattice.tolist(), "coords": self.coords.tolist()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Crystal:
-        """Return the crystal that `to_dict` gave."""
+        """Create from the result of `to_dict`."""
         numbers = np.array([_NUMBER[symbol] for symbol in content["symbols"]], dtype=np.uint8)
         return cls(numbers, np.array(content["lattice"]), np.array(content["coords"]))
 
     def digest(self) -> bytes:
-        """SHA-256 of the cell, sites in their order."""
+        """Return the SHA-256 of the cell, with sites in order."""
         parts = (self.elements, self.lattice.astype("<f8"), self.coords.astype("<f8"))
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
 
     def check_composition(self, composition: Mapping[str, float]) -> None:
-        """Raise CrystalError where the cell has the elements in other proportions than a composition."""
+        """Raise CrystalError if the proportions of elements differ from those of a composition."""
         counts = Counter(self.elements.tolist())
         mine = {ELEMENTS[number]: count / len(self.elements) for number, count in counts.items()}
         whole = sum(composition.values())
@@ -113,5 +113,5 @@ class Crystal(NamedTuple):
             raise CrystalError(f"is {formulas[0]}, must have the composition of its sample, {formulas[1]}")
 
     def amounts(self) -> dict[str, float]:
-        """Element symbol -> atoms in the cell."""
+        """Return the number of atoms of each element in the cell."""
         return {ELEMENTS[number]: float(count) for number, count in sorted(Counter(self.elements.tolist()).items())}

@@ -1,8 +1,8 @@
-"""Labelled densities of states on disk, more of them than memory holds.
+"""Labelled densities of states on disk, possibly more than fit into memory.
 
-A data set is a directory (see `esnet.dataset.format`) that a `DatasetWriter` makes out of a stream of `Sample` and
-that a `Dataset` reads, checked on opening. What is small (ids, energies, compositions ...) is held in memory, the
-densities are read as they are needed.
+A data set is a directory (see `esnet.dataset.format`) that a `DatasetWriter` creates from a stream of `Sample` and a
+`Dataset` reads, checked on opening. Small fields (ids, energies, compositions ...) are kept in memory, densities are
+read on demand.
 """
 
 import json
@@ -44,16 +44,16 @@ __all__ = [
 
 
 class Dataset:
-    """A data set, read only; made by `Dataset.open`.
+    """A read-only data set, opened with `Dataset.open`.
 
-    Can be pickled (the other process reopens the files and compares the checksum), and read by several threads.
+    Can be pickled (the files are reopened and the checksum compared), and read by several threads.
 
     Attributes
     ----------
     path
-        Its directory.
+        Directory of the data set.
     manifest
-        Its own description: filters and dropped samples, source, versions.
+        Its description: filters and dropped samples, source, versions.
 
     Examples
     --------
@@ -76,20 +76,20 @@ class Dataset:
         Parameters
         ----------
         path
-            Its directory, as `campaign dataset`, `esnet dataset` or `esnet fetch-mp` has made it.
+            Its directory, made by `campaign dataset`, `esnet dataset` or `esnet fetch-mp`.
         verify
-            Whether the SHA-256 of every file is compared with the manifest (about 1.5 GB/s); without it names, sizes
-            and the manifest itself are checked.
+            Whether the SHA-256 of every file is compared with the manifest (about 1.5 GB/s); otherwise only names,
+            sizes and the manifest itself are checked.
 
         Returns
         -------
         Dataset
-            Its small columns in memory, its densities on the disk.
+            The data set, with its small columns in memory and its densities on disk.
 
         Raises
         ------
         DatasetError
-            Naming the file that is missing, surplus, truncated, altered or of a newer version.
+            If a file is missing, surplus, truncated, altered or of a newer version; names it.
 
         Examples
         --------
@@ -119,12 +119,12 @@ class Dataset:
 
     @cached_property
     def representation(self) -> Representation:
-        """How the features were made."""
+        """Representation of the features."""
         return self.manifest.stored_representation
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Names of the samples, all different."""
+        """Unique names of the samples."""
         return self._columns.ids
 
     @property
@@ -144,32 +144,32 @@ class Dataset:
 
     @property
     def prototypes(self) -> tuple[str, ...]:
-        """Structure type of each sample; empty: unknown."""
+        """Structure type of each sample; empty if unknown."""
         return self._columns.prototypes
 
     @property
     def digests(self) -> tuple[bytes, ...]:
-        """SHA-256 of each sample's densities, 32 bytes: equal for copies of one DOS."""
+        """SHA-256 of each sample's densities, 32 bytes; equal for copies of one DOS."""
         return self._columns.digests
 
     @property
     def energies(self) -> NDArray[np.float64]:
-        """(n,) formation energies of the relaxed crystals, eV/atom."""
+        """Formation energies of the relaxed crystals, eV/atom, shape (n,)."""
         return self._columns.energies
 
     @property
     def efermi(self) -> NDArray[np.float64]:
-        """(n,) Fermi levels on the axis of the DOS, eV; NaN where unknown."""
+        """Fermi levels on the axis of the DOS, eV, shape (n,); NaN if unknown."""
         return self._columns.efermi
 
     @property
     def spacing(self) -> NDArray[np.float64]:
-        """(n,) spacings of the sources' energies, eV; NaN where unknown."""
+        """Energy spacings of the sources, eV, shape (n,); NaN if unknown."""
         return self._columns.spacing
 
     @cached_property
     def compositions(self) -> NDArray[np.float32]:
-        """(n, 111) composition vectors, as `esnet.representation.composition.composition_vector` makes them."""
+        """Composition vectors from `esnet.representation.composition.composition_vector`, shape (n, 111)."""
         amounts = self._columns.amounts
         if self.representation.composition == "fraction":
             vectors = np.asarray(amounts / amounts.sum(axis=1, keepdims=True), dtype=np.float32)
@@ -179,12 +179,12 @@ class Dataset:
         return vectors
 
     def amounts(self, place: int) -> dict[str, float]:
-        """Composition of one sample as the source gave it.
+        """Return the composition of one sample as given by the source.
 
         Parameters
         ----------
         place
-            Of the sample, from 0.
+            Index of the sample.
 
         Returns
         -------
@@ -194,7 +194,7 @@ class Dataset:
         Raises
         ------
         IndexError
-            There is no such place.
+            If the index is out of range.
 
         Examples
         --------
@@ -207,22 +207,22 @@ class Dataset:
         return {ELEMENTS[column]: float(row[column]) for column in np.flatnonzero(row)}
 
     def provenance(self, indices: ArrayLike) -> list[dict[str, Any]]:
-        """Where samples come from; read from the disk.
+        """Read the origin of samples from disk.
 
         Parameters
         ----------
         indices
-            k places, from 0.
+            k indices of samples.
 
         Returns
         -------
         list of dict
-            k of them, as the source gave it.
+            Origin of the k samples, as given by the source.
 
         Raises
         ------
         DatasetError
-            If a place does not exist.
+            If an index is out of range.
 
         Examples
         --------
@@ -237,25 +237,26 @@ class Dataset:
         return [json.loads(texts[place]) for place in wanted]
 
     def structures(self, indices: ArrayLike, which: Which) -> list["Structure | None"]:
-        """Read crystals from the disk.
+        """Read crystals from disk.
 
         Parameters
         ----------
         indices
-            k places, from 0, in any order; one may come more than once.
+            k indices of samples in any order, possibly repeated.
         which
-            ``initial``: before the relaxation (of this an IS-DOS is); ``relaxed``: after it (of this an RS-DOS is).
+            ``initial``: before the relaxation, the crystal of an IS-DOS; ``relaxed``: after it, the crystal of an
+            RS-DOS.
 
         Returns
         -------
         list of Structure or None
-            k of them, each a separate object: elements, lattice and positions. None: the sample has none, as all
-            of a data set of format 1.
+            k separate structures with elements, lattice and positions; None for a sample without one, as for all of a
+            data set of format 1.
 
         Raises
         ------
         DatasetError
-            If a place or ``which`` does not exist, or the file was damaged after opening.
+            If an index is out of range, ``which`` is unknown, or the file was damaged after opening.
 
         Examples
         --------
@@ -272,24 +273,24 @@ class Dataset:
         return read_structures(self.path / STRUCTURES, len(self), wanted, which)
 
     def indices(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
-        """Places of the samples of one kind, or of some materials; of all by default.
+        """Return the indices of samples of one kind or of some materials; by default of all samples.
 
         Parameters
         ----------
         kind
-            ``is_dos`` or ``rs_dos``; None: both.
+            ``is_dos`` or ``rs_dos``. If None, both.
         materials
-            As in `materials`; None: all. One that is not there has no place.
+            Names as in `materials`; unknown ones are ignored. If None, all.
 
         Returns
         -------
         array of int
-            (k,) places in ascending order.
+            Indices in ascending order, shape (k,).
 
         Raises
         ------
         DatasetError
-            There is no such kind.
+            If there is no such kind.
 
         Examples
         --------
@@ -309,22 +310,22 @@ class Dataset:
         return np.flatnonzero(chosen)
 
     def read(self, indices: ArrayLike) -> NDArray[np.float32]:
-        """Read densities from the disk.
+        """Read densities from disk.
 
         Parameters
         ----------
         indices
-            k places, from 0, in any order; one may come more than once.
+            k indices of samples in any order, possibly repeated.
 
         Returns
         -------
         array of float32
-            (k, 2, 1500, 9), not scaled, in states/(eV atom) or as `representation` normalises.
+            Unscaled densities, shape (k, 2, 1500, 9), in states/(eV atom) or as normalised by `representation`.
 
         Raises
         ------
         DatasetError
-            If a place does not exist, or a file was damaged after opening.
+            If an index is out of range or a file was damaged after opening.
 
         Examples
         --------
@@ -340,24 +341,24 @@ class Dataset:
         return dos
 
     def blocks(self, indices: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
-        """Read densities in blocks, so that not all are in memory.
+        """Read densities in blocks, to limit memory.
 
         Parameters
         ----------
         indices
-            n places, from 0.
+            n indices of samples.
         size
-            Most samples in a block.
+            Largest number of samples in a block.
 
         Yields
         ------
         array of float32
-            (at most size, 2, 1500, 9), in the order of the places.
+            Densities of shape (at most size, 2, 1500, 9), in the order of the indices.
 
         Raises
         ------
         DatasetError
-            If a place does not exist, ``size`` is below 1, or a file was damaged after opening.
+            If an index is out of range, ``size`` is below 1, or a file was damaged after opening.
 
         Examples
         --------
@@ -378,17 +379,17 @@ class Dataset:
         Parameters
         ----------
         indices
-            k places, from 0.
+            k indices of samples.
 
         Returns
         -------
         Samples
-            ``ids``, ``dos`` (k, 2, 1500, 9), ``compositions`` (k, 111), ``energies`` (k,) in eV/atom.
+            Has ``ids``, ``dos`` (k, 2, 1500, 9), ``compositions`` (k, 111) and ``energies`` (k,) in eV/atom.
 
         Raises
         ------
         DatasetError
-            If a place does not exist, or a file was damaged after opening.
+            If an index is out of range or a file was damaged after opening.
 
         Examples
         --------
@@ -404,7 +405,7 @@ class Dataset:
 
 
 def with_energies(dataset: Dataset, energies: NDArray[np.float64], manifest: DatasetManifest) -> Dataset:
-    """Return the same samples with other targets, (n,) in eV/atom, and the manifest that says what they are."""
+    """Return the same samples with other targets in eV/atom, shape (n,), and a manifest that describes them."""
     return Dataset(dataset.path, manifest, dataset._columns._replace(energies=energies))
 
 

@@ -1,14 +1,13 @@
-"""How a data set lies on disk: a directory, its files, and the manifest with their checksums.
+"""Format of a data set on disk: a directory, its files, and the manifest with their checksums.
 
 manifest.json     format version, representation, filters and what they dropped, sources, SHA-256 and size of each file
-samples.h5        one row for each sample: ids, materials, energies, compositions ... (opens fast)
-structures.h5     initial and relaxed crystal of each sample that has them (see `esnet.dataset.structures`); absent
-                  where none has
-dos-00000.h5 ...  the densities of up to 1,024 samples: ``dos`` (n, 2, 1500, 9) float32, one sample a chunk, deflate
+samples.h5        one row per sample: ids, materials, energies, compositions ... (opens fast) structures.h5     initial
+and relaxed crystal of each sample that has them (see `esnet.dataset.structures`); absent if none has any dos-00000.h5
+...  the densities of up to 1,024 samples: ``dos`` (n, 2, 1500, 9) float32, one sample a chunk, deflate
 
-HDF5 rather than Zarr, Arrow or TFRecord: it comes with Keras (h5py), every language reads it, a sample is one chunk
-that is found without reading others and can be inflated outside of HDF5's lock (see `esnet.dataset.shards`). Deflate's
-Adler-32 tells a chunk that was damaged after opening. Measured on 2026-11-23 on DOS of the project's own GPAW runs
+HDF5 rather than Zarr, Arrow or TFRecord: it comes with Keras (h5py), every language reads it, and a sample is one
+chunk, which is found without reading others and can be inflated outside of HDF5's lock (see `esnet.dataset.shards`).
+Deflate's Adler-32 reveals a chunk damaged after opening. Measured on 2026-11-23 on DOS of the project's own GPAW runs
 (108 kB each): deflate level 1 keeps 17 % and inflates in 0.14 ms; with the shuffle filter 15 %, in 0.28 ms.
 """
 
@@ -26,13 +25,13 @@ from esnet.representation.features import Representation
 FORMAT = "esnet-dataset"
 FORMAT_VERSION = 2
 _READABLE = (1, FORMAT_VERSION)
-"""1: without crystals."""
+"""Format 1 has no crystals."""
 
 MANIFEST = "manifest.json"
 COLUMNS = "samples.h5"
 STRUCTURES = "structures.h5"
 SHARD_SIZE = 1024
-"""Samples in one file of densities; only the last file may have fewer."""
+"""Samples per file of densities; only the last file may have fewer."""
 
 GRID = {
     "energy_min": ENERGY_MIN,
@@ -44,41 +43,41 @@ GRID = {
 
 
 def shard_name(number: int) -> str:
-    """Name of a file of densities."""
+    """Return the name of a file of densities."""
     return f"dos-{number:05d}.h5"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetManifest:
-    """What a data set says about itself.
+    """Description of a data set.
 
     Attributes
     ----------
     checksum
-        SHA-256 over representation and samples (all but their provenance) in their order: the identity of the
-        content. The same samples written again, whenever and on whatever machine, have the same one.
+        SHA-256 of representation and samples (except their provenance) in order: the identity of the content, which is
+        the same whenever and wherever the samples are written.
     n_samples
-        Samples kept.
+        Number of samples kept.
     counts
-        Kept samples by kind (``is_dos``, ``rs_dos``).
+        Number of kept samples by kind (``is_dos``, ``rs_dos``).
     structures
-        Kept samples that have each crystal (``initial``, ``relaxed``).
+        Number of kept samples with each crystal (``initial``, ``relaxed``).
     n_given
-        Samples that came from the source.
+        Number of samples from the source.
     n_dropped
-        How many of them each filter left out, by its name.
+        Number of samples left out by each filter, by its name.
     dropped_ids
-        The first ids (at most 100) of those, by the filter's name.
+        Their first ids (at most 100), by the filter's name.
     filters, representation
         As dictionaries.
     source
-        Where the samples come from.
+        Origin of the samples.
     warnings
-        What the writer found suspicious.
+        Suspicions of the writer.
     versions
-        Python and the packages that wrote it.
+        Versions of Python and of the packages that wrote it.
     created
-        UTC, ISO 8601.
+        Time of writing, UTC, ISO 8601.
     files
         ``sha256`` and ``bytes`` of each file.
     """
@@ -99,19 +98,19 @@ class DatasetManifest:
     files: dict[str, dict[str, Any]]
 
     def write(self, folder: Path) -> None:
-        """Write the manifest, with a checksum over itself."""
+        """Write the manifest, with a checksum of itself."""
         said = {"format": FORMAT, "format_version": FORMAT_VERSION, "grid": GRID} | asdict(self)
         text = json.dumps(said | {"manifest_sha256": sha256_of_json(said)}, indent=1, allow_nan=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read and check the manifest alone.
+        """Read and check the manifest, without the other files.
 
         Raises
         ------
         DatasetError
-            If there is none, or it was altered, or written by a newer version or for another grid.
+            If it is missing or altered, or written by a newer version or for another grid.
         """
         file = folder / MANIFEST
         said = _read_json(folder, file)
@@ -138,17 +137,17 @@ class DatasetManifest:
         return cls(**found)
 
     def check_files(self, folder: Path, *, verify: bool) -> None:
-        """Compare what lies in the folder of the data set with the manifest.
+        """Compare the files in the folder of the data set with the manifest.
 
         Parameters
         ----------
         verify
-            Whether the SHA-256 of every file is computed (about 1.5 GB/s); their names and sizes always are compared.
+            Whether the SHA-256 of every file is computed (about 1.5 GB/s); their names and sizes are always compared.
 
         Raises
         ------
         DatasetError
-            Naming the file that is missing, surplus, truncated or altered.
+            If a file is missing, surplus, truncated or altered; names it.
         """
         surplus = sorted(file.name for file in folder.iterdir() if file.suffix == ".h5" and file.name not in self.files)
         if surplus:
@@ -171,7 +170,7 @@ class DatasetManifest:
 
     @property
     def stored_representation(self) -> Representation:
-        """How the features were made."""
+        """Representation of the features."""
         return Representation.from_dict(self.representation)
 
 

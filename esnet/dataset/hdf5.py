@@ -1,4 +1,4 @@
-"""HDF5 files of a data set: opened for reading, or built in memory and written in one go."""
+"""HDF5 files of a data set: opened for reading, or built in memory and written in one step."""
 
 import io
 import math
@@ -12,11 +12,11 @@ from esnet.files.errors import require
 
 _CACHE = 4_000_000
 _DEFLATE = 1032
-"""Bytes that deflate makes of one, at most."""
+"""Largest ratio of inflated to deflated size."""
 
 
 def open_h5(file: Path, *, cached: bool = False) -> Any:
-    """Open an HDF5 file to read; DatasetError, naming it, where it is none.
+    """Open an HDF5 file for reading; DatasetError, naming it, if it is not one.
 
     Parameters
     ----------
@@ -25,22 +25,22 @@ def open_h5(file: Path, *, cached: bool = False) -> Any:
     """
     h5py = require("h5py", extra="esnet")
     try:
-        # else no cache of chunks: densities are fetched past it
+        # otherwise no chunk cache: densities are fetched without it
         return h5py.File(file, "r", rdcc_nbytes=_CACHE if cached else 0)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read as HDF5: {error}") from error
 
 
 def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int, most: int) -> str | None:
-    """Report problems of a column before any of it is read; None: nothing.
+    """Return the problem of a column before any of it is read, or None.
 
-    HDF5 reads rows that were never written as zeros, so that a small file can state any number of rows, and fill the
-    memory of its reader.
+    HDF5 reads unwritten rows as zeros, so that a small file can state any number of rows and exhaust the reader's
+    memory.
 
     Parameters
     ----------
     dtype
-        Of the numbers; None: text.
+        Type of the numbers; None for text.
     row
         Shape of a row.
     least, most
@@ -60,10 +60,10 @@ def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int,
 
 
 class NewH5:
-    """An HDF5 file that is in memory until it is written.
+    """An HDF5 file in memory until it is written.
 
-    The library of HDF5 1.14 dies of a segmentation fault when it closes a file whose disk is full or whose quota is
-    used up. Here the disk is Python's, which raises OSError.
+    HDF5 1.14 crashes with a segmentation fault when it closes a file on a full disk or beyond a quota. Here Python
+    writes the file, and raises OSError.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class NewH5:
         self.content: Any = h5py.File(self._buffer, "w")
 
     def write(self, file: Path) -> None:
-        """Close the content and write it; DatasetError, naming the file, where the disk does not take it."""
+        """Close the content and write it; DatasetError, naming the file, if writing fails."""
         self.content.close()
         try:
             file.write_bytes(self._buffer.getbuffer())

@@ -1,7 +1,7 @@
-"""The corrections of the Materials Project: of a cell's energy, and between formation energies with and without them.
+"""The Materials Project's corrections of a cell's energy, and conversion of formation energies with and without them.
 
-``none``: energies as computed. ``mp2020``: A. Wang et al., Sci. Rep. 11 (2021) 15496 (pymatgen's
-MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds of anions.
+``none``: uncorrected energies. ``mp2020``: A. Wang et al., Sci. Rep. 11 (2021) 15496 (pymatgen's
+MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds with anions.
 """
 
 import warnings
@@ -23,10 +23,10 @@ class Corrected:
     Attributes
     ----------
     energy
-        Total energy of the cell (eV) or formation energy (eV/atom) with its corrections; None where the scheme cannot
+        Total energy of the cell (eV) or formation energy (eV/atom) with its corrections; None if the scheme cannot
         treat it.
     reason
-        Why it cannot; None where it can.
+        Why it cannot be treated; None otherwise.
     """
 
     energy: float | None
@@ -36,7 +36,7 @@ class Corrected:
 def convert_formation_energy(
     e_form: float, structure: Structure | Mapping[str, Any], *, given: str, wanted: str
 ) -> Corrected:
-    """Take a formation energy from one correction scheme to another, with the corrections of the crystal at hand.
+    """Convert a formation energy from one correction scheme to another, using the corrections of its crystal.
 
     Corrections of elements are zero in both schemes, so only those of the compound differ.
 
@@ -45,14 +45,14 @@ def convert_formation_energy(
     e_form
         Formation energy with the corrections ``given``, eV/atom.
     structure
-        The crystal, or pymatgen's dictionary of it. A prediction has the unrelaxed one.
+        The crystal, or its pymatgen dictionary; the unrelaxed one for a prediction.
     given, wanted
         ``none`` or ``mp2020``.
 
     Returns
     -------
     Corrected
-        In eV/atom; without an energy where mp2020 cannot treat the crystal.
+        In eV/atom; without an energy if mp2020 cannot treat the crystal.
     """
     if given == wanted:
         return Corrected(energy=e_form)
@@ -66,28 +66,28 @@ def convert_formation_energy(
 
 
 def is_corrected(elements: Collection[str]) -> bool:
-    """Whether mp2020 may correct a compound of these elements; an alloy without anions has the same energy in both."""
+    """Whether mp2020 may correct a compound of these elements; alloys without anions are not corrected."""
     return len(elements) > 1 and not _corrected_elements().isdisjoint(elements)
 
 
 @cache
 def _compatibility() -> MaterialsProject2020Compatibility:
-    # the campaign's own POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
+    # a campaign's POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
     return MaterialsProject2020Compatibility(check_potcar=False)
 
 
 @cache
 def _corrected_elements() -> frozenset[str]:
-    # oxygen stands as oxide, peroxide, superoxide and ozonide; an element with a Hubbard U only beside O or F
+    # oxygen is listed as oxide, peroxide, superoxide and ozonide; an element with a Hubbard U only beside O or F
     return frozenset({"O", *(name for name in _compatibility().comp_correction if name[0].isupper())})
 
 
 def corrected_energy(
     energy: float, composition: Mapping[str, float], structure: Any, hubbards: Mapping[str, float] | None = None
 ) -> Corrected:
-    """Correct the energy of a cell; the structure, or its dictionary, is not needed where there is no correction."""
+    """Correct the energy of a cell; the structure, or its dictionary, is only used if there is a correction."""
     if not is_corrected(composition):
-        return Corrected(energy=energy)  # the scheme leaves elements and alloys as they are
+        return Corrected(energy=energy)  # elements and alloys are not corrected
     hubbards = dict(hubbards or {})
     if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):
         return Corrected(
@@ -100,7 +100,7 @@ def corrected_energy(
     entry = ComputedStructureEntry(crystal, energy, parameters=parameters)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oxidation states that cannot be guessed: pymatgen has a rule for it
+            warnings.simplefilter("ignore")  # pymatgen has a rule for oxidation states that cannot be guessed
             adjustments = _compatibility().get_adjustments(entry)
     except CompatibilityError as error:
         return Corrected(energy=None, reason=f"mp2020 cannot treat it: {str(error)[:200]}")
@@ -108,7 +108,7 @@ def corrected_energy(
 
 
 def mp2020_untreated(elements: Collection[str]) -> set[str]:
-    """Elements that mp2020 wants with a Hubbard U in a compound of these, because there is oxygen or fluorine in it."""
+    """Return the elements for which mp2020 requires a Hubbard U, because of oxygen or fluorine in the compound."""
     anions = {"O", "F"}.intersection(elements)
     if not anions:
         return set()

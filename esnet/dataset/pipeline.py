@@ -1,12 +1,12 @@
-"""Batches of a data set that is larger than memory, in the order of a shuffle that can be made again.
+"""Batches of a data set larger than memory, in a reproducible shuffled order.
 
-The order of an epoch is computed before anything is read: the indices, in ascending order, are cut into blocks of
-neighbours, the blocks are shuffled, and the samples are shuffled inside windows of some sixty blocks. So reading stays
-near a few places of the files at a time (the page cache and read-ahead of the operating system do the rest), a batch
-has samples from everywhere, and nothing but the batches under way is held in memory.
+The order of an epoch is computed before anything is read: the ascending indices are cut into blocks of neighbours, the
+blocks are shuffled, and the samples are shuffled within windows of some sixty blocks. Reading thus stays near a few
+places of the files at a time (which suits the operating system's page cache and read-ahead), a batch has samples from
+everywhere, and only the batches in progress are in memory.
 
-A few threads inflate and scale batches ahead of the one that trains. What they wait for is not HDF5's lock (see
-`esnet.dataset.dataset.Dataset.read`) nor Python's: zlib and NumPy let go of it.
+A few threads inflate and scale batches ahead of the training. They are not blocked by HDF5's lock (see
+`esnet.dataset.dataset.Dataset.read`) nor by Python's, which zlib and NumPy release.
 """
 
 import os
@@ -28,24 +28,24 @@ from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 
 class Readable(Protocol):
-    """Samples that are read by their indices: an `esnet.dataset.dataset.Dataset`, or
+    """Samples that are read by index: an `esnet.dataset.dataset.Dataset`, or
     `esnet.representation.samples.Samples` in memory.
     """
 
     @property
     def compositions(self) -> NDArray[np.floating]:
-        """(n, 111)."""
+        """Composition vectors, shape (n, 111)."""
 
     @property
     def energies(self) -> NDArray[np.float64]:
-        """(n,), eV/atom."""
+        """Formation energies, eV/atom, shape (n,)."""
 
     def read(self, indices: ArrayLike, /) -> NDArray[np.floating]:
-        """Densities (k, 2, 1500, 9) of the samples at these places."""
+        """Return the densities of these samples, shape (k, 2, 1500, 9)."""
 
 
 BLOCK = 32
-"""Neighbouring samples that are read together."""
+"""Neighbouring samples read together."""
 
 Batch = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]
 """The network's three inputs (see `esnet.representation.features.network_inputs`) and the standardised energies (b,
@@ -54,16 +54,16 @@ Batch = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
 def epoch_order(indices: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048) -> NDArray[np.intp]:
-    """Return the places in the order of one epoch, which seed and epoch alone decide on.
+    """Return the indices in the order of one epoch, which depends on seed and epoch alone.
 
     Parameters
     ----------
     buffer
-        Samples in a window, out of blocks from anywhere, that are shuffled among each other.
+        Number of samples in a window, from random blocks, within which they are shuffled.
     """
     ascending = np.sort(np.asarray(indices, dtype=np.intp))
     rng = np.random.default_rng((seed, epoch))
-    # where blocks begin differs from epoch to epoch, so that neighbours are not always together
+    # block boundaries differ between epochs, so that neighbours are not always together
     cuts = np.arange(int(rng.integers(1, BLOCK + 1)), len(ascending), BLOCK)
     blocks = np.split(ascending, cuts)
     mixed = np.concatenate([blocks[number] for number in rng.permutation(len(blocks))])
@@ -86,21 +86,21 @@ def numpy_batches(
     drop_remainder: bool = False,
     ahead: int = 4,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch, without TensorFlow; ``shuffle=False``: in the order of ``indices``.
+    """Yield the batches of one epoch without TensorFlow; in the order of ``indices`` if ``shuffle`` is False.
 
     Parameters
     ----------
     batch_size
-        Samples in a batch; the last one contains the rest.
+        Number of samples in a batch; the last one contains the rest.
     drop_remainder
-        Whether a last batch that is not full is left out.
+        Whether an incomplete last batch is left out.
     ahead
-        Batches prepared in advance, each in its own thread as far as there are cores.
+        Number of batches prepared in advance, in up to one thread per core.
 
     Raises
     ------
     DatasetError
-        If an option is out of range, a place does not exist or a file cannot be read.
+        If an option or an index is out of range, or a file cannot be read.
     FeatureError
         If a value is not finite.
     """
@@ -139,10 +139,10 @@ def batches(
     Parameters
     ----------
     epoch
-        Whose order it is. A function is asked each time that the data set is iterated over: Keras does so at the
-        start of each epoch, after the callbacks' ``on_epoch_begin``.
+        Epoch that determines the order, or a function called each time the data set is iterated over; Keras does so at
+        the start of each epoch, after the callbacks' ``on_epoch_begin``.
     failed
-        Takes the error of a sample that cannot be read, see `reading_errors`: TensorFlow passes on text of its own.
+        List that receives the error of an unreadable sample, see `reading_errors`: TensorFlow replaces the message.
     dataset, indices, scaler, target_scaling, batch_size, seed, shuffle, drop_remainder
         See `numpy_batches`.
 
@@ -186,7 +186,7 @@ def batches(
 
 @contextmanager
 def reading_errors() -> Iterator[list[UserError]]:
-    """Re-raise the error of an unreadable sample unchanged; the yielded value is for `batches` (``failed``)."""
+    """Re-raise the error of an unreadable sample unchanged; pass the yielded list to `batches` as ``failed``."""
     import tensorflow
 
     failed: list[UserError] = []
@@ -203,7 +203,7 @@ def _n_batches(n_samples: int, batch_size: int, drop_remainder: bool) -> int:
 
 
 def _in_order(make: Callable[[int], Batch], n_batches: int, ahead: int) -> Iterator[Batch]:
-    """Yield ``make(0)``, ``make(1)`` ..., computed in threads up to ``ahead`` beyond the one that is taken."""
+    """Yield ``make(0)``, ``make(1)`` ..., computed in threads up to ``ahead`` beyond the current one."""
     threads = min(ahead, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads, thread_name_prefix="esnet-batches") as pool:
         under_way: deque[Future[Batch]] = deque()
@@ -215,6 +215,6 @@ def _in_order(make: Callable[[int], Batch], n_batches: int, ahead: int) -> Itera
             while under_way:
                 yield under_way.popleft().result()
         finally:
-            # left early, or an error: work that has not started is cancelled
+            # on early exit or an error, cancel work that has not started
             for future in under_way:
                 future.cancel()

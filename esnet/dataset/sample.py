@@ -1,4 +1,4 @@
-"""One sample of a data set: a density of states with the formation energy that it is to predict; and the filters."""
+"""One sample of a data set, a density of states with the formation energy to predict; and filters of samples."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 DosKind = Literal["is_dos", "rs_dos"]
-"""IS-DOS teach and test IS2RE, RS-DOS RS2RE."""
+"""Kind of a DOS: IS-DOS train and test IS2RE, RS-DOS RS2RE."""
 
 KINDS: tuple[DosKind, ...] = get_args(DosKind)
 
@@ -31,7 +31,7 @@ _SYMBOLS = frozenset(ELEMENTS)
 
 
 class DatasetError(UserError, ValueError):
-    """A data set, or a sample on its way into one, that cannot be used; the message names it and the problem."""
+    """A data set or a sample for it cannot be used; the message names it and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,28 +43,28 @@ class Sample:
     id
         Unique in a data set, e.g. ``mp-1234:rs_dos``.
     material
-        The same for all DOS of one material (its IS-DOS and its RS-DOS): a split never divides it.
+        Name shared by all DOS of one material (IS-DOS and RS-DOS), which a split never divides.
     kind
         ``is_dos`` (unrelaxed structure) or ``rs_dos`` (relaxed structure).
     dos
-        (2, 1500, 9), as `esnet.representation.dos.project_dos` gives it, not scaled.
+        Unscaled densities from `esnet.representation.dos.project_dos`, shape (2, 1500, 9).
     composition
-        Element symbol -> amount (of a cell or a formula).
+        Element symbol -> amount (in a cell or a formula).
     energy
         Formation energy of the RELAXED crystal, eV/atom.
     efermi
-        Fermi level in eV on the axis of ``dos`` (0.0 with ``energy_reference="fermi"``); None: unknown.
+        Fermi level in eV on the axis of ``dos`` (0.0 with ``energy_reference="fermi"``); None if unknown.
     spacing
-        Of the energies that the source was calculated at, eV; None: unknown.
+        Energy spacing of the source, eV; None if unknown.
     chemsys
         Elements in alphabetical order, e.g. ``Al-Pd``.
     prototype
-        Name of the structure type; empty: unknown.
+        Name of the structure type; empty if unknown.
     provenance
-        Where the sample comes from, in JSON types.
+        Origin of the sample, in JSON types.
     initial_structure, relaxed_structure
-        The crystal before and after its relaxation: the DOS is of the first (``is_dos``) or of the second
-        (``rs_dos``). None: unknown. Elements, lattice and positions are kept, see `esnet.dataset.crystals`.
+        The crystal before and after its relaxation; the DOS belongs to the first (``is_dos``) or the second
+        (``rs_dos``). None if unknown. Elements, lattice and positions are kept, see `esnet.dataset.crystals`.
     """
 
     id: str
@@ -82,16 +82,16 @@ class Sample:
     relaxed_structure: "Structure | None" = None
 
     def structure(self, which: Which) -> "Structure | None":
-        """Return the crystal before its relaxation (``initial``), or after it (``relaxed``)."""
+        """Return the crystal before (``initial``) or after its relaxation."""
         return self.initial_structure if which == "initial" else self.relaxed_structure
 
     def checked(self) -> Self:
-        """Return the sample in the types that are stored.
+        """Return the sample in the stored types.
 
         Raises
         ------
         DatasetError
-            Naming the sample, the field and the problem.
+            If a field is invalid; names the sample, the field and the problem.
         """
         name = f"sample {self.id!r}"
         for field in ("id", "material"):
@@ -122,13 +122,13 @@ class Sample:
         )
 
     def digest(self) -> bytes:
-        """SHA-256 of the densities, by which copies of one DOS are known."""
+        """Return the SHA-256 of the densities, which identifies copies of one DOS."""
         return hashlib.sha256(np.ascontiguousarray(self.dos, dtype="<f4").tobytes()).digest()
 
     def identity(self, digest: bytes) -> bytes:
-        """Return everything that distinguishes the sample from another one, except its origin.
+        """Return everything that distinguishes the sample from others, except its origin.
 
-        A sample without crystals has the identity that format 1 gave it.
+        A sample without crystals has the same identity as in format 1.
         """
         crystals = {f"{which}_structure": self.structure(which) for which in WHICH}
         others = {"provenance", *crystals}
@@ -140,14 +140,14 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What is left out of a data set, and counted; None or False switches a filter off.
+    """Samples left out of a data set and counted; None or False disables a filter.
 
     Attributes
     ----------
     max_dos
-        Samples with a density above this (either sign) are left out. States/eV, per atom or as the normalisation says.
+        Samples with a density above this (either sign) are left out, in states/eV, per atom or as normalised.
     max_abs_formation_energy
-        Samples further than this from 0 are left out. eV/atom.
+        Samples further than this from 0 are left out, in eV/atom.
     f_block
         Whether samples with an f-block element (La to Lu, Ac to Lr) are left out.
     """
@@ -163,7 +163,7 @@ class Filters:
                 raise DatasetError(f"filter {name}={limit!r}: must be above 0, or None to switch it off")
 
     def dropped_by(self, sample: Sample) -> str | None:
-        """Name of the first filter that leaves a sample out; None where it is kept."""
+        """Return the name of the first filter that leaves a sample out, or None."""
         if self.f_block and not F_BLOCK.isdisjoint(sample.composition):
             return "f_block"
         if self.max_dos is not None and float(np.abs(sample.dos).max()) > self.max_dos:
@@ -173,7 +173,7 @@ class Filters:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the filters as JSON takes them."""
+        """Return the filters in JSON types."""
         return asdict(self)
 
 
@@ -184,7 +184,7 @@ def _is_finite(value: Any) -> bool:
 def _checked_dos(name: str, dos: Any) -> NDArray[np.float32]:
     if np.shape(dos) != DOS_SHAPE:
         raise DatasetError(f"{name}: dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
-    # + 0: a negative zero (one-spin rule) and a zero are the same density and must be the same bytes
+    # + 0: negative zero (one-spin rule) and zero are the same density and must have the same bytes
     array = np.ascontiguousarray(dos, dtype=np.float32) + np.float32(0.0)
     bad = int((~np.isfinite(array)).sum())
     if bad:

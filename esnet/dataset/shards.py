@@ -1,7 +1,7 @@
-"""The densities of a data set: files of up to 1,024 samples, written one by one, fetched past HDF5's filters.
+"""The densities of a data set: files of up to 1,024 samples, written one by one and read without HDF5's filters.
 
-A chunk is one sample, deflated. It is fetched under HDF5's lock as it lies in the file and inflated outside of it, so
-that several threads read at the same time.
+A chunk is one deflated sample. It is fetched under HDF5's lock as stored and inflated outside of it, so that several
+threads read at the same time.
 """
 
 import threading
@@ -22,13 +22,13 @@ from esnet.representation.dos import DOS_SHAPE
 _NAME = "dos"
 _DTYPE = np.dtype("<f4")
 _SAMPLE_BYTES = _DTYPE.itemsize * int(np.prod(DOS_SHAPE))
-_CHUNK_BYTES = _SAMPLE_BYTES + 1024  # what deflate cannot make smaller grows by 0.1 %
-_DEFLATE = 1  # HDF5's number of the filter
+_CHUNK_BYTES = _SAMPLE_BYTES + 1024  # incompressible data grows by 0.1 % with deflate
+_DEFLATE = 1  # HDF5's number of this filter
 _OPEN_SHARDS = 64
 
 
 def create_shard(content: Any) -> None:
-    """Make the densities of no samples in an HDF5 file."""
+    """Create an empty column of densities in an HDF5 file."""
     content.create_dataset(
         _NAME,
         shape=(0, *DOS_SHAPE),
@@ -48,12 +48,12 @@ def append_sample(content: Any, dos: NDArray[np.float32]) -> None:
 
 
 def open_shard(file: Path) -> Any:
-    """Open a file's densities to read.
+    """Open a file's densities for reading.
 
     Raises
     ------
     DatasetError
-        If it is no HDF5 file, or its densities are laid out in a way that `inflated` would misread.
+        If it is not an HDF5 file, or `inflated` would misread the layout of its densities.
     """
     content = open_h5(file)
     shard = content.get(_NAME)
@@ -68,16 +68,16 @@ def open_shard(file: Path) -> Any:
 
 
 def fetch(shard: Any, row: int) -> tuple[int, bytes]:
-    """Return HDF5's filter mask and the bytes of a sample as they lie in the file."""
+    """Return HDF5's filter mask and the stored bytes of a sample."""
     chunk: tuple[int, bytes] = shard.id.read_direct_chunk((row, 0, 0, 0))
     return chunk
 
 
 def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:
-    """Return the densities (2, 1500, 9), read only, of what `fetch` returned; zlib.error or ValueError: damaged."""
-    if len(data) > _CHUNK_BYTES:  # what deflate makes of it is at most 1,032 times as long
+    """Return the read-only densities (2, 1500, 9) of the result of `fetch`; zlib.error or ValueError if damaged."""
+    if len(data) > _CHUNK_BYTES:  # deflate expands it at most 1,032 times
         raise ValueError(f"its chunk has {len(data)} bytes, must be at most {_CHUNK_BYTES}")
-    # bit 0: HDF5 stored the chunk without its only filter, since deflate did not make it smaller
+    # bit 0: HDF5 stored the chunk without its only filter, since deflate did not shrink it
     content = data if filter_mask & 1 else zlib.decompress(data, bufsize=_SAMPLE_BYTES)
     return np.frombuffer(content, dtype=_DTYPE).reshape(DOS_SHAPE)
 
@@ -88,14 +88,14 @@ def _filters(shard: Any) -> list[int]:
 
 
 class OpenShards:
-    """The densities of one data set, its files opened as they are needed; several threads may read.
+    """The densities of one data set, whose files are opened on demand; several threads may read.
 
     Parameters
     ----------
     folder
-        Of the data set.
+        Folder of the data set.
     ids
-        Of all samples, for messages.
+        Ids of all samples, for messages.
     """
 
     def __init__(self, folder: Path, ids: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class OpenShards:
         self._lock = threading.Lock()
 
     def densities(self, place: int) -> NDArray[np.float32]:
-        """Densities of one sample; DatasetError, naming it, where its file was damaged after opening."""
+        """Return the densities of one sample; DatasetError, naming it, if its file was damaged after opening."""
         number, row = divmod(place, SHARD_SIZE)
         file = self._folder / shard_name(number)
         try:
@@ -115,7 +115,7 @@ class OpenShards:
             raise DatasetError(f"{file}: sample {self._ids[place]!r} cannot be read: {error}") from error
 
     def _shard(self, number: int, file: Path) -> Any:
-        """The densities in one file, opened where they are not; the caller holds the lock."""
+        """Return the densities in one file, opening it if necessary; the caller holds the lock."""
         shard = self._open.pop(number, None)
         if shard is None:
             shard = open_shard(file)

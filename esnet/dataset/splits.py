@@ -1,10 +1,10 @@
-"""Training, validation and test parts that have no material and no density of states in common.
+"""Training, validation and test parts that share no material and no density of states.
 
-Samples are first joined to units that are never divided: those of one material, those with identical densities, and,
-where the split is by chemical system or by prototype, those of one system or one prototype. A unit goes into one part
-as a whole, so the parts are disjoint by construction. Which one follows from a hash of the seed and the names of the
-materials: the order of the samples plays no role, nor does NumPy's version. scikit-learn's group splits do not serve:
-they draw with NumPy's generator, and count groups where the fractions here are of samples.
+Samples are first joined to indivisible units: those of one material, those with identical densities and, for a split by
+chemical system or prototype, those of one system or prototype. A whole unit goes into one part, so the parts are
+disjoint by construction. The choice follows from a hash of the seed and the names of the materials, and depends neither
+on the order of the samples nor on NumPy's version. scikit-learn's group splits are not used because they draw with
+NumPy's generator, and count groups where the fractions here refer to samples.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class SplitError(UserError, ValueError):
-    """A split that cannot be made, or made again; the message says why and what would be right."""
+    """The split cannot be made or reproduced; the message says why and what would be right."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Which samples train, validate and test.
+    """Training, validation and test samples.
 
     Attributes
     ----------
     by
         ``random`` (by material), ``chemsys`` or ``prototype``.
     seed
-        Of the choice.
+        Seed of the choice.
     validation_fraction, test_fraction
-        Asked for, in samples; 0: no such part.
+        Requested fractions of the samples; 0 for no such part.
     test_chemsys
-        Chemical systems that are in the test part, whatever its fraction.
+        Chemical systems placed in the test part regardless of its fraction.
     train, validation, test
-        Places in the data set, in ascending order.
+        Indices of samples in ascending order.
     units
-        Number of units that were not divided.
+        Number of indivisible units.
     notes
-        What a reader must know, e.g. that prototypes are unknown.
+        Notes for the reader, e.g. that prototypes are unknown.
     checksum
-        SHA-256 over the ids in each part.
+        SHA-256 of the ids in each part.
     """
 
     by: SplitBy
@@ -67,13 +67,13 @@ class Split:
     checksum: str
 
     def part(self, name: Part) -> NDArray[np.intp]:
-        """Places of one part by its name."""
+        """Return the indices of the named part."""
         if name not in PARTS:
             raise SplitError(f"part {name!r}: must be one of {', '.join(PARTS)}")
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return method, seed, fractions, counts and checksum as JSON takes them, but not the places."""
+        """Return method, seed, fractions, counts and checksum in JSON types, without the indices."""
         return {
             "by": self.by,
             "seed": self.seed,
@@ -89,9 +89,10 @@ class Split:
         }
 
     def without(self, dataset: Dataset, left_out: NDArray[np.bool_], *, why: str) -> Split:
-        """Return the split without some samples, (n,) True for them; the notes say how many and why.
+        """Return the split without samples marked True in `left_out`, shape (n,); the notes state their number and the
+        reason.
 
-        `Split.of` does not make it again, which goes by the data set alone.
+        `Split.of` cannot reproduce it, since it uses the data set alone.
         """
         if not left_out.any():
             return self
@@ -106,19 +107,19 @@ class Split:
         )
 
     def describe(self) -> str:
-        """Return one line for people."""
+        """Return a one-line description."""
         parts = ", ".join(f"{len(self.part(name))} {name}" for name in PARTS)
         held_out = f", {len(self.test_chemsys)} chemical systems held out for the test" if self.test_chemsys else ""
         return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} units that are not divided)"
 
     @classmethod
     def of(cls, dataset: Dataset, record: Mapping[str, Any]) -> Split:
-        """Make a split again from what `to_dict` wrote.
+        """Reproduce a split from the result of `to_dict`.
 
         Raises
         ------
         SplitError
-            If a key is missing, or the data set gives other parts than those recorded.
+            If a key is missing, or the resulting parts differ from those recorded.
         """
         keys = ("by", "seed", "validation_fraction", "test_fraction", "test_chemsys", "checksum")
         missing = [key for key in keys if key not in record]
@@ -147,28 +148,28 @@ def split_dataset(
     Parameters
     ----------
     dataset
-        What is divided.
+        The data set to divide.
     by
-        ``random``: the parts share no material; ``chemsys``: nor a chemical system; ``prototype``: nor a prototype
-        (a material whose prototype is unknown stands for itself, and the notes say how many do).
+        ``random``: the parts share no material; ``chemsys``: also no chemical system; ``prototype``: also no prototype
+        (a material of unknown prototype is its own unit; the notes state their number).
     seed
-        Of the choice.
+        Seed of the choice.
     validation_fraction, test_fraction
-        Of the samples; 0: no such part. Units that are not divided make the parts a little larger or smaller.
+        Fractions of the samples; 0 for no such part. Parts deviate slightly because units are indivisible.
     test_chemsys
-        Chemical systems, e.g. ``Al-Pd``, that go into the test part in addition to its fraction: the systems that a
-        campaign is to screen and the model must not have seen.
+        Chemical systems, e.g. ``Al-Pd``, that go into the test part in addition to its fraction, e.g. those to be
+        screened, which the model must not have seen.
 
     Returns
     -------
     Split
-        The same for the same samples, in whatever order the data set has them.
+        The parts, independent of the order of the samples.
 
     Raises
     ------
     SplitError
-        If an option is not one of those listed, a chemical system is not in the data set, or a part that is asked
-        for would be empty.
+        If an option is not one of those listed, a chemical system is not in the data set, or a requested part would be
+        empty.
     """
     _check(by, seed, validation_fraction, test_fraction)
     units, notes = _units(dataset, by)
@@ -189,7 +190,7 @@ def split_dataset(
         notes=notes,
         checksum=_checksum(dataset, parts),
     )
-    # of a residual where the potential gives no energy (esnet.residual); a data set on disk has an energy everywhere
+    # residuals may lack an energy (esnet.residual); a data set on disk has an energy for every sample
     return made.without(dataset, ~np.isfinite(dataset.energies), why="they have no energy to learn")
 
 
@@ -209,7 +210,7 @@ def _check(by: str, seed: int, validation_fraction: float, test_fraction: float)
 
 
 def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Number of each sample's unit, and notes."""
+    """Return the unit number of each sample, and notes."""
     columns: list[Sequence[Any]] = [dataset.materials, dataset.digests]
     notes: tuple[str, ...] = ()
     if by == "chemsys":
@@ -223,7 +224,7 @@ def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, 
                 f"the prototype of {len(unknown)} of {len(dataset)} samples is unknown: each of their "
                 f"{len(set(unknown))} materials was taken as a prototype of its own",
             )
-        # a tuple is no name of a prototype, and nothing else has it
+        # a unique tuple stands for an unknown prototype
         columns.append(
             [
                 name or ("unknown", material)
@@ -234,7 +235,7 @@ def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, 
 
 
 def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str]) -> frozenset[int]:
-    """Return the units that hold a sample of one of the chemical systems."""
+    """Return the units with a sample of one of the chemical systems."""
     absent = sorted(set(chemsys) - set(dataset.chemsys))
     if absent:
         raise SplitError(
@@ -245,12 +246,12 @@ def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str
 
 
 def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
-    """Join samples that are equal in a column, and those joined to the same one; return a number for each."""
+    """Join samples that are equal in any column, directly or via others; return a group number for each."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n_samples = len(columns[0])
-    # a graph of samples and values: two samples with one value are two steps apart
+    # a graph of samples and values, in which samples with a common value are two steps apart
     nodes: list[int] = []
     n_nodes = n_samples
     for column in columns:
@@ -273,7 +274,7 @@ def _assign(
     by: SplitBy,
     held_out: frozenset[int],
 ) -> dict[Part, NDArray[np.intp]]:
-    """Give each unit to the first part that it fits in, in an order that seed and names alone decide."""
+    """Assign each unit to the first part that it fits into, in an order that depends on seed and names alone."""
     names: dict[int, str] = {}
     for unit, material in zip(units.tolist(), dataset.materials, strict=True):
         names[unit] = min(material, names.get(unit, material))

@@ -1,8 +1,8 @@
-"""The crystals of a data set: the file ``structures.h5``, written and read.
+"""The crystals of a data set: writing and reading the file ``structures.h5``.
 
-Each crystal is kept once, however many samples have it (an IS-DOS and an RS-DOS of one material have both in common):
-``initial`` and ``relaxed`` name the crystal of each sample, -1: none. Sites of all crystals follow each other in
-``element`` and ``coords``, and ``n_sites`` says how many belong to a crystal.
+Each crystal is stored once, however many samples share it (an IS-DOS and an RS-DOS of one material share both):
+``initial`` and ``relaxed`` are the index of each sample's crystal, or -1. Sites of all crystals are concatenated in
+``element`` and ``coords``, and ``n_sites`` is their number per crystal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,16 +33,16 @@ _COLUMNS: dict[str, tuple[str, tuple[int, ...], int]] = {
 
 
 class StructureWriter:
-    """Takes the crystals of samples as they come.
+    """Writes the crystals of samples as they are added.
 
-    Held in memory are the crystals, deflated, and some 100 bytes for each of them.
+    Keeps the deflated crystals and some 100 bytes for each in memory.
 
     Attributes
     ----------
     counts
-        Samples that have each crystal, by `esnet.dataset.crystals.WHICH`.
+        Number of samples with each crystal, by `esnet.dataset.crystals.WHICH`.
     file
-        All that was flushed.
+        File with all data flushed so far.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class StructureWriter:
             )
 
     def add(self, sample: Sample) -> None:
-        """Take the crystals of the next sample."""
+        """Add the crystals of the next sample."""
         for which in WHICH:
             structure = sample.structure(which)
             self._places[which].append(_NONE if structure is None else self._row(Crystal.of(structure)))
@@ -77,7 +77,7 @@ class StructureWriter:
         return self._rows[digest]
 
     def flush(self) -> None:
-        """Deflate the data taken since."""
+        """Deflate the data added since the last call."""
         for which in WHICH:
             self._append(which, self._places[which])
             self._places[which] = []
@@ -101,9 +101,9 @@ def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which:
     Parameters
     ----------
     n_samples
-        Of the data set.
+        Number of samples in the data set.
     places
-        Of the samples.
+        Indices of the samples.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which:
             if len(rows) and not _NONE <= rows.min() <= rows.max() < len(n_sites):
                 raise DatasetError(f"{file}: its columns contradict each other ({which})")
             wanted = rows[places]
-            # neighbours in the file follow each other, so that each chunk is inflated once
+            # in file order, so that each chunk is inflated once
             crystals = {
                 int(row): _read_crystal(file, columns, int(row), int(ends[row] - n_sites[row]), int(ends[row]))
                 for row in np.unique(wanted[wanted != _NONE])
@@ -135,7 +135,7 @@ def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which:
 
 
 def _check(file: Path, columns: Mapping[str, Any], limits: Mapping[str, tuple[int, int]]) -> None:
-    """Raise DatasetError for columns that are not as they were written, or have other numbers of rows."""
+    """Raise DatasetError for columns that are not as written, or have the wrong number of rows."""
     for name, (least, most) in limits.items():
         dtype, row, _ = _COLUMNS[name]
         if wrong := mistake_in(columns[name], dtype, row, least, most):

@@ -1,4 +1,4 @@
-"""What `esnet dataset info` says of a data set."""
+"""The output of `esnet dataset info`."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,11 +12,11 @@ from esnet.representation.composition import ELEMENTS
 
 _MANY = 12
 _SPACINGS_APART = 5.0
-"""Times. Densities from grids that differ more are sharp in one sample and smooth in another."""
+"""Largest ratio of energy spacings; beyond it some samples are sharp and others smooth."""
 
 
 def dataset_summary(dataset: Dataset) -> dict[str, Any]:
-    """Return counts, energies, filters, source and identity of a data set, as JSON takes them."""
+    """Return counts, energies, filters, source and identity of a data set in JSON types."""
     manifest = dataset.manifest
     materials = {kind: {dataset.materials[place] for place in dataset.indices(kind=kind)} for kind in KINDS}
     present = np.flatnonzero((dataset.compositions > 0).any(axis=0))
@@ -51,7 +51,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
 
 
 def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Count samples by spin polarisation and by spin-orbit coupling, where the data set says what its runs had."""
+    """Count samples by spin polarisation and spin-orbit coupling, if stated in the data set."""
     runs = dataset.provenance(dataset.indices())
     spins = Counter(str(run["n_spins"]) for run in runs if "n_spins" in run)
     coupling = Counter("with" if run["spin_orbit"] else "without" for run in runs if "spin_orbit" in run)
@@ -60,7 +60,7 @@ def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def mixture_warnings(dataset: Dataset) -> list[str]:
-    """Say where densities were calculated in ways that a model cannot tell apart."""
+    """Return warnings about densities computed in ways that a model cannot distinguish."""
     warnings = [
         f"{name} differs between samples: {', '.join(f'{value} in {count}' for value, count in counts.items())}"
         for name, counts in run_counts(dataset).items()
@@ -76,7 +76,7 @@ def mixture_warnings(dataset: Dataset) -> list[str]:
 
 
 def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the summary as lines of two columns."""
+    """Yield the summary as rows of two columns."""
     energies, spacing = summary["energies"], summary["spacing"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in summary["kinds"].items())
     yield "samples", f"{summary['samples']} ({kinds})"
@@ -110,14 +110,14 @@ def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def crystals_line(n_samples: int, structures: dict[str, int]) -> str:
-    """Say how many samples have an initial and a relaxed crystal."""
+    """Return a sentence on how many samples have an initial and a relaxed crystal."""
     if not any(structures.values()):
         return "none: models that read crystals cannot be trained on these samples"
     return f"{structures['initial']} initial and {structures['relaxed']} relaxed ones for {n_samples} samples"
 
 
 def dropped_line(n_given: int, n_dropped: dict[str, int]) -> str:
-    """Say how many samples were left out, and by which filters."""
+    """Return how many samples were left out, and by which filters."""
     by_filter = ", ".join(f"{name} {count}" for name, count in n_dropped.items() if count)
     return f"{sum(n_dropped.values())} of {n_given}" + (f" ({by_filter})" if by_filter else "")
 

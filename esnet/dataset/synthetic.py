@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 ELEMENTS = ("Al", "Ti", "Fe", "Ni", "Cu", "Zn", "Pd", "Ag", "Pt", "Au")
 PROTOTYPES = ("B1", "B2", "B3", "L1_2", "D0_3")
 EFERMI = 0.0
-"""eV. The bands lie around it."""
+"""eV; the bands lie around it."""
 
 _VOLUME = 15.0
-"""A^3 per atom of a crystal whose d band is of `_WIDTH`."""
+"""A^3 per atom of a crystal with a d band of `_WIDTH`."""
 _WIDTH = 2.5
-"""eV, half of the band."""
+"""Half width of the band in eV."""
 _SITES = {
     1: [[0.5, 0.5, 0.5]],
     2: [[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.5]],
@@ -36,18 +36,18 @@ _EFFECT = dict(zip(ELEMENTS, np.linspace(-0.4, 0.4, len(ELEMENTS)), strict=True)
 def synthetic_samples(
     n_materials: int, *, seed: int = 0, kinds: tuple[DosKind, ...] = ("is_dos", "rs_dos")
 ) -> Iterator[Sample]:
-    """Yield samples one after the other; nothing is held in memory.
+    """Yield samples one by one, without keeping them in memory.
 
-    Each material has a semi-elliptic s, p and d band for each spin (zero outside, as a real band is) with the centres
-    and widths that its two elements and chance give it. The formation energy falls with the width of the d band, as
-    cohesion by d bands does (Friedel), and has a part for each element. The RS-DOS has the bands that the
-    energy follows from; the IS-DOS has them shifted and narrowed at random, so that it predicts less well. The crystals
-    say the same: the closer the atoms, the wider the d band (Harrison).
+    Each material has a semi-elliptic s, p and d band for each spin (zero outside, as a real band is) with centres and
+    widths from its two elements and a random part. The formation energy decreases with the width of the d band, like
+    cohesion by d bands (Friedel), and has a term for each element. The RS-DOS has the bands that determine the energy;
+    in the IS-DOS they are randomly shifted and narrowed, so that it predicts less well. The crystals are consistent
+    with that: the closer the atoms, the wider the d band (Harrison).
 
     Parameters
     ----------
     seed
-        Material number k is the same for one seed, however many are made.
+        Seed; material k is the same for one seed, whatever their number.
     """
     for number in range(n_materials):
         rng = np.random.default_rng((seed, number))
@@ -77,15 +77,15 @@ def synthetic_samples(
 
 
 def _crystal(first: str, second: str, ratio: int, width: float) -> Structure:
-    """A crystal of ``ratio`` atoms of the first element to one of the second: as B2, AlB2 or L1_2.
+    """Return a crystal with ``ratio`` atoms of the first element per atom of the second, as B2, AlB2 or L1_2.
 
-    ``width`` is half of its d band's, eV.
+    ``width`` is the half width of its d band, eV.
     """
     from pymatgen.core import Lattice, Structure
 
     edge = (_VOLUME * (ratio + 1)) ** (1 / 3) * (
         width / _WIDTH
-    ) ** -0.2  # the width falls with the distance's 5th power
+    ) ** -0.2  # the width falls with the 5th power of the distance
     lattice = Lattice.cubic(edge)
     if ratio == 2:
         short = edge / 3 ** (1 / 6) * 2 ** (1 / 3)  # c/a = 1 at the volume of the cube
@@ -95,7 +95,7 @@ def _crystal(first: str, second: str, ratio: int, width: float) -> Structure:
 
 @dataclass(frozen=True)
 class _Bands:
-    """An s, a p and a d band: centres and half widths in eV, splitting of the spins in eV, weights of the orbitals."""
+    """An s, a p and a d band: centres and half widths in eV, spin splitting in eV, weights of the orbitals."""
 
     centers: NDArray[np.float64]
     widths: NDArray[np.float64]
@@ -119,7 +119,7 @@ class _Bands:
         )
 
     def dos(self) -> NDArray[np.float32]:
-        """Densities of shape (2, 1500, 9), states/eV."""
+        """Return the densities, shape (2, 1500, 9), states/eV."""
         shells = np.repeat([0, 1, 2], [1, 3, 5])
         dos = np.empty(DOS_SHAPE, dtype=np.float32)
         for row, sign in enumerate((-0.5, 0.5)):

@@ -1,4 +1,4 @@
-"""Writes a data set in a stream: as a whole or not at all."""
+"""Write a data set from a stream of samples, completely or not at all."""
 
 import hashlib
 import json
@@ -29,42 +29,42 @@ from esnet.representation.features import Representation
 logger = logging.getLogger(__name__)
 
 MAX_DROPPED_IDS = 100
-"""Ids that the manifest keeps for each filter; the count is always whole."""
+"""Ids kept in the manifest for each filter; the count is always complete."""
 
 FAR_ENERGY = 5.0
-"""eV/atom. See `suspicious_energies`."""
+"""eV/atom, see `suspicious_energies`."""
 _FAR_SHARE = 0.02
 
 _NO_DOS = np.zeros(0, dtype=np.float32)
 
 
 class DatasetExistsError(UserError, FileExistsError):
-    """Something lies where a data set is to be written."""
+    """The path of a new data set exists."""
 
 
 class DatasetWriter:
-    """Writes samples as they come; use it as a context manager.
+    """Context manager that writes samples as they are added.
 
-    The data set appears at its path when the context ends without an error; until then, and after an error, there
-    is nothing. (A process that is killed leaves a folder ``.NAME-...`` beside it, which may be deleted.) Held in
-    memory are the densities of one file, deflated (some 20 MB), about 1 kB for each sample, and its crystals, deflated.
+    The data set appears at its path when the context ends without an error. (A killed process leaves a folder
+    ``.NAME-...`` next to it, which may be deleted.) Memory holds the deflated densities of one file (some 20 MB), about
+    1 kB per sample, and the deflated crystals.
 
     Parameters
     ----------
     path
-        Directory to make.
+        Directory to create.
     representation
-        How the features of all samples were made.
+        Representation of the features of all samples.
     filters
-        What to leave out.
+        Samples to leave out.
     source
-        Where the samples come from, in JSON types. What is known only afterwards can be added to the attribute
-        ``source`` until the context ends.
+        Origin of the samples in JSON types. Information known later can be added to the attribute ``source`` until the
+        context ends.
 
     Raises
     ------
     DatasetExistsError
-        If there is something at ``path``: a data set is never overwritten.
+        If ``path`` exists: a data set is never overwritten.
     """
 
     def __init__(
@@ -113,22 +113,22 @@ class DatasetWriter:
 
     @property
     def n_samples(self) -> int:
-        """Samples kept so far."""
+        """Number of samples kept so far."""
         return self._n_samples
 
     @property
     def n_dropped(self) -> dict[str, int]:
-        """Samples left out so far, by the filter's name."""
+        """Number of samples left out so far, by the filter's name."""
         return dict(self._n_dropped)
 
     def add(self, sample: Sample) -> bool:
-        """Add one sample; return False where a filter left it out.
+        """Add one sample; return False if a filter left it out.
 
         Raises
         ------
         DatasetError
-            If a field cannot be used (not finite, another shape, no element ...) or the id was given before; the
-            writer stays as it was.
+            If a field is invalid (not finite, wrong shape, not an element ...) or the id is repeated; the writer is
+            unchanged then.
         """
         if self._folder is None:
             raise DatasetError(f"{self.path}: samples are added inside `with DatasetWriter(...)`")
@@ -164,7 +164,7 @@ class DatasetWriter:
         digest = sample.digest()
         self._content.update(sample.identity(digest))
         self._structures.add(sample)
-        # densities and crystals are in their files already
+        # densities and crystals are already in their files
         row = replace(sample, dos=_NO_DOS, initial_structure=None, relaxed_structure=None)
         self._rows.append((row, digest))
         self._counts[sample.kind] += 1
@@ -225,12 +225,12 @@ class DatasetWriter:
 
 
 def suspicious_energies(n_far: int, n_given: int) -> list[str]:
-    """Say where formation energies look like eV instead of eV/atom: ``n_far`` lie more than 5 eV/atom from 0.
+    """Return a warning if formation energies look like eV instead of eV/atom; ``n_far`` are more than 5 eV/atom from 0.
 
     Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom) 5
-    eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 lie further from 0. Energies of whole cells are
-    several times larger: where 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is doubtful.
-    Small cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
+    eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 are further from 0. Energies of whole cells are
+    several times larger: if 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is doubtful. Small
+    cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
     """
     if not n_far or n_far < max(min(2, n_given), math.ceil(_FAR_SHARE * n_given)):
         return []
@@ -241,6 +241,6 @@ def suspicious_energies(n_far: int, n_given: int) -> list[str]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise DatasetExistsError, saying what to do, if something exists there already."""
+    """Raise DatasetExistsError, with the remedy, if the path exists."""
     if path.exists() or path.is_symlink():
         raise DatasetExistsError(f"{path} exists: a data set is never overwritten; name another directory")

@@ -1,1 +1,1 @@
-"""How good a trained model is (`esnet evaluate`)."""
+"""Evaluation of a trained model (`esnet evaluate`)."""

@@ -1,4 +1,4 @@
-"""An evaluation as files: figures, predictions, errors by element and by prototype, plots."""
+"""Files of an evaluation: figures, predictions, errors by element and by prototype, plots."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ BY_PROTOTYPE = "errors_by_prototype.csv"
 
 
 def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
-    """Write an evaluation as a whole or not at all; return the directory.
+    """Write an evaluation atomically and return its folder.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from esnet.representation.composition import ELEMENTS
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Errors over n samples.
+    """Errors of n samples.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Metrics:
     mae_standard_error: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the errors as JSON takes them."""
+        """Return the errors as JSON types."""
         return asdict(self)
 
 
 def regression_metrics(true: ArrayLike, predicted: ArrayLike) -> Metrics | None:
-    """Compare predictions with the truth, (n,) formation energies in eV/atom; None without samples.
+    """Return the errors of predicted formation energies, shape (n,), in eV/atom; None without samples.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _r2(targets: NDArray[np.float64], errors: NDArray[np.float64]) -> float | No
 def metrics_by_element(
     true: NDArray[np.float64], predicted: NDArray[np.float64], compositions: NDArray[np.floating]
 ) -> dict[str, Metrics]:
-    """Return the errors over the samples with each element, the most frequent first; (n,), (n,) and (n, 111)."""
+    """Return the errors of the samples with each element, the most frequent first; (n,), (n,) and (n, 111)."""
     present = np.asarray(compositions) > 0
     return _by_group(true, predicted, {ELEMENTS[place]: present[:, place] for place in range(present.shape[1])})
 
@@ -90,13 +90,13 @@ def metrics_by_element(
 def metrics_by_name(
     true: NDArray[np.float64], predicted: NDArray[np.float64], names: Iterable[str]
 ) -> dict[str, Metrics]:
-    """Return the errors over the samples of each name (a prototype), the most frequent first; empty: ``unknown``."""
+    """Return the errors per name (a prototype), the most frequent first; an empty name is ``unknown``."""
     labels = np.array([name or "unknown" for name in names], dtype=object)
     return _by_group(true, predicted, {name: labels == name for name in sorted(set(labels))})
 
 
 def rank_correlation(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Spearman's rank correlation; None with fewer than three finite pairs, or where one side never varies."""
+    """Return Spearman's rank correlation; None with fewer than three finite pairs, or if one side is constant."""
     pairs = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < 3 or (pairs.min(axis=1) == pairs.max(axis=1)).any():

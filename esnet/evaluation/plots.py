@@ -1,4 +1,4 @@
-"""Three plots of an evaluation: parity, calibration, error against novelty (PNG and SVG)."""
+"""Plots of an evaluation: parity, calibration, and error over novelty (PNG and SVG)."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def _panels(evaluation: Evaluation) -> tuple[Any, list[tuple[TaskEvaluation, Any]]]:
-    """A figure with one square panel for each task; no window system and no state of pyplot's is touched."""
+    """Return a figure with one square panel per task, without touching the window system or the state of pyplot."""
     figure_module = require("matplotlib.figure", extra="esnet")
 
     tasks = list(evaluation.tasks.values())
@@ -131,7 +131,7 @@ def _error_against_novelty(evaluation: Evaluation) -> Any:
 
 
 def _draw_running_mean(axis: Any, novelty: np.ndarray, errors: np.ndarray) -> None:
-    """Mean error of parts with the same number of samples, by rising novelty."""
+    """Draw the mean error in bins of equal size by increasing novelty."""
     if len(novelty) < 3 * _RUNNING_PARTS:
         return
     parts = np.array_split(np.argsort(novelty, kind="stable"), _RUNNING_PARTS)

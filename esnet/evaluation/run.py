@@ -1,4 +1,4 @@
-"""How good a model is on samples it has not been fitted to, and whether it knows where it is not."""
+"""Errors of a model on samples outside its training data, and quality of its uncertainties."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Predictions and errors of a model on a part of a data set; one row for each sample.
+    """Predictions and errors of a model on a part of a data set, one row per sample.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class Evaluation:
 
     @property
     def errors(self) -> NDArray[np.float64]:
-        """(n,) predicted minus true, eV/atom."""
+        """Predicted minus true formation energies, shape (n,), eV/atom."""
         return self.assessment.e_form - self.energies
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures as JSON takes them; energies in eV/atom."""
+        """Return all figures as JSON types; energies in eV/atom."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -89,7 +89,7 @@ class Evaluation:
         }
 
     def row(self, row: int) -> dict[str, Any]:
-        """Return one sample: names, energies in eV/atom; None where the bundle cannot say."""
+        """Return the row of one sample: names, energies in eV/atom; None if the bundle gives no value."""
         place, said, dataset = self.indices[row], self.assessment, self.dataset
         return {
             "id": dataset.ids[place],

@@ -1,4 +1,4 @@
-"""Which samples of a data set a model may be judged by: those that it has not been fitted to."""
+"""Selection of the samples of a data set that were not used to fit a model."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ Basis = Literal["split", "fingerprints", "unknown"]
 
 
 class EvaluationError(UserError, ValueError):
-    """An evaluation that cannot be made; the message says why and what would help."""
+    """An evaluation cannot be made; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
 
 
 def _seen(seen: TrainingFingerprints, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which samples belong to the training data, and which only to the data used for early stopping."""
+    """Return which samples belong to the training data, and which only to the data used for early stopping."""
     materials, densities = fingerprints(dataset.materials), fingerprints(dataset.digests)
     training = np.isin(materials, seen.train_materials) | np.isin(densities, seen.train_dos)
     validation = np.isin(materials, seen.validation_materials) | np.isin(densities, seen.validation_dos)
@@ -127,7 +127,7 @@ def _seen(seen: TrainingFingerprints, dataset: Dataset) -> tuple[NDArray[np.bool
 def _with_relatives(
     chosen: NDArray[np.bool_], materials: NDArray[np.uint64], densities: NDArray[np.uint64]
 ) -> NDArray[np.bool_]:
-    """Add what shares a material or a density with a chosen sample, as a split joins them.
+    """Return the chosen samples and all that share a material or a density with them, as grouped by a split.
 
     Both kinds of DOS of a material have one energy: where its RS-DOS was trained on, its IS-DOS is no new material.
     """

@@ -1,4 +1,4 @@
-"""The figures of one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
+"""Figures of one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ _COVERAGES = (0.5, 0.68, 0.9, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEvaluation:
-    """IS2RE or RS2RE: the errors over the samples of one kind.
+    """Errors of IS2RE or RS2RE, i.e. of the samples of one kind.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TaskEvaluation:
     worst: NDArray[np.intp]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, without the rows, as JSON takes them; energies in eV/atom."""
+        """Return the figures without the rows as JSON types; energies in eV/atom."""
         return {
             **self.metrics.to_dict(),
             "baseline_training_mean": self.baseline.to_dict(),
@@ -78,7 +78,7 @@ def evaluate_task(
     task: str,
     rows: NDArray[np.intp],
 ) -> TaskEvaluation:
-    """Compute the figures of one task.
+    """Return the figures of one task.
 
     The ``assessment`` is the bundle's output for the samples at ``indices``, all that are evaluated; ``rows`` are those
     of them that belong to the task.

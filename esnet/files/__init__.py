@@ -1,1 +1,1 @@
-"""Files and folders: atomic writes, locks, versions, and errors a user can act on."""
+"""Files and folders: atomic writes, locks, versions, and errors that a user can fix."""

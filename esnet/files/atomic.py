@@ -1,4 +1,4 @@
-"""Files and folders that are there as a whole or not at all, whatever interrupts their writing."""
+"""Atomic writing of files and folders, safe against interruption."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from typing import Any
 
 
 def part_of(file: Path) -> Path:
-    """Return where a file lies while it is written; a killed process may leave it there."""
+    """Return the path of a file while it is being written; a killed process may leave it behind."""
     return file.with_name(f".{file.name}.part")
 
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """Give a path to write to; the file gets its name, in place of a former one, when the block ends without error."""
+    """Yield a temporary path that replaces the file when the block ends without error."""
     temporary = part_of(file)
     try:
         yield temporary
@@ -30,14 +30,14 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 
 def write_whole(file: Path, content: bytes | str) -> None:
-    """Write bytes, or text as UTF-8."""
+    """Write bytes, or text as UTF-8, atomically."""
     with whole_file(file) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> Iterator[Path]:
-    """Give a folder to fill under a temporary name beside its own, which it gets when the block ends without error.
+    """Yield a temporary folder that is renamed to its final name when the block ends without error.
 
     ``refuse_existing`` is called with ``folder`` before the block and after it; it raises if something is there.
     """
@@ -60,13 +60,13 @@ def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> It
 
 
 def _sync_file(file: Path) -> None:
-    """Wait until the written data are on the disk."""
+    """Flush the data of a file to the disk."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk: after a rename in it."""
+    """Flush the entries of a folder to the disk after a rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -75,16 +75,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def file_entry(file: Path) -> dict[str, Any]:
-    """Return a manifest's entry of a file: its SHA-256 and its size in bytes."""
+    """Return a file's entry of a manifest: SHA-256 and size in bytes."""
     return {"sha256": sha256_of(file), "bytes": file.stat().st_size}
 
 
 def sha256_of_json(content: Any) -> str:
-    """SHA-256 of JSON types as hexadecimal digits, whatever the order of their keys."""
+    """Return the SHA-256 of JSON types as hexadecimal digits, independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def sha256_of(file: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

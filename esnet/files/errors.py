@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 class UserError(Exception):
-    """An error whose message says all that a user needs; the command line shows it without a traceback."""
+    """An error whose message is sufficient for the user; the command line shows it without a traceback."""
 
 
 class MissingExtraError(UserError, ImportError):
@@ -13,7 +13,7 @@ class MissingExtraError(UserError, ImportError):
 
 
 def require(module: str, *, extra: str | None, distribution: str | None = None) -> ModuleType:
-    """Import an optional package.
+    """Import and return an optional package.
 
     Parameters
     ----------

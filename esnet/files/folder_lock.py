@@ -1,4 +1,4 @@
-"""A folder for one process at a time."""
+"""Lock that restricts a folder to one process at a time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(lock: Path, *, busy: Exception) -> Iterator[None]:
-    """Hold a lock file, which the kernel frees when the process ends, however it ends; raise ``busy`` if it is held."""
+    """Hold a lock file, which the kernel releases when the process ends; raise ``busy`` if another process holds it."""
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

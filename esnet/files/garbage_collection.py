@@ -1,4 +1,6 @@
-"""Work that makes very many objects and no garbage: looking for some takes a third to a half of its time."""
+"""Suspended garbage collection for code that makes many objects and no garbage, saving a third to a half of
+its time.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Let Python not look for cyclic garbage, as while JSON is read or TensorFlow is loaded."""
+    """Suspend the collection of cyclic garbage, e.g. while JSON is read or TensorFlow is loaded."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""A folder of results: there as a whole or not at all."""
+"""Folders of results, written atomically."""
 
 import os
 from contextlib import AbstractContextManager
@@ -9,15 +9,15 @@ from esnet.files.errors import UserError
 
 
 class OutputExistsError(UserError, FileExistsError):
-    """Something exists there already; results are never overwritten."""
+    """The output exists already; results are never overwritten."""
 
 
 class OutputPlaceError(UserError, NotADirectoryError):
-    """A folder cannot be made where it should be."""
+    """A folder cannot be created at the given path."""
 
 
 def refuse_existing_output(folder: Path | str) -> None:
-    """Raise OutputExistsError or OutputPlaceError, saying what to do, if the folder is there or cannot be made."""
+    """Raise OutputExistsError or OutputPlaceError with a remedy if the folder exists or cannot be created."""
     path = Path(folder)
     if path.exists() or path.is_symlink():
         raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder")
@@ -28,7 +28,7 @@ def refuse_existing_output(folder: Path | str) -> None:
 
 
 def new_output_folder(folder: Path | str) -> AbstractContextManager[Path]:
-    """Give a folder to fill under a temporary name, which gets its own when the block ends without an exception.
+    """Yield a temporary folder that gets its final name when the block ends without an exception.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""TensorFlow starts without its own chatter, which no setting of it silences; everything else is still said."""
+"""Suppression of TensorFlow's messages at startup, which no setting disables; other output is kept."""
 
 import logging
 import os

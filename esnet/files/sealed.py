@@ -1,4 +1,4 @@
-"""JSON with a checksum of its own, so that what was cut off or altered is known from what is whole.
+"""JSON with its own checksum, to detect truncated or altered files.
 
 Two forms: a line, whose ``sha256`` stands beside its fields, and a result in a file, whose ``sha256`` stands beside
 ``result``.
@@ -15,12 +15,12 @@ _SEAL, _RESULT = "sha256", "result"
 
 
 def sealed_line(content: Mapping[str, Any]) -> str:
-    """Return a line of JSON with the checksum of its content, and its end."""
+    """Return a line of JSON with the checksum of its content and a line end."""
     return json.dumps({**content, _SEAL: sha256_of_json(content)}) + "\n"
 
 
 def read_sealed_line(line: str | bytes) -> dict[str, Any] | None:
-    """Return the content of a line of `sealed_line`; None where it was cut off or altered."""
+    """Return the content of a line of `sealed_line`, or None if it was truncated or altered."""
     try:
         content = json.loads(line)
     except ValueError:
@@ -31,13 +31,13 @@ def read_sealed_line(line: str | bytes) -> dict[str, Any] | None:
 
 
 def write_sealed(file: Path, result: Mapping[str, Any]) -> None:
-    """Write a result, in JSON types, whole or not at all."""
+    """Write a result as JSON atomically."""
     content = json.loads(json.dumps(result, allow_nan=False))
     write_whole(file, json.dumps({_RESULT: content, _SEAL: sha256_of_json(content)}))
 
 
 def read_sealed(file: Path) -> dict[str, Any] | None:
-    """Return the result of `write_sealed`; None where the file is not there, was cut off or altered."""
+    """Return the result of `write_sealed`, or None if the file is missing, truncated or altered."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -1,11 +1,11 @@
-"""The versions that a result was computed with."""
+"""Versions of the packages used for a result."""
 
 import importlib.metadata
 import platform
 
 
 def installed_versions(*packages: str) -> dict[str, str]:
-    """Return the versions of Python and of those of the packages that are installed."""
+    """Return the versions of Python and of the installed packages."""
     versions = {"python": platform.python_version()}
     for package in packages:
         try:

@@ -1,1 +1,1 @@
-"""The paper's four models that see the crystal or the composition, not the DOS: CGCNN-HD, MEGNet, Roost and Wren."""
+"""Graph models of the paper on crystal or composition, not the DOS: CGCNN-HD, MEGNet, Roost and Wren."""

@@ -1,4 +1,4 @@
-"""Roost and Wren, by aviary: networks, inputs and batches are the library's own."""
+"""Roost and Wren with the networks, inputs and batches of aviary."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _COLUMNS = ["material_id", "composition"]
 
 
 class _AviaryModel:
-    """What Roost and Wren share.
+    """Base class of Roost and Wren.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class _AviaryModel:
         return self._dataset.__getitem__.__wrapped__(data, 0)[0]
 
     def batch(self, items: Sequence[Any], device: str) -> Any:
-        """Put materials together."""
+        """Return a batch of materials."""
         import torch
 
         inputs, *_ = self._collate([(item, [torch.zeros(1)], "") for item in items])
@@ -57,7 +57,7 @@ class _AviaryModel:
 
 
 class Roost(_AviaryModel):
-    """A network that passes messages between the elements of a composition."""
+    """Network that passes messages between the elements of a composition."""
 
     def __init__(self) -> None:
         network = load("aviary.roost.model").Roost(robust=False, n_targets=[1], task_dict=_TASKS, device="cpu")
@@ -66,7 +66,7 @@ class Roost(_AviaryModel):
         )
 
     def item(self, material: Material | None) -> Any:
-        """Return one composition as the network takes it.
+        """Return the network's input for one composition.
 
         Raises
         ------
@@ -77,14 +77,14 @@ class Roost(_AviaryModel):
 
 
 class Wren(_AviaryModel):
-    """A network that passes messages between the occupied Wyckoff positions of a crystal."""
+    """Network that passes messages between the occupied Wyckoff positions of a crystal."""
 
     def __init__(self) -> None:
         network = load("aviary.wren.model").Wren(robust=False, n_targets=[1], task_dict=_TASKS, device="cpu")
         super().__init__(network=network, data=load("aviary.wren.data"), dataset="WyckoffData", column="protostructure")
 
     def item(self, material: Material | None) -> Any:
-        """Return the Wyckoff positions of one crystal as the network takes them.
+        """Return the network's input for the Wyckoff positions of one crystal.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Wren(_AviaryModel):
 
 
 def wyckoff_label(material: Material | None) -> str:
-    """Return which Wyckoff positions a crystal's elements occupy, e.g. ``AB_cP2_221_a_b:Al-Pd``.
+    """Return the Wyckoff positions that a crystal's elements occupy, e.g. ``AB_cP2_221_a_b:Al-Pd``.
 
     Raises
     ------

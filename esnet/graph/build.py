@@ -1,4 +1,4 @@
-"""A graph model of a kind, with the weights that it begins with."""
+"""Construction of a graph model with initial weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from esnet.graph.packages import require_graph_packages
 
 
 class GraphModel(Protocol):
-    """A network with the way from crystals to its input.
+    """A network with the conversion of crystals to its input.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class GraphModel(Protocol):
 
     @property
     def elements(self) -> frozenset[str]:
-        """Symbols that it has features of."""
+        """Symbols of the elements that it has features of."""
 
     def item(self, material: Material | None) -> Any:
-        """Return one crystal as the network takes it, or raise UnusableCrystalError."""
+        """Return the network's input for one crystal, or raise UnusableCrystalError."""
 
     def batch(self, items: Sequence[Any], device: str) -> Any:
-        """Put items together."""
+        """Return a batch of items."""
 
     def forward(self, batch: Any) -> Any:
         """Return standardised energies, a tensor (n,)."""
@@ -41,7 +41,7 @@ _MODELS: Mapping[str, Callable[[], GraphModel]] = {"cgcnn-hd": CgcnnHd, "megnet"
 
 
 def build_model(kind: GraphKind | str, *, seed: int = 1) -> GraphModel:
-    """Return a model with random weights, which the seed decides; torch's own random numbers stay as they were.
+    """Return a model with random weights given by the seed; torch's random state is left unchanged.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def build_model(kind: GraphKind | str, *, seed: int = 1) -> GraphModel:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let torch draw from a seed inside, and go on afterwards as if nothing had been drawn."""
+    """Seed torch inside the block, and restore its random state afterwards."""
     import torch
 
     with torch.random.fork_rng():
@@ -65,12 +65,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def best_device() -> str:
-    """Name of the device to compute on: a GPU that torch can use, or the CPU."""
+    """Return the name of the device to compute on: a usable GPU, or the CPU."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def n_parameters(model: GraphModel) -> int:
-    """Count all parameters of a network, as its library does; MEGNet has 100 among them that are not trained."""
+    """Return the number of all parameters of a network; 100 of MEGNet's are not trained."""
     return sum(each.numel() for each in model.network.parameters())

@@ -1,4 +1,4 @@
-"""A trained graph model: its predictions, and its folder on disk."""
+"""Trained graph model: its predictions, and its folder on disk."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _HEADER_BYTES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class GraphPrediction:
-    """What a graph model says of one material.
+    """Prediction of a graph model for one material.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class GraphPrediction:
 
 
 class TrainedGraphModel:
-    """A graph model that predicts; made by `fit` or `load`.
+    """A trained graph model, made by `fit` or `load`.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class TrainedGraphModel:
         return cls(model, info)
 
     def save(self, path: Path | str) -> Self:
-        """Write the model into a new folder, there as a whole or not at all; return it as it is there.
+        """Write the model atomically into a new folder, and return the model of that folder.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class TrainedGraphModel:
         return type(self)(self.model, GraphBundleInfo.read(folder))
 
     def predict(self, materials: Sequence[Material | None], *, any_element: bool = False) -> list[GraphPrediction]:
-        """Predict formation energies, one for each material, from the crystal or composition given.
+        """Return the predicted formation energy of each crystal or composition.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class TrainedGraphModel:
         return [said[place] for place in range(len(materials))]
 
     def predict_items(self, items: Sequence[Any]) -> Iterator[GraphPrediction]:
-        """Predict from items of its model (`GraphModel.item`)."""
+        """Return predictions from items of the model (`GraphModel.item`)."""
         for part in in_parts(items):
             energies, deviations = self._energies(part)
             uncertainties = self._uncertainties(energies, deviations)
@@ -152,7 +152,7 @@ class TrainedGraphModel:
         return items, refused
 
     def _energies(self, items: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Energies, and of CGCNN-HD their deviations, in eV/atom."""
+        """Return energies and, for CGCNN-HD, standard deviations in eV/atom."""
         scaling = self.info.target_scaling
         if not isinstance(self.model, CgcnnHd):
             return scaling.restore(outputs(self.model, items)), None
@@ -244,7 +244,7 @@ def fit(
 
 
 def _calibrated(trained: TrainedGraphModel, validation: Examples) -> TrainedGraphModel:
-    """Learn the standard deviations of predictions from a part not used for training."""
+    """Calibrate the standard deviations of predictions on data not used for training."""
     energies, deviations = [np.empty(0)], [np.empty(0)]
     for part in in_parts(validation.items):
         found, spread = trained._energies(part)
@@ -272,7 +272,7 @@ def _set_weights(model: GraphModel, file: Path) -> None:
 
 
 def _check_members(found: Sequence[ZipInfo], sizes: Mapping[str, int]) -> None:
-    """Raise ValueError unless an archive has the weights of a network alone, before any of them is read.
+    """Raise ValueError, before reading any weights, unless an archive contains only a network's weights.
 
     NumPy inflates a member and makes an array of whatever size it states.
     """

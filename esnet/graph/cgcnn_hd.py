@@ -1,4 +1,4 @@
-"""CGCNN-HD: a crystal graph convolutional network with hyperbolic tangents and dropout, on torch.
+"""CGCNN-HD, a crystal graph convolutional network with hyperbolic tangents and dropout, on torch.
 
 J. Noh, G. H. Gu, S. Kim, Y. Jung, "Uncertainty-Quantified Hybrid Machine Learning/Density Functional Theory
 High Throughput Screening Method for Crystals", J. Chem. Inf. Model. 60, 1996 (2020), DOI 10.1021/acs.jcim.0c00003:
@@ -38,7 +38,7 @@ _SAME_DISTANCE = 1e-3
 
 
 class Neighbours(NamedTuple):
-    """Pairs of atoms; ``weights`` of each centre's pairs add up to 8, or to their number where it has fewer."""
+    """Pairs of atoms; ``weights`` of each centre's pairs add up to 8, or to their number if it has fewer."""
 
     centres: NDArray[np.int64]
     others: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Neighbours(NamedTuple):
 
 
 def find_neighbours(material: Material | None) -> Neighbours:
-    """Find the eight nearest atoms within 4 A of each atom of a crystal; those that are tied for the last places share.
+    """Return the eight nearest atoms within 4 A of each atom of a crystal; ties for the last places share their weight.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class CgcnnHd:
         )
 
     def item(self, material: Material | None) -> Any:
-        """Return one crystal as the network takes it: atomic numbers and neighbours.
+        """Return the network's input for one crystal: atomic numbers and neighbours.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class CgcnnHd:
         return np.array([site.specie.Z for site in crystal], dtype=np.int64), neighbours
 
     def batch(self, items: Sequence[Any], device: str) -> Any:
-        """Put crystals together."""
+        """Return a batch of crystals."""
         import torch
 
         sizes = np.array([len(numbers) for numbers, _ in items])
@@ -145,7 +145,7 @@ class CgcnnHd:
         return len(items), *(torch.from_numpy(column).to(device) for column in columns)
 
     def hidden(self, batch: Any) -> Any:
-        """Run the network up to the dropout: (n, 180)."""
+        """Return the output of the network up to the dropout, shape (n, 180)."""
         import torch
         from torch.nn.functional import softplus
 
@@ -171,7 +171,7 @@ class CgcnnHd:
         return self.network["last"](hidden).reshape(-1)
 
     def passes(self, batch: Any, *, seed: int) -> NDArray[np.float64]:
-        """Run the network with dropout 200 times: standardised energies (200, n).
+        """Return the standardised energies of 200 runs with dropout, shape (200, n).
 
         All that comes before the dropout is the same in every pass and is computed once. A pass drops the same units
         for every crystal, chosen by the seed, so a crystal's energies do not depend on the other crystals in its batch.

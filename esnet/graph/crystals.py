@@ -1,4 +1,4 @@
-"""What every graph model asks of a crystal before it looks at it."""
+"""Checks of a crystal common to all graph models."""
 
 from typing import Any, TypeAlias
 
@@ -10,17 +10,17 @@ Material: TypeAlias = Structure | Composition
 
 
 class UnusableCrystalError(Exception):
-    """A crystal that a graph model cannot treat; the message says why."""
+    """A crystal that a graph model cannot treat; the message gives the reason."""
 
 
 def elements_of(material: Material) -> set[str]:
-    """Symbols of a material's elements."""
+    """Return the symbols of a material's elements."""
     composition = material if isinstance(material, Composition) else material.composition
     return {element.symbol for element in composition.elements}
 
 
 def checked_crystal(material: Material | None) -> Structure:
-    """Return a material as a crystal that can be looked at.
+    """Return a material as a checked crystal.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the folder of a trained graph model says about it, read without torch.
+"""Manifest of a trained graph model's folder, read without torch.
 
 manifest.json   format version, kind, settings, elements, scaling of the energies, calibration, where the samples come
                 from; SHA-256 and size of each file; and `checksum`, the model's identity, over all that it says
@@ -25,12 +25,12 @@ WEIGHTS = "weights.npz"
 
 
 class GraphBundleError(BundleError):
-    """A trained graph model that cannot be used; the message names the folder and the problem."""
+    """A trained graph model cannot be used; the message names the folder and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphBundleInfo:
-    """All that a trained graph model says about itself.
+    """Content of a trained graph model's manifest.
 
     Attributes
     ----------
@@ -69,16 +69,16 @@ class GraphBundleInfo:
 
     @property
     def corrections(self) -> str | None:
-        """Corrections that its energies contain, ``none`` or ``mp2020``; None: its data set does not say."""
+        """Corrections in its energies, ``none`` or ``mp2020``; None if its data set does not state them."""
         return stated_corrections(self.data_source)
 
     def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
-        """Those of the elements that no training sample has."""
+        """Return the given elements that no training sample has."""
         return sorted(set(symbols) - set(self.elements))
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Read and check a folder, its weights by their checksum alone.
+        """Return the manifest of a checked folder; the weights are checked by their checksum alone.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class GraphBundleInfo:
 
 
 def is_graph_bundle(folder: Path) -> bool:
-    """Whether a folder says that it holds a trained graph model."""
+    """Whether a folder claims to hold a trained graph model."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -129,7 +129,7 @@ def is_graph_bundle(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check a manifest, the files that it lists not yet.
+    """Return the checked manifest; the files it lists are not checked.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which graph models there are, what each needs, and how its authors train it. Nothing heavy is imported."""
+"""Available graph models, their requirements and their authors' training settings, without heavy imports."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -8,12 +8,12 @@ from esnet.files.errors import UserError
 
 
 class GraphModelError(UserError, ValueError):
-    """A graph model that cannot be trained or used; the message says why and what would help."""
+    """A graph model cannot be trained or used; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphTraining:
-    """How a graph model is trained.
+    """Training settings of a graph model.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class GraphTraining:
     threads: int | None = None
 
     def with_changes(self, **changes: Any) -> Self:
-        """Return the same settings but for some; None leaves one as it is."""
+        """Return a copy with changed settings; None leaves a setting as it is."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON takes them, without the threads, which change no result."""
+        """Return the settings as JSON types, without the number of threads, which changes no result."""
         return {name: value for name, value in asdict(self).items() if name != "threads"}
 
 
@@ -59,7 +59,7 @@ SMALLEST_BATCH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class GraphKind:
-    """One kind of model.
+    """A kind of graph model.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ KINDS: Mapping[str, GraphKind] = {
 
 
 def kind_of(name: str) -> GraphKind:
-    """Return the kind of that name.
+    """Return the kind with the given name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""MEGNet, by matgl: network and graphs are the library's own, with its defaults."""
+"""MEGNet with the network and graphs of matgl, with its defaults."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class Megnet:
         )
 
     def item(self, material: Material | None) -> Any:
-        """Return one crystal as the network takes it: a graph with Cartesian positions.
+        """Return the network's input for one crystal: a graph with Cartesian positions.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class Megnet:
         return graph
 
     def batch(self, items: Sequence[Any], device: str) -> Any:
-        """Put crystals together."""
+        """Return a batch of crystals."""
         from torch_geometric.data import Batch
 
         return Batch.from_data_list(list(items)).to(device)

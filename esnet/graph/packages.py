@@ -1,4 +1,4 @@
-"""Loads aviary, matgl and torch, without unused packages that they would import: wandb and TensorFlow."""
+"""Import of aviary, matgl and torch without unused dependencies (wandb and TensorFlow)."""
 
 import importlib.util
 import sys
@@ -22,7 +22,7 @@ def require_graph_packages(kind: GraphKind) -> None:
 
 
 def load(module: str) -> Any:
-    """Import a module of aviary or matgl.
+    """Import and return a module of aviary or matgl.
 
     aviary writes logs for Weights & Biases and TensorBoard when it trains a model itself, and imports both for it;
     TensorBoard in turn imports TensorFlow. Here it trains none. While it is imported, empty modules therefore replace

@@ -1,4 +1,4 @@
-"""Training a graph model: batches by a seed, a validation part to stop by, the best weights kept."""
+"""Training of a graph model with seeded batches and early stopping on a validation part."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """How a training went.
+    """Outcome of a training.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ def train(
     settings: GraphTraining,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Train a model in place; it is left with the weights of the lowest validation error, ready to predict.
+    """Train a model in place; it keeps the weights of the lowest validation error.
 
     On a CPU the same model, examples and settings give the same weights, whatever else torch has drawn.
 
@@ -122,12 +122,12 @@ def train(
 
 
 def batch_size_for(n_samples: int, settings: GraphTraining) -> int:
-    """Samples in one step: as the settings say, or fewer, so that an epoch of a small training part has some steps."""
+    """Return the batch size of the settings, reduced so that an epoch of a small training part has several steps."""
     return min(settings.batch_size, max(SMALLEST_BATCH, n_samples // FEWEST_STEPS))
 
 
 def outputs(model: GraphModel, items: Sequence[Any]) -> NDArray[np.float64]:
-    """Run the network without dropout: standardised energies (n,)."""
+    """Return standardised energies without dropout, shape (n,)."""
     import torch
 
     model.network.eval()
@@ -140,13 +140,13 @@ def outputs(model: GraphModel, items: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def in_parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Divide items into batches for prediction."""
+    """Yield items in batches for prediction."""
     for start in range(0, len(items), _PREDICTED_AT_ONCE):
         yield items[start : start + _PREDICTED_AT_ONCE]
 
 
 def _batches(order: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
-    """Divide samples into batches; one alone, which no normalisation over a batch can treat, goes to those before."""
+    """Yield batches of samples; a last single sample joins the previous batch, since batch normalisation needs two."""
     ends = [*range(size, len(order), size), len(order)]
     if len(ends) > 1 and ends[-1] - ends[-2] == 1:
         del ends[-2]

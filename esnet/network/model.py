@@ -26,7 +26,7 @@ _HEAD_UNITS = (128, 64)
 def build_esnet(
     *, widths: tuple[int, int, int, int] = PAPER_WIDTHS, batch_norm_momentum: float = 0.99, seed: int | None = None
 ) -> Any:
-    """Build an untrained ESNet.
+    """Return an untrained ESNet.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def build_esnet(
 
 
 class _Layers:
-    """Makes layers with the momentum and the seeded initial weights of one network."""
+    """Factory of layers with the momentum and the seeded initial weights of one network."""
 
     def __init__(self, momentum: float, seed: int | None) -> None:
         self._momentum = momentum
@@ -133,7 +133,7 @@ class _Layers:
 
 
 def _spin_featuriser(layers: _Layers, spin: Any, name: str, widths: tuple[int, ...]) -> Any:
-    """Stem and four blocks of two residual units: (n, 1500, 9) -> (n, 47, widths[3])."""
+    """Return the output of the stem and four blocks of two residual units: (n, 1500, 9) -> (n, 47, widths[3])."""
     signal = layers.conv(widths[0], 20, f"{name}_stem", strides=2)(spin)
     signal = layers.norm_relu(f"{name}_stem")(signal)
     signal = _halve(signal, f"{name}_stem")
@@ -152,7 +152,7 @@ def _halve(signal: Any, name: str) -> Any:
 
 
 def _residual_unit(layers: _Layers, signal: Any, width: int, name: str) -> Any:
-    """Two convolutions and the attention, added to a shortcut."""
+    """Return the sum of a shortcut and two convolutions with attention."""
     import keras
 
     shortcut = signal
@@ -165,7 +165,7 @@ def _residual_unit(layers: _Layers, signal: Any, width: int, name: str) -> Any:
 
 
 def _channel_attention(layers: _Layers, signal: Any, name: str) -> Any:
-    """Weigh the channels: one MLP shared by the mean and the maximum over the energies."""
+    """Weight the channels by one MLP shared by the mean and the maximum over the energies."""
     import keras
 
     channels = signal.shape[-1]
@@ -182,7 +182,7 @@ def _channel_attention(layers: _Layers, signal: Any, name: str) -> Any:
 
 
 def _position_attention(layers: _Layers, signal: Any, name: str) -> Any:
-    """Weigh the positions (energies) by a convolution over the maximum and the mean of the channels."""
+    """Weight the positions (energies) by a convolution over the maximum and the mean of the channels."""
     import keras
 
     pooled = keras.layers.Concatenate(name=f"{name}_position_pooled")(
@@ -194,6 +194,6 @@ def _position_attention(layers: _Layers, signal: Any, name: str) -> Any:
 
 
 def check_widths(widths: tuple[int, ...]) -> None:
-    """Refuse widths that are not four positive whole numbers."""
+    """Raise an error unless the widths are four positive integers."""
     if len(widths) != 4 or not all(isinstance(width, int) and width > 0 for width in widths):
         raise ValueError(f"widths={widths!r}: must be four whole numbers above 0, for example {PAPER_WIDTHS}")

@@ -1,1 +1,1 @@
-"""Interatomic potentials: which there are, what their energies are, and relaxations with them."""
+"""Interatomic potentials: names, energies, and relaxations."""

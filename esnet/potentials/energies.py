@@ -1,4 +1,4 @@
-"""What the energies of each interatomic potential are: their functional, and the corrections they contain.
+"""Energies of the interatomic potentials: functional, and corrections contained in them.
 
 A potential reproduces the energies that it was trained on. Where these were corrected, so are its own.
 """
@@ -68,5 +68,5 @@ _OF_WEIGHTS: Mapping[tuple[str, str], PotentialEnergies] = {
 
 
 def energies_of(calculator: str, model: str | None) -> PotentialEnergies:
-    """What the energies of a potential with these weights are; None: with its default ones."""
+    """Return the properties of a potential's energies with these weights; None means the default weights."""
     return _OF_WEIGHTS.get((calculator, model or ""), POTENTIAL_ENERGIES[calculator])

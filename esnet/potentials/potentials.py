@@ -1,4 +1,4 @@
-"""The interatomic potentials that can be named, their sets of weights, and how they are loaded."""
+"""Available interatomic potentials, their sets of weights, and loading."""
 
 import importlib.util
 import io
@@ -20,7 +20,7 @@ there "just for fun" and are refused."""
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """What brings an ML potential.
+    """Package of an ML potential.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ ML_POTENTIALS: Mapping[str, Package] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A set of weights that is part of a potential's package: nothing is fetched.
+    """A set of weights included in a potential's package, so that nothing is downloaded.
 
     Attributes
     ----------
@@ -97,12 +97,12 @@ MODELS: Mapping[str, Mapping[str, Weights]] = {
 
 
 def model_of(calculator: str, model: str | None) -> str | None:
-    """Name of the weights that are used; None where a potential has no choice of them."""
+    """Return the name of the weights in use; None if a potential has only one set."""
     return model if model is not None else next(iter(MODELS.get(calculator, {})), None)
 
 
 def missing_weights(calculator: str, model: str | None) -> str | None:
-    """Say which file of the weights is missing on this machine; None where all is there, or its package is not."""
+    """Return a message on the missing weights file; None if all files are present, or the package is not installed."""
     weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
     spec = importlib.util.find_spec(ML_POTENTIALS[calculator].module) if weights else None
     if weights is None or spec is None or not spec.submodule_search_locations:
@@ -117,14 +117,14 @@ def missing_weights(calculator: str, model: str | None) -> str | None:
 
 
 def calculator_versions(calculator: str) -> dict[str, str]:
-    """Versions of everything that decides a potential's energies."""
+    """Return the versions of everything that determines a potential's energies."""
     if calculator == EMT:
         return installed_versions("ase", "atomate2")
     return installed_versions("ase", "atomate2", "torch", ML_POTENTIALS[calculator].distribution)
 
 
 def load_calculator(calculator: str, model: str | None = None) -> Any:
-    """Load a potential as an ASE calculator; raise a specific error if it cannot be loaded.
+    """Return a potential as an ASE calculator.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Relaxing a crystal with an interatomic potential; what collapses is ended at the step where it shows.
+"""Relaxation of a crystal with an interatomic potential; a collapse is stopped as soon as it is detected.
 
 A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number. It is
 ASE's FIRE with the Frechet cell filter, as in atomate2's makers, looked at after every step.
@@ -27,7 +27,7 @@ _OF_THE_MACHINE = ("out of memory", "cuda", "cudnn", "cublas", "hip error", "ncc
 
 
 class NoEnergyError(Exception):
-    """A relaxation that gives no energy; the message says why."""
+    """A relaxation gives no energy; the message gives the reason."""
 
 
 class PotentialRelaxer:
@@ -115,7 +115,9 @@ class PotentialRelaxer:
         return energy
 
     def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
-        """End a relaxation that has left the volumes or energies of crystals: nothing brings it back."""
+        """Raise an error if volume or energy have left the range of crystals, from which a relaxation does not
+        return.
+        """
         largest = self._volume_change
         if largest is not None and not 1.0 / largest < change < largest:
             raise NoEnergyError(f"the relaxation changed the volume by a factor of {change:.2g} (step {number})")
@@ -127,7 +129,7 @@ class PotentialRelaxer:
             )
 
     def gives_energy(self, structure: Structure) -> bool:
-        """Whether the potential gives a crystal as it is a finite energy."""
+        """Whether the potential gives a finite energy for an unrelaxed crystal."""
         atoms = AseAtomsAdaptor.get_atoms(structure)
         atoms.calc = self._calculator
         try:
@@ -138,7 +140,7 @@ class PotentialRelaxer:
 
 
 def plausible_formation_energy(energy: float, zero: float, *, largest: float = LARGEST_FORMATION_ENERGY) -> float:
-    """Energy of a relaxed crystal above that of its elements, eV/atom.
+    """Return the energy of a relaxed crystal relative to its elements, eV/atom.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def plausible_formation_energy(energy: float, zero: float, *, largest: float = L
 
 
 def energy_of_elements(structure: Structure, elements: Mapping[str, float | str]) -> float:
-    """Energy that the atoms of a crystal have in their own elements, in eV/atom.
+    """Return the energy of a crystal's atoms in their elemental phases, eV/atom.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Ray: started or joined, inside a SLURM job or on this machine."""
+"""Ray, started or joined, inside a SLURM job or on this machine."""

@@ -1,4 +1,4 @@
-"""The Ray cluster of this SLURM job: where launchers/ray_cluster/ray_cluster.sh wrote its address and its token."""
+"""Ray cluster of this SLURM job, from the address and token written by launchers/ray_cluster/ray_cluster.sh."""
 
 import os
 import stat
@@ -10,12 +10,12 @@ from esnet.files.errors import UserError
 
 
 class RayAllocationError(UserError, RuntimeError):
-    """What a Ray cluster wrote down cannot be trusted; the message says why."""
+    """The files of a Ray cluster cannot be trusted; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class RayAllocation:
-    """A Ray cluster that runs on the nodes of this job.
+    """A Ray cluster on the nodes of this job.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def find_allocation(environment: Mapping[str, str] = os.environ) -> RayAllocatio
 
 
 def private_text(path: Path) -> str:
-    """Read a file that this user alone can have written or read.
+    """Return the text of a file that only this user can read or write.
 
     Raises
     ------

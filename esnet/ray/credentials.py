@@ -1,4 +1,4 @@
-"""The token of the Ray in use, and files that this user alone can read."""
+"""Token of the Ray in use, and files that only this user can read."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def ray_token() -> str:
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file that only this user can read, in place of what is there."""
+    """Write a file that only this user can read, replacing an existing one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -31,7 +31,7 @@ _ASKED = "/nodes?view=summary"
 
 class _QuietServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print no traceback: a browser that hangs up is no mistake of this program."""
+        """Print no traceback, since a browser that hangs up is no error of this program."""
         logger.debug("the link of Ray's dashboard, asked by %s", client_address, exc_info=True)
 
 
@@ -62,7 +62,7 @@ class DashboardLink:
 
     @property
     def address(self) -> str:
-        """What to open in a browser on this machine."""
+        """Address to open in a browser on this machine."""
         return f"http://{LOOPBACK}:{self._server.server_port}/{self._word}"
 
     def _handler(self, dashboard: str, token: str) -> type[BaseHTTPRequestHandler]:
@@ -97,12 +97,12 @@ class DashboardLink:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: the address of the link is in the request."""
+                """Log nothing, since the request contains the address of the link."""
 
         return Handler
 
     def __enter__(self) -> Self:
-        """Begin to serve it."""
+        """Start serving the link."""
         self._thread.start()
         return self
 
@@ -112,7 +112,7 @@ class DashboardLink:
 
 
 def answers(dashboard: str, token: str) -> bool:
-    """Whether a dashboard of this user's answers at an address on loopback, and takes the token.
+    """Return whether a dashboard of this user answers at a loopback address and accepts the token.
 
     After a run another user's program may listen there: it is not sent the token.
     """
@@ -129,7 +129,7 @@ def answers(dashboard: str, token: str) -> bool:
 
 
 def _is_mine(port: int) -> bool:
-    """Whether processes of this user listen at a port of loopback, and no others."""
+    """Return whether only processes of this user listen at a loopback port."""
     listening = [
         found.pid
         for found in psutil.net_connections(kind="tcp")

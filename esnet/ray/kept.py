@@ -1,4 +1,4 @@
-"""A Ray for the length of a run: started, watched, and started again at the same address when it dies."""
+"""Ray for the length of a run: started, watched, and restarted at the same address if it dies."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ _VITAL = ("raylet", "gcs_server")
 def keep_ray(
     *, dashboard: bool, on_change: Callable[[str], None], on_restart: Callable[[RaySession], None] = lambda _: None
 ) -> Iterator[RaySession]:
-    """Start a Ray on this machine and keep it up while the block runs.
+    """Start Ray on this machine and keep it running inside the block.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def keep_ray(
 
 @contextmanager
 def _quiet_driver() -> Iterator[None]:
-    """Keep Ray's driver from printing the last lines of a raylet that died, which tell a user nothing."""
+    """Suppress the last lines of a dead raylet in Ray's driver, which are of no use to a user."""
     from ray._private import worker
 
     def log(data: Any, *_: Any, **__: Any) -> None:
@@ -93,7 +93,7 @@ class _KeptRay:
             block.__exit__(None, None, None)
 
     def watch(self, port: str) -> None:
-        """Start Ray again at this port whenever it has died, after pauses that grow."""
+        """Restart Ray at this port whenever it has died, after increasing pauses."""
         pauses, started = list(_PAUSES_S), time.monotonic()
         while not self.over.wait(_LOOK_S):
             if (died := _dead_process()) is None:
@@ -122,7 +122,7 @@ class _KeptRay:
 
 
 def _dead_process() -> str | None:
-    """Return the required processes of Ray, started here, that have ended."""
+    """Return the required processes of this Ray that have ended."""
     from ray._private import worker
 
     node = worker._global_node

@@ -1,4 +1,4 @@
-"""What Screens, trainings and tunings tell Ray's metrics, for Prometheus and Grafana (docs/how-to/ray.md).
+"""Ray metrics of Screens, trainings and tunings, for Prometheus and Grafana (docs/how-to/ray.md).
 
 At Ray's endpoint, a name begins with ``ray_``, and that of a counter ends with ``_total``.
 """
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that Ray keeps.
+    """A metric of Ray.
 
     Attributes
     ----------
@@ -48,13 +48,13 @@ class RayMetrics:
         self._made: dict[str, Any] = {}
 
     def add(self, metric: Metric, number: float) -> None:
-        """Let a counter grow."""
+        """Increase a counter."""
         made = self._find(metric)
         if made is not None and number > 0:
             made.inc(float(number), tags=self._tags(""))
 
     def set(self, metric: Metric, number: float, *, status: str = "") -> None:
-        """Say what holds now, of trials for each ``status`` apart."""
+        """Set the current value, for trials per ``status``."""
         made = self._find(metric)
         if made is not None:
             made.set(float(number), tags=self._tags(status))

@@ -40,12 +40,12 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 
 
 class RaySessionError(UserError, RuntimeError):
-    """Ray cannot be started or joined as asked; the message says what would help."""
+    """Ray cannot be started or joined as requested; the message gives a remedy."""
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """A Ray that this process is connected to.
+    """The Ray to which this process is connected.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ def ray_session(
     num_gpus: int | None = None,
     dashboard: bool = False,
 ) -> Iterator[RaySession]:
-    """Connect to Ray for the length of a ``with`` block.
+    """Connect to Ray inside a ``with`` block.
 
     A process that is already connected stays so, and nothing is started or stopped. Else the Ray at ``address``
     (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray.allocation`) is joined and left again at the
@@ -127,7 +127,7 @@ def ray_session(
 
 
 def is_ray_at_hand() -> bool:
-    """Whether a Ray runs that `ray_session` would join: none has to be started."""
+    """Return whether `ray_session` would join a running Ray instead of starting one."""
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         return True
@@ -136,7 +136,7 @@ def is_ray_at_hand() -> bool:
 
 
 def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:
-    """Variables for joining: those of the environment, completed."""
+    """Return the environment's variables for joining, completed."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         # Ray does not look at a token where the mode is not set
         return {} if os.environ.get("RAY_AUTH_MODE") else {"RAY_AUTH_MODE": "token"}
@@ -198,7 +198,7 @@ def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashb
 
 
 def _start(*, dashboard: bool, **options: Any) -> None:
-    """Start Ray, again after a pause where it is not up in its own time; only the first try has the dashboard.
+    """Start Ray, retrying after a pause if it does not come up in time; only the first attempt has the dashboard.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def _start(*, dashboard: bool, **options: Any) -> None:
 
 
 def _end_processes_of(folder: str) -> None:
-    """Stop the processes left by a failed start: Ray itself does so only when this process ends."""
+    """Stop the processes left by a failed start, which Ray would stop only when this process ends."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if any(folder in word for word in child.cmdline()):
@@ -246,7 +246,7 @@ def _end_processes_of(folder: str) -> None:
 
 @contextmanager
 def own_signal_handlers(*numbers: int) -> Iterator[None]:
-    """Keep this process's handlers of signals: Ray puts its own in their place, which only raise SystemExit."""
+    """Keep this process's signal handlers, since Ray's own only raise SystemExit."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Ray leaves them alone there, and so must we
         return
@@ -260,7 +260,7 @@ def own_signal_handlers(*numbers: int) -> Iterator[None]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove Ray's folder; its last processes write into it for a moment after they were told to end."""
+    """Remove Ray's folder, retrying while its last processes still write into it."""
     deadline = time.monotonic() + _LAST_WRITES_S
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
@@ -276,14 +276,14 @@ def _describe(*, started_here: bool) -> RaySession:
 
 
 def authentication() -> dict[str, str]:
-    """One token for all that join: the environment's, or a new one."""
+    """Use one token for all that join: the environment's, or a new one."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return {"RAY_AUTH_MODE": "token"}
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _refresh_authentication() -> None:
-    """Make Ray read the environment's mode and token again: it keeps those of its import.
+    """Make Ray read the environment's mode and token again, which it caches at import.
 
     Ray's own ``enable_token_auth_by_default`` does the same; there is no public door for it (ray 2.60).
     """

@@ -1,4 +1,4 @@
-"""What Ray workers that compute with TensorFlow are given: cores, GPUs, environment."""
+"""Resources of Ray workers that use TensorFlow: cores, GPUs, environment."""
 
 import os
 from typing import Any
@@ -47,7 +47,7 @@ def gpus_of_a_worker() -> float:
 
 
 def room_for(*, num_gpus: float) -> int:
-    """Return how many workers of ``num_gpus`` each Ray's GPUs have room for, and without GPUs one for each node."""
+    """Return the number of workers with ``num_gpus`` each that fit on Ray's GPUs, or one per node without GPUs."""
     nodes = _nodes()
     if not num_gpus:
         return max(1, len(nodes))
@@ -55,7 +55,8 @@ def room_for(*, num_gpus: float) -> int:
 
 
 def room_on_cores(*, bytes_each: int) -> tuple[int, int]:
-    """Return how many workers of one core and so much memory Ray's nodes have room for, and how much each reserves.
+    """Return the number of workers with one core and the given memory that fit on Ray's nodes, and the memory reserved
+    by each.
 
     If no node has that much memory, one worker reserves the memory of the largest: otherwise it would wait forever.
     """
@@ -65,14 +66,14 @@ def room_on_cores(*, bytes_each: int) -> tuple[int, int]:
 
 
 def alive_nodes() -> list[dict[str, float]]:
-    """Return the resources of Ray's nodes that are alive."""
+    """Return the resources of Ray's live nodes."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _nodes() -> list[dict[str, float]]:
-    """Resources of the nodes that compute: a head node may have none."""
+    """Return the resources of the nodes that compute; a head node may have none."""
     return [node for node in alive_nodes() if node.get("CPU", 0) >= 1]
 
 

@@ -1,4 +1,4 @@
-"""The composition vector: which elements a material has."""
+"""The composition vector: the elements of a material."""
 
 from typing import Any, Literal, get_args
 
@@ -15,21 +15,21 @@ _PERIODIC_TABLE = """
     Rf Db Sg Bh Hs Mt Ds Rg
 """
 ELEMENTS = tuple(_PERIODIC_TABLE.split())
-"""Places of the composition vector: the elements by atomic number, H to Rg."""
+"""Order of the composition vector: the elements by atomic number, H to Rg."""
 N_ELEMENTS = len(ELEMENTS)
 
 _PLACE = {symbol: place for place, symbol in enumerate(ELEMENTS)}
 
 
 def composition_vector(composition: Any, *, mode: CompositionMode = "presence") -> NDArray[np.float32]:
-    """Return which elements a material has.
+    """Return the composition vector of a material.
 
     Parameters
     ----------
     composition
         pymatgen ``Composition``, or a mapping from element symbol to amount.
     mode
-        ``presence``: 1 where the element is present; ``fraction``: its atomic fraction.
+        ``presence``: 1 if the element is present; ``fraction``: its atomic fraction.
 
     Returns
     -------

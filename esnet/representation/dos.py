@@ -27,29 +27,29 @@ N_ORBITALS = len(ORBITALS)
 SPINS = ("up", "down")
 DOS_SHAPE = (len(SPINS), N_GRID, N_ORBITALS)
 
-# VASP up to 5.4.1 and pymatgen have different names for the same orbital
+# VASP up to 5.4.1 and pymatgen use different names for the same orbital
 _ALIASES = {"dx2": "dx2-y2", "dx2_y2": "dx2-y2", "x2-y2": "dx2-y2", "dx2y2": "dx2-y2"}
 _SHELLS = {shell: tuple(name for name in ORBITALS if name.startswith(shell)) for shell in "spd"}
 
 
 class DosError(UserError, ValueError):
-    """A density of states that cannot be turned into features; the message says why."""
+    """The density of states cannot be converted to features; the message says why."""
 
 
 def project_dos(
     complete_dos: Any, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
 ) -> NDArray[np.float32]:
-    """Turn pymatgen's CompleteDos into the 18 channels that the network reads.
+    """Convert pymatgen's CompleteDos to the 18 channels that the network reads.
 
     Parameters
     ----------
     complete_dos
         pymatgen ``CompleteDos`` with lm-resolved site projections (VASP: LORBIT=11).
     normalisation
-        What the sum over the sites is divided by: the number of atoms, so that a supercell gives what its
-        primitive cell gives; the number of distinct elements, as the authors' scripts do; or nothing.
+        Divisor of the sum over sites: the number of atoms, so that a supercell gives the same as its primitive cell;
+        the number of distinct elements, as in the authors' scripts; or none.
     energy_reference
-        ``absolute`` keeps the energies as VASP writes them; ``fermi`` shifts the Fermi level to 0 eV.
+        ``absolute`` keeps the energies as written by VASP; ``fermi`` shifts the Fermi level to 0 eV.
 
     Returns
     -------
@@ -61,16 +61,16 @@ def project_dos(
     Raises
     ------
     DosError
-        If there are no lm-resolved projections for every site, an orbital has a name that is not known, a
-        shell is incomplete, energies do not increase, or a value is not finite.
+        If lm-resolved projections are missing for a site, the name of an orbital is unknown, a shell is incomplete,
+        energies do not increase, or a value is not finite.
     ValueError
         If an option is not one of those listed.
     """
-    # actors load this file: SciPy would cost each of them half a second at its start
+    # loaded by actors, which SciPy would each delay by half a second
     from scipy.interpolate import interp1d
 
     check_options(normalisation=normalisation, energy_reference=energy_reference)
-    # 0.3 s, which the command line's help should not pay
+    # takes 0.3 s, too long for the command line's help
 
     energies = _energies(complete_dos)
     if energy_reference == "fermi":
@@ -81,22 +81,22 @@ def project_dos(
 
 
 def source_spacing(complete_dos: Any) -> float:
-    """Mean distance in eV between the energies that were calculated.
+    """Return the mean spacing of the calculated energies in eV.
 
     Interpolation adds no information: features from a source much coarser than 0.02 eV are smoother than the
-    grid suggests, so this number is kept beside them.
+    grid suggests, so this number is kept with them.
 
     Raises
     ------
     DosError
-        If the energies are fewer than two, not finite, or do not increase.
+        If there are fewer than two energies, or they are not finite or do not increase.
     """
     energies = _energies(complete_dos)
     return float((energies[-1] - energies[0]) / (len(energies) - 1))
 
 
 def check_options(*, normalisation: str, energy_reference: str) -> None:
-    """Refuse options of `project_dos` that do not exist, naming those that do."""
+    """Refuse unknown options of `project_dos`, listing the known ones."""
     for name, value, choices in (
         ("normalisation", normalisation, get_args(Normalisation)),
         ("energy_reference", energy_reference, get_args(EnergyReference)),
@@ -122,7 +122,7 @@ def _efermi(complete_dos: Any) -> float:
 
 
 def dos_unit(normalisation: str | None) -> str:
-    """Unit of densities that were divided by this."""
+    """Return the unit of densities with this normalisation."""
     return _UNITS.get(str(normalisation), "states/eV")
 
 
@@ -133,7 +133,7 @@ def _divisor(structure: Any, normalisation: Normalisation) -> int:
 
 
 def _sum_over_sites(complete_dos: Any, n_energies: int) -> NDArray[np.float64]:
-    """Return (2, n_energies, 9): the site projections summed, one-spin rule applied."""
+    """Return the sum of the site projections with the one-spin rule applied, shape (2, n_energies, 9)."""
     pdos: Mapping[Any, Mapping[Any, Mapping[Any, Any]]] = complete_dos.pdos or {}
     if len(pdos) != len(complete_dos.structure):
         raise DosError(
@@ -159,7 +159,7 @@ def _sum_over_sites(complete_dos: Any, n_energies: int) -> NDArray[np.float64]:
 
 
 def _orbital_name(orbital: Any) -> str:
-    """Name of an orbital in the paper's spelling, from pymatgen's enum or from text."""
+    """Return the name of an orbital in the paper's spelling, from pymatgen's enum or from text."""
     name = str(getattr(orbital, "name", orbital))
     name = _ALIASES.get(name, name)
     if name not in ORBITALS and not name.startswith("f"):
@@ -170,7 +170,7 @@ def _orbital_name(orbital: Any) -> str:
 
 
 def _check_shells(named: Mapping[str, Any], site: int) -> None:
-    """A shell may be left out as a whole (VASP stops at the highest l of the POTCARs), but not in part."""
+    """Refuse an incomplete shell; a whole one may be absent (VASP stops at the highest l of the POTCARs)."""
     if "s" not in named:
         raise DosError(f"site {site} has no s projection; found {sorted(named)}")
     for orbitals in _SHELLS.values():

@@ -1,4 +1,4 @@
-"""What the network takes: scaled channels and the composition vector, and how both were made."""
+"""Input of the network, scaled channels and composition vector, and its representation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from esnet.representation.scaling import ChannelScaler
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """How features were made; stored with a model, which reads no other features.
+    """The way features are made; stored with a model, which accepts no other features.
 
     Attributes
     ----------
     normalisation
-        What the site sum of the DOS is divided by (see `esnet.representation.dos.project_dos`).
+        Divisor of the site sum of the DOS (see `esnet.representation.dos.project_dos`).
     energy_reference
         ``absolute`` energies, or relative to the ``fermi`` level.
     composition
-        ``presence`` (1 where an element is present) or ``fraction`` (atomic fraction).
+        ``presence`` (1 if an element is present) or ``fraction`` (atomic fraction).
     """
 
     normalisation: Normalisation = "atom"
@@ -39,19 +39,19 @@ class Representation:
         check_mode(self.composition)
 
     def to_dict(self) -> dict[str, str]:
-        """Return the settings as JSON takes them."""
+        """Return the settings in JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; ValueError names a key that is missing or not known."""
+        """Create from the result of `to_dict`; ValueError names a missing or unknown key."""
         names = {field.name for field in fields(cls)}
         if set(data) != names:
             raise ValueError(f"representation has the keys {sorted(data)}, must have {sorted(names)}")
         return cls(**data)
 
     def require(self, other: Representation) -> None:
-        """Raise RepresentationError, naming what differs, unless ``other`` is the same."""
+        """Raise RepresentationError, naming the differences, unless ``other`` is the same."""
         mine, theirs = self.to_dict(), other.to_dict()
         differing = [
             f"{name}: the model has {mine[name]!r}, requested is {theirs[name]!r}"
@@ -65,14 +65,14 @@ class Representation:
 def network_inputs(
     dos: ArrayLike, compositions: ArrayLike, *, scaler: ChannelScaler, ids: Sequence[str] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Stack candidates to the network's three inputs; ``ids`` name them in the error messages.
+    """Return the network's three inputs for n candidates; ``ids`` name them in error messages.
 
     Parameters
     ----------
     dos
-        Shape (n, 2, 1500, 9), not scaled.
+        Unscaled densities, shape (n, 2, 1500, 9).
     compositions
-        Shape (n, 111).
+        Composition vectors, shape (n, 111).
 
     Returns
     -------
@@ -82,7 +82,7 @@ def network_inputs(
     Raises
     ------
     FeatureError
-        If a shape is another or a value is not finite; the message names the array and the candidates.
+        If a shape is wrong or a value is not finite; the message names the array and the candidates.
     """
     checked, vectors = check_features(dos, compositions, ids=ids)
     scaled = scaler._scaled(checked)

@@ -1,4 +1,4 @@
-"""A density of states on the network's grid, i.e. the input of a bundle, for inspection."""
+"""A density of states on the network's grid, the input of a bundle, for inspection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ class GridDos:
     Attributes
     ----------
     name
-        Where it comes from: the path of a file, the formula of a ``CompleteDos``, the id of a candidate.
+        Its source: the path of a file, the formula of a ``CompleteDos``, or the id of a candidate.
     composition
         Element symbol -> number of atoms in the cell.
     channels
-        (2, 1500, 9) float32: spin (up, down), energy, orbital (s, px, py, pz, dxy, dyz, dxz, dx2-y2, dz2); in `unit`.
-        Of a calculation with one spin the second row is the first one with the opposite sign.
+        Densities in `unit`, float32, shape (2, 1500, 9): spin (up, down), energy, orbital (s, px, py, pz, dxy, dyz,
+        dxz, dx2-y2, dz2). For a calculation with one spin, the second row is the first one with the opposite sign.
     efermi
-        Fermi level on the axis of `energies`, eV; None where the source does not say.
+        Fermi level on the axis of `energies`, eV; None if unknown.
     normalisation
-        What the sum over the sites was divided by: number of ``atom``, number of distinct ``element``, or ``none``.
+        Divisor of the sum over sites: number of ``atom``, number of distinct ``element``, or ``none``.
     energy_reference
         ``absolute`` energies, or relative to the ``fermi`` level.
     engine
-        ``vasp`` or ``gpaw``; None where the source does not say.
+        ``vasp`` or ``gpaw``; None if unknown.
     structure
-        pymatgen's structure of the crystal that it is of; None where the source does not say.
+        The crystal as a pymatgen structure; None if unknown.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class GridDos:
 
     @property
     def energies(self) -> NDArray[np.float64]:
-        """(1500,) energies of the grid from -20 to 10 eV, absolute or relative to the Fermi level."""
+        """Energies of the grid from -20 to 10 eV, absolute or relative to the Fermi level, shape (1500,)."""
         return ENERGY_GRID
 
     @property
@@ -71,27 +71,27 @@ class GridDos:
 
     @property
     def is_spin_polarised(self) -> bool:
-        """Whether the calculation had two spins."""
+        """Whether the calculation had two spin channels."""
         return not np.array_equal(self.channels[0], -self.channels[1])
 
     def total(self, orbitals: str | Sequence[str] | None = None) -> NDArray[np.float64]:
-        """Sum over both spins, and over orbitals.
+        """Return the sum over both spins and over orbitals.
 
         Parameters
         ----------
         orbitals
-            A shell (``s``, ``p``, ``d``), an orbital (``dz2``), or a list of these, each orbital counted once; None:
+            A shell (``s``, ``p``, ``d``), an orbital (``dz2``), or a list of these, each orbital counted once. If None,
             all nine.
 
         Returns
         -------
         ndarray
-            (1500,) densities in `unit`.
+            Densities in `unit`, shape (1500,).
 
         Raises
         ------
         DosError
-            There is no such shell and no such orbital.
+            If there is no such shell or orbital.
 
         Examples
         --------
@@ -108,7 +108,7 @@ class GridDos:
             if not found:
                 raise DosError(f"orbitals: found {name!r}; right: a shell (s, p, d) or one of {', '.join(ORBITALS)}")
             places |= found
-        # with one spin, the only row there is holds the states of both
+        # with one spin, the single row contains the states of both
         rows = self.channels if self.is_spin_polarised else self.channels[:1]
         summed: NDArray[np.float64] = np.abs(rows[:, :, sorted(places)]).sum(axis=(0, 2), dtype=np.float64)
         return summed

@@ -1,4 +1,4 @@
-"""The 0th to 4th moments of the 18 channels: filling, centre, width, skewness and kurtosis, 90 numbers a sample.
+"""The 0th to 4th moments of the 18 channels: filling, centre, width, skewness and kurtosis, 90 numbers per sample.
 
 Conventions are those of pymatgen's ``CompleteDos`` (``get_band_filling`` and ``get_n_moment``): trapezoidal integrals
 over the grid's window, energies relative to the Fermi level, a width that is the square root of the second central
@@ -23,7 +23,7 @@ EMPTY_BAND = 1e-6
 """A band with fewer states than this (states per unit of the normalisation) counts as empty."""
 
 _STEP = float(ENERGY_GRID[1] - ENERGY_GRID[0])
-# the copies of a block stay in a core's cache: 10 samples of (18, 1500) doubles are 2 MB
+# so that the copies of a block stay in a core's cache: 10 samples of (18, 1500) doubles are 2 MB
 _BLOCK = 10
 
 
@@ -33,10 +33,10 @@ class Moments(NamedTuple):
     Attributes
     ----------
     values
-        (90,) or (n, 90) float64 in the order of `MOMENT_NAMES`: filling (fraction), centre and width (eV, the
-        centre relative to the Fermi level), skewness and kurtosis (no unit). NaN where there is no value.
+        float64, shape (90,) or (n, 90), in the order of `MOMENT_NAMES`: filling (fraction), centre and width (eV, the
+        centre relative to the Fermi level), skewness and kurtosis (no unit). NaN if undefined.
     mask
-        The same shape, bool, True where the value exists.
+        bool of the same shape, True if the value is defined.
     """
 
     values: NDArray[np.float64]
@@ -49,7 +49,7 @@ def moments(dos: ArrayLike, *, efermi: float) -> Moments:
     Parameters
     ----------
     dos
-        Shape (2, 1500, 9), as `esnet.representation.dos.project_dos` returns it.
+        Densities from `esnet.representation.dos.project_dos`, shape (2, 1500, 9).
     efermi
         Fermi level in eV on the axis of ``dos``: 0.0 for features with ``energy_reference="fermi"``.
 
@@ -62,7 +62,7 @@ def moments(dos: ArrayLike, *, efermi: float) -> Moments:
     Raises
     ------
     DosError
-        If the shape is another, or a value or the Fermi level is not finite.
+        If the shape is wrong, or a value or the Fermi level is not finite.
     """
     if np.shape(dos) != DOS_SHAPE:
         raise DosError(f"dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
@@ -73,24 +73,24 @@ def moments(dos: ArrayLike, *, efermi: float) -> Moments:
 
 
 def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
-    """Return the moments (n, 90) of n samples, and their mask.
+    """Return the moments of n samples and their mask, shape (n, 90).
 
     Parameters
     ----------
     dos
         Shape (n, 2, 1500, 9).
     efermi
-        (n,) Fermi levels in eV on the axis of ``dos``. Where one is NaN (not known) the filling and the centre
-        have no value; width, skewness and kurtosis do not depend on it.
+        Fermi levels in eV on the axis of ``dos``, shape (n,). If one is NaN (unknown), filling and centre are
+        undefined; width, skewness and kurtosis do not depend on it.
 
     Raises
     ------
     DosError
-        If a shape is another, a density is not finite, or a Fermi level is infinite.
+        If a shape is wrong, a density is not finite, or a Fermi level is infinite.
 
     Notes
     -----
-    0.4 CPU-ms for each sample (2026-11): 62,842 samples take about half a minute, reading not included.
+    0.4 CPU-ms per sample (2026-11): 62,842 samples take about half a minute, reading not included.
     """
     densities, levels = np.asarray(dos), np.asarray(efermi, dtype=np.float64)
     if densities.ndim != 4 or densities.shape[1:] != DOS_SHAPE:
@@ -108,7 +108,7 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
 
 def _block_moments(dos: NDArray[np.floating], efermi: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (k, 90) from (k, 2, 1500, 9) and (k,)."""
-    # float64 and the energies last: sums over 1500 points then run over memory in order
+    # float64 with the energies last, so that sums over 1500 points run over contiguous memory
     density = np.ascontiguousarray(
         dos.transpose(0, 1, 3, 2).reshape(len(dos), len(SPINS) * N_ORBITALS, -1), dtype=np.float64
     )
@@ -129,7 +129,7 @@ def _block_moments(dos: NDArray[np.floating], efermi: NDArray[np.float64]) -> ND
         third = np.einsum("kce,kce->kc", density, distance) / norm
         density *= distance
         fourth = np.einsum("kce,kce->kc", density, distance) / norm
-        # below one energy step squared times rounding there is no shape, only noise
+        # below an energy step squared times rounding, the shape is only noise
         flat = second <= (1e-6 * _STEP) ** 2
         second = np.where(flat & (second > -((1e-6 * _STEP) ** 2)), 0.0, second)
         skewness = np.where(flat, np.nan, third / second**1.5)
@@ -139,7 +139,7 @@ def _block_moments(dos: NDArray[np.floating], efermi: NDArray[np.float64]) -> ND
 
 
 def _occupied_weights(efermi: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Trapezoidal weights (k, 1500) of the points below each Fermi level, as pymatgen integrates; NaN: not known."""
+    """Return trapezoidal weights (k, 1500) of the points below each Fermi level, as in pymatgen; NaN if unknown."""
     occupied = ENERGY_GRID[None, :] < efermi[:, None]
     weights = np.where(occupied, _STEP, 0.0)
     last = occupied.sum(axis=1) - 1

@@ -20,13 +20,13 @@ class Samples:
     Attributes
     ----------
     ids
-        n different names.
+        n distinct names.
     dos
-        (n, 2, 1500, 9), not scaled.
+        Unscaled densities, shape (n, 2, 1500, 9).
     compositions
-        (n, 111).
+        Composition vectors, shape (n, 111).
     energies
-        (n,) formation energies, eV/atom.
+        Formation energies, eV/atom, shape (n,).
     """
 
     ids: tuple[str, ...]
@@ -36,7 +36,7 @@ class Samples:
 
     @classmethod
     def checked(cls, ids: Sequence[str], dos: ArrayLike, compositions: ArrayLike, energies: ArrayLike) -> Self:
-        """Make samples, or raise FeatureError naming the array and the ids that are wrong."""
+        """Create samples; FeatureError names the array and the invalid ids."""
         names = tuple(str(name) for name in ids)
         targets = np.asarray(energies, dtype=np.float64)
         if targets.shape != (len(names),):
@@ -51,29 +51,29 @@ class Samples:
         return cls(names, features, vectors, targets)
 
     def take(self, indices: NDArray[np.intp]) -> Self:
-        """Return the samples at these places, in this order."""
+        """Return the samples with these indices, in this order."""
         names = tuple(self.ids[place] for place in indices)
         return type(self)(names, self.dos[indices], self.compositions[indices], self.energies[indices])
 
     def read(self, indices: ArrayLike) -> NDArray[np.floating]:
-        """Return the features at these places, (k, 2, 1500, 9), as `esnet.dataset.dataset.Dataset.read` does."""
+        """Return the features with these indices, shape (k, 2, 1500, 9), like `esnet.dataset.dataset.Dataset.read`."""
         return self.dos[np.asarray(indices, dtype=np.intp)]
 
     def blocks(self, indices: NDArray[np.intp], *, size: int = 256) -> Iterator[NDArray[np.floating]]:
-        """Yield the features at these places in order, ``size`` samples at a time."""
+        """Yield the features with these indices in order, ``size`` samples at a time."""
         for start in range(0, len(indices), size):
             yield self.read(indices[start : start + size])
 
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None
     ) -> tuple[Self, dict[str, int], list[str]]:
-        """Leave out samples above a limit (None: no limit).
+        """Leave out samples above a limit; None means no limit.
 
         Returns
         -------
         tuple
-            The samples kept, how many each limit left out (a sample over both counts for the first), and the
-            ids of those.
+            The samples kept, the number left out by each limit (a sample above both counts for the first), and their
+            ids.
         """
         n_samples = len(self.ids)
         over_dos = over_energy = np.zeros(n_samples, dtype=bool)
@@ -87,12 +87,12 @@ class Samples:
         return self.take(np.flatnonzero(~dropped)), counts, dropped_ids
 
     def split(self, n_second: int, *, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the places of two parts, in ascending order, the second with ``n_second`` that the seed chooses."""
+        """Return ascending indices of two parts, the second with ``n_second`` samples chosen by the seed."""
         order = np.random.default_rng(seed).permutation(len(self.ids))
         return np.sort(order[n_second:]), np.sort(order[:n_second])
 
     def checksum(self) -> str:
-        """Return the SHA-256 of the samples as they lie in memory, order and types included."""
+        """Return the SHA-256 of the samples in memory, including order and types."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
         for array in (self.dos, self.compositions, self.energies):
             digest.update(f"{array.dtype.str}{array.shape}".encode())

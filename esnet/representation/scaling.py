@@ -1,4 +1,4 @@
-"""Scaling of the channels and of the energies, fitted on the training set."""
+"""Scaling of channels and energies, fitted to the training set."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from esnet.representation.dos import N_GRID, N_ORBITALS, SPINS
 from esnet.representation.errors import FeatureError
 
 _BLOCK = 256
-#: Samples scaled together: they stay in a core's cache between the steps.
+#: Samples scaled together, so that they stay in a core's cache between the steps.
 _IN_CACHE = 4
 
 
@@ -45,10 +45,10 @@ class ChannelScaler:
 
     @classmethod
     def fit_batches(cls, batches: Iterable[NDArray[np.floating]]) -> Self:
-        """Fit to batches of shape (n, 2, 1500, 9) that need not be in memory together.
+        """Fit to batches of shape (n, 2, 1500, 9), which need not all be in memory.
 
-        Means and squared deviations of the batches are merged (Chan et al., 1979), which loses no digits to
-        the difference of large sums.
+        Means and squared deviations of the batches are merged (Chan et al., 1979), which avoids the cancellation of
+        large sums.
         """
         count = 0
         mean = np.zeros((len(SPINS), N_ORBITALS))
@@ -67,21 +67,21 @@ class ChannelScaler:
         if not count:
             raise FeatureError("the scaler cannot be fitted to no sample")
         deviation = np.sqrt(squares / count)
-        # rounding leaves a channel that never varies with a deviation that is tiny but not 0
+        # rounding gives a constant channel a tiny deviation instead of 0
         varies = deviation > 1e-12 * np.maximum(1.0, np.abs(mean))
         scale = np.where(varies, deviation, 1.0)
         return cls(tuple(map(tuple, mean.tolist())), tuple(map(tuple, scale.tolist())))
 
     def transform(self, dos: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Scale features of shape (n, 2, 1500, 9); returns float32 of the same shape."""
+        """Return scaled features, float32, of the same shape (n, 2, 1500, 9)."""
         return self._scaled(checked_dos(dos, None))
 
     def _scaled(self, dos: NDArray[np.floating]) -> NDArray[np.float32]:
-        # rows of 13,500 numbers: NumPy is slow where an innermost row has nine
+        # rows of 13,500 numbers: NumPy is slow for innermost rows of nine
         mean, scale = (
             np.tile(np.asarray(values, np.float32), (1, N_GRID))[:, None] for values in (self.mean, self.scale)
         )
-        # spins first in memory: each of them is one input of the network, which then needs no copy
+        # spins first in memory: each is one input of the network, which then needs no copy
         scaled = np.empty((len(SPINS), len(dos), N_GRID * N_ORBITALS), np.float32)
         for start in range(0, len(dos), _IN_CACHE):
             block, part = dos[start : start + _IN_CACHE], scaled[:, start : start + _IN_CACHE]
@@ -91,12 +91,12 @@ class ChannelScaler:
         return scaled.reshape(len(SPINS), len(dos), N_GRID, N_ORBITALS).swapaxes(0, 1)
 
     def to_dict(self) -> dict[str, list[list[float]]]:
-        """Return mean and scale as JSON takes them, exact to the last bit."""
+        """Return mean and scale in JSON types, exact to the last bit."""
         return {"mean": [list(row) for row in self.mean], "scale": [list(row) for row in self.scale]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Create from the result of `to_dict`."""
         if set(data) != {"mean", "scale"}:
             raise FeatureError(f"scaler has the keys {sorted(data)}, must have mean and scale")
         mean, scale = (tuple(tuple(float(value) for value in row) for row in data[key]) for key in ("mean", "scale"))
@@ -105,7 +105,7 @@ class ChannelScaler:
 
 @dataclass(frozen=True)
 class TargetScaling:
-    """Mean and deviation (eV/atom) that the formation energies were standardised with for training.
+    """Mean and standard deviation (eV/atom) used to standardise formation energies for training.
 
     The network's output times ``deviation`` plus ``mean`` is the formation energy in eV/atom.
     """
@@ -119,12 +119,12 @@ class TargetScaling:
 
     @classmethod
     def fit(cls, energies: NDArray[np.floating]) -> Self:
-        """Fit to formation energies in eV/atom; if all energies are equal, the deviation is 1."""
+        """Fit to formation energies in eV/atom; the deviation is 1 if all energies are equal."""
         deviation = float(np.std(energies))
         return cls(float(np.mean(energies)), deviation if deviation > 1e-9 else 1.0)
 
     def standardise(self, energies: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Formation energies in eV/atom -> the network's targets."""
+        """Return the network's targets for formation energies in eV/atom."""
         return ((np.asarray(energies, dtype=np.float64) - self.mean) / self.deviation).astype(np.float32)
 
     def restore(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""What is left of formation energies when those of an interatomic potential are taken from them."""
+"""Residuals of formation energies after subtracting those of an interatomic potential."""

@@ -1,7 +1,7 @@
-"""Energies of relaxed crystals, kept as they come: a kill loses what is being relaxed, and nothing is relaxed twice.
+"""Energies of relaxed crystals, saved one by one: a kill only loses the relaxation in progress.
 
-A file of JSON lines: the first says which potential, each further one has the energy of a crystal, or why it has none,
-and a checksum of the line.
+A file of JSON lines: the first describes the potential; each further one has the energy of a crystal, or the reason why
+there is none, and a checksum of the line.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ _FORMAT = {"format": "esnet-potential-energies", "format_version": 1}
 
 
 class EnergiesFile:
-    """Energies in eV/atom by the crystal that a relaxation began with; made by `opened`."""
+    """Energies in eV/atom by the initial crystal of a relaxation; made by `opened`."""
 
     def __init__(self, potential: ResidualPotential, file: Any, known: dict[str, float | str]) -> None:
         self._potential, self._file, self._known = potential, file, known
 
     def energy(self, structure: "Structure") -> float:
-        """Return the energy of a crystal that is relaxed with the potential; NoEnergyError where there is none."""
+        """Return the energy of a crystal after relaxation with the potential; NoEnergyError if there is none."""
         name = Crystal.of(structure).digest().hex()
         if name not in self._known:
             try:
@@ -49,7 +49,7 @@ def _write_line(file: Any, content: dict[str, Any]) -> None:
 
 @contextmanager
 def opened(path: Path, potential: ResidualPotential) -> Iterator[EnergiesFile]:
-    """Open a file of energies for this process alone; make it where there is none.
+    """Open a file of energies for this process alone, creating it if necessary.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _read(path: Path, potential: ResidualPotential) -> dict[str, float | str]:
         return {}
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):  # cut off by a kill
+    if len(whole) < len(text):  # truncated by a kill
         with path.open("r+b") as file:
             file.truncate(len(whole))
     known: dict[str, float | str] = {}

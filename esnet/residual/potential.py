@@ -1,4 +1,4 @@
-"""The potential of a residual: chosen by name, with what decides its energies, and formation energies by it."""
+"""The potential of a residual: selected by name, with everything that affects its energies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ STEPS, FORCE_TOLERANCE = 500, 0.03
 
 
 class PotentialError(UserError, ValueError):
-    """A potential, or a data set for it, that cannot be used; the message says why and what would be right."""
+    """A potential, or a data set for it, cannot be used; the message says why and what would be right."""
 
 
 def _names() -> dict[str, tuple[str, str | None]]:
-    """Potentials of PBE by name: ``CHGNet`` with its default weights, ``CHGNet-0.2.0``, ``SevenNet-0`` ..."""
+    """Return the PBE potentials by name: ``CHGNet`` with its default weights, ``CHGNet-0.2.0``, ``SevenNet-0`` ..."""
     names: dict[str, tuple[str, str | None]] = {}
     for calculator in (EMT, *ML_POTENTIALS):
         names[calculator] = calculator, model_of(calculator, None)
@@ -46,7 +46,7 @@ class ResidualPotential:
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """Choose one by its name; PotentialError lists those that there are."""
+        """Select a potential by name; PotentialError lists the known ones."""
         names = _names()
         if name not in names:
             raise PotentialError(
@@ -57,16 +57,16 @@ class ResidualPotential:
 
     @property
     def title(self) -> str:
-        """Calculator and weights."""
+        """Name of the calculator and its weights."""
         return self.calculator if self.model is None else f"{self.calculator} {self.model}"
 
     @property
     def corrections(self) -> str | None:
-        """Corrections that its energies contain; None: not known."""
+        """Corrections contained in its energies; None if unknown."""
         return energies_of(self.calculator, self.model).corrections
 
     def description(self) -> dict[str, Any]:
-        """Say what decides its energies, in JSON types."""
+        """Return everything that affects its energies, in JSON types."""
         return {
             "potential": self.title,
             "calculator": self.calculator,
@@ -78,9 +78,10 @@ class ResidualPotential:
         }
 
     def differences(self, description: Mapping[str, Any]) -> str:
-        """Say in what another description differs: weights, settings, or the version of the potential's own package.
+        """Return the differences from another description: weights, settings, or the version of the potential's own
+        package.
 
-        Versions of other packages (PyTorch for another GPU) change rounding alone.
+        Versions of other packages (such as PyTorch for another GPU) only affect rounding.
         """
         package = "ase" if self.calculator == EMT else ML_POTENTIALS[self.calculator].distribution
         pairs = {key: (description.get(key), mine) for key, mine in self.description().items() if key != "versions"}
@@ -89,12 +90,12 @@ class ResidualPotential:
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Self:
-        """Return the potential that a bundle says it is of.
+        """Return the potential described in a bundle.
 
         Raises
         ------
         PotentialError
-            If the one here differs: its energies may be others too.
+            If the installed one differs, since its energies may differ too.
         """
         potential = cls(description["calculator"], description["model"])
         if differing := potential.differences(description):
@@ -106,7 +107,7 @@ class ResidualPotential:
         return PotentialRelaxer(self.calculator, model=self.model, steps=STEPS, force_tolerance=FORCE_TOLERANCE)
 
     def energy(self, structure: "Structure") -> float:
-        """Relax a crystal; return its energy in eV/atom. NoEnergyError says why there is none."""
+        """Relax a crystal; return its energy in eV/atom. NoEnergyError states why there is none."""
         elements = sorted({element.symbol for element in structure.composition.elements})
         if self.calculator == EMT and (unknown := sorted(set(elements) - set(EMT_ELEMENTS))):
             raise NoEnergyError(f"EMT does not describe {', '.join(unknown)}")
@@ -115,12 +116,13 @@ class ResidualPotential:
     def formation_energy(
         self, structure: "Structure", energy: float, elements: Mapping[str, float | str], wanted: str | None
     ) -> float:
-        """Formation energy in the scheme ``wanted``, eV/atom, from a relaxed crystal's energy and the elements'.
+        """Return the formation energy in the scheme ``wanted``, eV/atom, from the energies of a relaxed crystal and the
+        elements.
 
         Raises
         ------
         NoEnergyError
-            If an element has no energy, the atoms fell into each other, or there is no way into the scheme.
+            If an element has no energy, the atoms collapsed, or the energy cannot be converted to the scheme.
         """
         formed = plausible_formation_energy(energy, energy_of_elements(structure, elements))
         symbols = [element.symbol for element in structure.composition.elements]

@@ -1,4 +1,4 @@
-"""What a potential adds to a model of its residuals: the formation energy of the crystal that a DOS is of."""
+"""Adds a potential's formation energy to the prediction of a model of its residuals."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class PotentialAdder:
-    """Relaxes the crystal of each prediction and adds its formation energy by the potential.
+    """Relaxes the crystal of each prediction with the potential and adds its formation energy.
 
-    The elements' energies are those of the training, so that the sum is in the same scheme.
+    The elements' energies are those used in training, so that the sum is in the same scheme.
 
     Parameters
     ----------
     of
-        What the bundle says of the potential (`esnet.bundle.record.TrainingRecord.residual_of`).
+        Description of the potential in the bundle (`esnet.bundle.record.TrainingRecord.residual_of`).
     """
 
     def __init__(self, of: Mapping[str, Any]) -> None:
@@ -28,7 +28,7 @@ class PotentialAdder:
         self._elements, self._corrections = of["elements"], of["energies"]
 
     def __call__(self, said: Prediction, structure: "Structure | None", *, strict: bool) -> Prediction:
-        """Return the sum; where there is none, a prediction without an energy, or PotentialError if ``strict``."""
+        """Return the sum; if there is none, a prediction without energy, or PotentialError if ``strict``."""
         try:
             if structure is None:
                 raise NoEnergyError("it has no crystal, which the potential is to relax")

@@ -1,6 +1,6 @@
-"""A data set whose targets are what a potential leaves over: formation energy minus the potential's.
+"""A data set whose targets are the residuals of a potential: formation energy minus the potential's.
 
-A sample without an energy by the potential has a target that is not a number; a split gives it to no part.
+A sample without an energy from the potential has a NaN target and is in no part of a split.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RESIDUAL_OF = "residual_of"
 _AT_ONCE = 256
-#: What `ase.build.bulk` builds without further input.
+#: Crystal types that `ase.build.bulk` builds without further input.
 _CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
 
 Progress = Callable[[int, int], None]
@@ -36,11 +36,11 @@ class Residuals:
     Attributes
     ----------
     dataset
-        The data set but for its energies, its checksum, and ``residual_of`` in its source.
+        The data set with other energies and checksum, and ``residual_of`` in its source.
     potential
-        (n,) formation energies by the potential, eV/atom, in the scheme of the data set; NaN where there is none.
+        Formation energies from the potential, eV/atom, in the scheme of the data set, shape (n,); NaN if there is none.
     reasons
-        Why there is none, with the number of samples.
+        Reasons for missing energies, with the number of samples.
     """
 
     dataset: Dataset
@@ -49,7 +49,7 @@ class Residuals:
 
 
 def default_energies_file(dataset: Path, potential: ResidualPotential) -> Path:
-    """Return the file beside a data set that keeps the energies of a potential."""
+    """Return the file next to a data set that stores the energies of a potential."""
     folder = dataset.resolve()
     return folder.with_name(f"{folder.name}.{potential.title.replace(' ', '-')}.jsonl")
 
@@ -57,22 +57,21 @@ def default_energies_file(dataset: Path, potential: ResidualPotential) -> Path:
 def residual_dataset(
     dataset: Dataset, potential: ResidualPotential, *, file: Path | None = None, progress: Progress | None = None
 ) -> Residuals:
-    """Relax the initial crystal of each sample (the relaxed one where that is all there is), and the elements'.
+    """Relax the initial crystal of each sample (or the relaxed one if there is no initial one), and the elements.
 
-    An element's energy is the lowest of its crystals in the data set; where it has none, that of the element's crystal
-    that ASE builds.
+    An element's energy is the lowest of its crystals in the data set, or that of ASE's crystal if there is none.
 
     Parameters
     ----------
     file
-        Keeps the energies; None: beside the data set.
+        File for the energies. If None, next to the data set.
     progress
-        Is called with the samples done and all samples.
+        Called with the number of samples done and of all samples.
 
     Raises
     ------
     PotentialError
-        If no sample has an energy by the potential, or the file cannot be used.
+        If no sample has an energy from the potential, or the file cannot be used.
     MissingExtraError
         If the potential's package is not installed.
     """
@@ -115,7 +114,7 @@ def _crystals(dataset: Dataset, places: NDArray[np.intp]) -> "list[Structure | N
 
 
 def _element_energy(symbol: str, dataset: Dataset, known: EnergiesFile) -> float | str:
-    """Lowest energy of an element's crystals, eV/atom, or why there is none."""
+    """Return the lowest energy of an element's crystals, eV/atom, or why there is none."""
     own = np.flatnonzero([chemsys == symbol for chemsys in dataset.chemsys])
     crystals = [crystal for crystal in _crystals(dataset, own) if crystal is not None] or _built(symbol)
     found, why = [], f"the data set has no crystal of {symbol}, and ASE builds none: add one to the data set"

@@ -1,1 +1,1 @@
-"""Predictions for many candidates, in Ray actors."""
+"""Predictions for many candidates in Ray actors."""

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class ScoringActor(PoolActor):
-    """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
+    """Class of the scoring Ray actor, with one thread per batch; the bundle must have the given ``checksum``."""
 
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
@@ -27,11 +27,11 @@ class ScoringActor(PoolActor):
         self._reading, self._predicting = threading.Lock(), threading.Lock()
 
     def ready(self) -> Answer:
-        """Load the model, before anything is scored."""
-        # TensorFlow comes with it, in two thirds of the time without
+        """Load the model before anything is scored."""
+        # TensorFlow is imported here, in two thirds of the time without collections
         with no_garbage_collection():
             self._bundle = Bundle.load(self._bundle_path)
-        gc.freeze()  # it stays: no later collection has to go through it
+        gc.freeze()  # permanent objects, which later collections can skip
         if self._bundle.checksum != self._checksum:
             raise ScoringError(
                 f"{self._bundle_path} has checksum {self._bundle.checksum} here and {self._checksum} where scoring "

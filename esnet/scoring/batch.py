@@ -1,4 +1,4 @@
-"""What an actor does with one batch: features in, predictions out; the only part of scoring that runs a network."""
+"""Processing of one batch in an actor: features in, predictions out. The only part of scoring that runs a network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ from esnet.representation.dos import DOS_SHAPE
 from esnet.scoring.prediction import Prediction
 
 ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
-"""Reads features of candidates: ids -> the ids found, their dos (n, 2, 1500, 9), their compositions (n, 111).
+"""Reads features of candidates: ids -> ids found, dos (n, 2, 1500, 9), compositions (n, 111).
 
-It is sent to the actors, so it must be picklable, and must open its own connections there.
+It must be picklable, since it is sent to the actors, where it opens its own connections.
 """
 
 
 class ScoringError(RuntimeError):
-    """Candidates that could not be scored; the message names them and the last cause."""
+    """Candidates could not be scored; the message names them and the last cause."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Features of candidates, read, looked at and scaled.
+    """Features of candidates: read, checked and scaled.
 
     Attributes
     ----------
     ids
-        All candidates that were asked for, n of them.
+        The n requested candidates.
     reasons
-        Why there is no prediction, for those without usable features.
+        Reason for each candidate without usable features.
     usable
-        The others, m of them.
+        The m other candidates.
     features
-        Of the usable ones; None where there is none.
+        Features of the usable ones; None if there are none.
     """
 
     ids: list[str]
@@ -48,12 +48,12 @@ class Batch:
 
 
 def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures) -> Batch:
-    """Read the features of different candidates and scale them: what needs no network, and can be done beside one.
+    """Read and scale the features of distinct candidates; needs no network, so it can be done while one is running.
 
     Raises
     ------
     ScoringError
-        If ``read_features`` gives other ids or shapes than it should.
+        If ``read_features`` returns unexpected ids or shapes.
     """
     found, dos, compositions = read_features(ids)
     found = [str(name) for name in found]
@@ -70,9 +70,9 @@ def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeature
 
 
 def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> list[Prediction]:
-    """Predict for features that `read_batch` read for the same bundle; one prediction for each id, in the order asked.
+    """Predict from the result of `read_batch` for the same bundle; return one prediction per id, in order.
 
-    A candidate without usable features has no energy and the reason.
+    A candidate without usable features has a reason instead of an energy.
     """
     answers = {name: Prediction(name, None, reason) for name, reason in batch.reasons.items()}
     if batch.features is not None:

@@ -1,4 +1,4 @@
-"""A pool of Ray actors that score: keeps track of their work, and replaces lost ones."""
+"""A pool of scoring Ray actors that tracks their work and replaces lost ones."""
 
 import logging
 import time
@@ -11,23 +11,23 @@ from esnet.scoring.batch import ScoringError
 
 logger = logging.getLogger(__name__)
 
-#: Batches that an actor has at the same time: the features of one are read while the network is at the other.
+#: Batches per actor: features of one are read while the network processes another.
 IN_FLIGHT = 2
 _POLL_S = 5.0
-_START_TIMEOUT_S = 600.0  # from an actor's place in Ray, while none has started
-_SAY_S = 300.0  # between two messages that Ray has no room
+_START_TIMEOUT_S = 600.0  # from an actor's placement in Ray, until one has started
+_SAY_S = 300.0  # between messages that Ray has no room
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the actors have used.
+    """Resources used by the actors.
 
     Attributes
     ----------
     cpu_s
         CPU-seconds of their processes, loading TensorFlow included.
     gpu_s
-        GPUs that Ray reserved for them, times the seconds that they were there.
+        GPUs reserved for them, times their lifetime in seconds.
     """
 
     cpu_s: float
@@ -43,9 +43,9 @@ class Answer:
     predictions
         One result for each of the batch's ids.
     actor
-        Which process answers.
+        Identifier of the process.
     cpu_s, wall_s
-        CPU-seconds that it has used, and seconds since it began.
+        CPU-seconds used, and seconds since its start.
     """
 
     predictions: list[Any]
@@ -56,12 +56,12 @@ class Answer:
 
 @dataclass
 class Batch:
-    """Candidates that are scored together.
+    """Candidates scored together.
 
     Attributes
     ----------
     content
-        What the actor is given in place of their ids; None: the ids.
+        Argument of the actor. If None, the ids.
     """
 
     ids: list[str]
@@ -76,21 +76,21 @@ class ActorPool:
     Attributes
     ----------
     new_actor
-        Starts an actor in Ray, with the methods ``ready()`` and ``score(asked)`` that return an `Answer`. It loads in
-        ``ready()``: its constructor returns quickly, which shows that Ray has a place for it.
+        Starts a Ray actor with methods ``ready()`` and ``score(asked)`` that return an `Answer`. It loads its model in
+        ``ready()``, so that the constructor returns as soon as Ray has placed it.
     max_failures
-        How often a batch is retried.
+        Number of retries of a batch.
     task_name
-        Of the calls that score, in Ray's dashboard.
+        Name of scoring calls in Ray's dashboard.
     in_flight
-        Batches that an actor has at the same time.
+        Batches per actor at the same time.
     more_to_come
-        Whether batches may still be added: an actor without work is kept until then.
+        Whether batches may still be added; until then idle actors are kept.
     give_up
-        Result returned for a batch that failed more than `max_failures` times; None: the pool
-        ends with an error that names it.
+        Returns the result of a batch that failed more than `max_failures` times. If None, such a batch raises an error
+        that names it.
     resources
-        What an actor needs of Ray: where it is not free, actors are waited for without an end.
+        Resources of an actor; while they are not free, the pool waits for actors indefinitely.
     """
 
     new_actor: Callable[[], Any]
@@ -102,17 +102,17 @@ class ActorPool:
     more_to_come: bool = False
     give_up: Callable[[Batch, Exception], list[Any]] | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
-    # the calls that are under way -> (actor, batch); no batch while the actor starts
+    # calls in progress -> (actor, batch); no batch while the actor starts
     calls: dict[Any, tuple[Any, Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
-    # the last report of each actor; what a dead actor used after that is unknown
+    # last report of each actor; later usage of a dead actor is unknown
     used: dict[str, Answer] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
-    # the calls of ready() that are under way -> a call that ends when the actor has its place in Ray
+    # calls of ready() in progress -> a call that ends when the actor is placed
     _placing: dict[Any, Any] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start all actors that are not there yet."""
+        """Start all missing actors."""
         for _ in range(self.n_actors - self._n_alive()):
             self._add_actor()
 
@@ -121,12 +121,12 @@ class ActorPool:
 
     def _add_actor(self) -> None:
         actor = self.new_actor()
-        placed = actor.__ray_ready__.remote()  # before the other: an actor with one thread keeps the order
+        placed = actor.__ray_ready__.remote()  # called first, since a single-threaded actor keeps the order
         call = actor.ready.remote()
         self.calls[call], self._placing[call] = (actor, None), placed
 
     def _give_work(self, actor: Any) -> None:
-        """Keep an actor busy, or end it where nothing is left for it."""
+        """Keep an actor busy, or end it if nothing is left for it."""
         while self.waiting and self._has_room(actor, self.waiting[0]):
             batch = self.waiting.popleft()
             asked = batch.ids if batch.content is None else batch.content
@@ -138,7 +138,7 @@ class ActorPool:
                 _end(actor)
 
     def add(self, batch: Batch) -> None:
-        """Have one more batch scored."""
+        """Add a batch to be scored."""
         self.waiting.append(batch)
         if self._idle:
             self._give_work(self._idle.pop())
@@ -146,13 +146,13 @@ class ActorPool:
             self._replace_lost()
 
     def no_more(self) -> None:
-        """Say that no batch will be added any more: actors without work end."""
+        """Declare that no batch will be added any more, so that idle actors end."""
         self.more_to_come = False
         while self._idle:
             _end(self._idle.pop())
 
     def _replace_lost(self) -> bool:
-        """Start an actor where work waits and there are fewer than there should be."""
+        """Start an actor if work waits and actors are missing."""
         if not self.waiting or self._n_alive() >= self.n_actors:
             return False
         self._add_actor()
@@ -163,13 +163,13 @@ class ActorPool:
 
     def _has_room(self, actor: Any, batch: Batch) -> bool:
         under_way = self._of(actor)
-        # one that has failed goes alone: should it kill its actor, no other is to blame
+        # a batch that failed before runs alone, so that no other is blamed if it kills its actor
         alone = batch.failures or any(other is not None and other.failures for other in under_way)
         return len(under_way) < (1 if alone else self.in_flight)
 
     @property
     def unfinished(self) -> bool:
-        """Whether a batch waits or is with an actor."""
+        """Whether a batch is waiting or being scored."""
         return bool(self.waiting) or any(batch is not None for _, batch in self.calls.values())
 
     @property
@@ -178,18 +178,18 @@ class ActorPool:
         return all(batch is None for _, batch in self.calls.values())
 
     def answers(self) -> Iterator[list[Any]]:
-        """Start the actors and hand out the results of each batch as they come, until none is left.
+        """Start the actors and yield the results of each batch as they arrive, until none is left.
 
         Yields
         ------
         list
-            Empty where an actor has started or was lost.
+            Results of a batch; empty if an actor has started or was lost.
 
         Raises
         ------
         ScoringError
-            If a batch failed more often than allowed (its ids are named), or no actor starts although one has its
-            place in Ray or there is room.
+            If a batch failed more often than allowed (names its ids), or no actor starts although one is placed or
+            there is room.
         """
         import ray
 
@@ -217,14 +217,14 @@ class ActorPool:
                 yield self.take(call)
 
     def _is_one_placed(self) -> bool:
-        """Whether Ray has a process and the resources for an actor that starts."""
+        """Whether Ray has placed a starting actor, i.e. has a process and resources for it."""
         import ray
 
         placing = list(self._placing.values())
         return bool(placing and ray.wait(placing, num_returns=1, timeout=0)[0])
 
     def take(self, call: Any) -> list[Any]:
-        """Take the result of a finished call, and keep its actor, or a new one, busy.
+        """Return the result of a finished call, and keep its actor, or a new one, busy.
 
         Raises
         ------
@@ -238,12 +238,12 @@ class ActorPool:
         try:
             answer: Answer = ray.get(call)
         except (
-            ray.exceptions.RayActorError,  # killed, out of reach, or lost with its node
+            ray.exceptions.RayActorError,  # killed, unreachable, or lost with its node
             ray.exceptions.OutOfMemoryError,
             ray.exceptions.NodeDiedError,
             ray.exceptions.WorkerCrashedError,
             ray.exceptions.RuntimeEnvSetupError,
-            ray.exceptions.ObjectLostError,  # answered, and then its node was lost with the answer
+            ray.exceptions.ObjectLostError,  # answered, but its node was lost with the answer
         ) as error:
             _end(actor)
             return self._actor_died(batch, error)
@@ -257,12 +257,12 @@ class ActorPool:
 
     def _actor_died(self, batch: Batch | None, error: Exception) -> list[Any]:
         given_up: list[Any] = []
-        # an exception in the constructor would be the same in the next actor; a killed process need not be
+        # an exception in the constructor would recur in the next actor; a killed process may not
         if getattr(error, "actor_init_failed", False):
             raise ScoringError(f"an actor cannot start: {error}") from error
         if batch is None:
             self.failed_starts += 1
-            # a node that is lost while its actors start takes all of them with it, which must not stop a Screen
+            # a node lost while its actors start takes all of them with it, which must not stop a Screen
             if self.failed_starts > self.max_failures * self.n_actors:
                 if self.starting:
                     raise ScoringError(f"{self.failed_starts} actors died while they started: {error}") from error
@@ -270,13 +270,13 @@ class ActorPool:
                 return []
         else:
             given_up = self._failed(batch, error)
-        # its other batch comes back too, and only then is it gone
+        # its other batches fail too before it counts as gone
         if self._replace_lost():
             logger.warning("an actor died and is replaced: %s", error)
         return given_up
 
     def _failed(self, batch: Batch | None, error: Exception) -> list[Any]:
-        """Have a batch scored again; where it has failed too often, return the substitute for its results."""
+        """Have a batch scored again; if it failed too often, return the substitute for its results."""
         if batch is None:
             raise ScoringError(f"an actor cannot start: {error}") from error
         batch.failures += 1
@@ -292,7 +292,7 @@ class ActorPool:
         return []
 
     def usage(self, *, num_gpus: float) -> Usage:
-        """Return the usage of all actors, ``num_gpus`` GPUs each."""
+        """Return the usage of all actors with ``num_gpus`` GPUs each."""
         return Usage(
             cpu_s=sum(answer.cpu_s for answer in self.used.values()),
             gpu_s=num_gpus * sum(answer.wall_s for answer in self.used.values()),
@@ -308,7 +308,7 @@ class ActorPool:
 
 
 def _is_free(resources: Mapping[str, float]) -> bool:
-    """Whether Ray has this much left: other Screens may have taken all."""
+    """Whether Ray has these resources left; other Screens may use all."""
     import ray
 
     free = ray.available_resources()

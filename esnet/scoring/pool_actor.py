@@ -1,4 +1,4 @@
-"""What all actors of a pool have: a title, a log, and what their process has used."""
+"""Common base of a pool's actors: title, log, and usage of their process."""
 
 import logging
 import resource
@@ -10,7 +10,7 @@ from esnet.scoring.pool import Answer
 
 
 class PoolActor:
-    """Runs inside a Ray actor; one that scores adds ``ready()`` and ``score(asked)``.
+    """Base class of a Ray actor; subclasses add ``ready()`` and ``score(asked)``.
 
     Parameters
     ----------
@@ -18,10 +18,10 @@ class PoolActor:
         Name of the actor, in its log and in Ray's errors.
     """
 
-    _title = "scorer"  # Ray names the actor in the error of a constructor that never ran, too
+    _title = "scorer"  # Ray also uses it in the error of a constructor that never ran
 
     def __init__(self, title: str) -> None:
-        # this process is Ray's and has no handler; the dashboard shows an actor's log
+        # Ray's process has no log handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = title
         self._name, self._started = uuid.uuid4().hex, time.monotonic()

@@ -1,25 +1,25 @@
-"""What a model predicts for one candidate."""
+"""Prediction for one candidate."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one candidate.
+    """Prediction of a model for one candidate.
 
     Attributes
     ----------
     id
-        The candidate's.
+        Id of the candidate.
     e_form
-        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
+        Formation energy of the relaxed crystal, eV/atom; None without a prediction.
     reason
-        Why there is none; None where there is one.
+        Why there is no prediction; None otherwise.
     uncertainty
-        Calibrated standard deviation of `e_form`, eV/atom; None where the model cannot say.
+        Calibrated standard deviation of `e_form`, eV/atom; None if the model cannot tell.
     novel
-        Whether the model has never seen a similar structure (see `esnet.bundle.bundle.Assessment.novel`); None where it
-        cannot say.
+        Whether the structure is unlike the training data (see `esnet.bundle.assessor.Assessment.novel`); None if the
+        model cannot tell.
 
     Examples
     --------

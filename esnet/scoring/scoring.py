@@ -1,4 +1,4 @@
-"""Scoring on Ray: ids of candidates in, predictions out.
+"""Scoring in Ray: ids of candidates in, predictions out.
 
 Each actor loads the bundle once and reads the features of its batches; it receives ids and returns numbers. The calling
 process never imports TensorFlow.
@@ -24,14 +24,14 @@ from esnet.scoring.progress import Progress
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "stream_predictions"]
 
-#: Candidates that an actor keeps in memory together, 216 kB each.
+#: Candidates in an actor's memory at the same time, 216 kB each.
 _LARGEST_BATCH = 256
 
 
 def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
     """Predict the formation energies of candidates with a pool of Ray actors; options as for `stream_predictions`.
 
-    One prediction for each id, in the order given. A candidate without usable features has no energy and the reason.
+    Returns one prediction per id, in order. A candidate without usable features has a reason instead of an energy.
     """
     wanted = list(dict.fromkeys(str(each) for each in ids))
     predictions = {found.id: found for batch in stream_predictions(wanted, **options) for found in batch}
@@ -52,46 +52,45 @@ def stream_predictions(
     representation: Representation | None = None,
     max_batch_failures: int = 2,
 ) -> Iterator[list[Prediction]]:
-    """Predict the formation energies of candidates with a pool of Ray actors, and hand out each batch as it comes.
+    """Predict the formation energies of candidates with a pool of Ray actors, yielding each batch as it arrives.
 
-    The actors go on with the next batches while the caller is busy with one.
+    The actors continue with the next batches while the caller processes one.
 
     Ray must be connected (see `esnet.ray.session.ray_session`).
 
     Parameters
     ----------
     ids
-        Candidates; each is asked for once.
+        Candidates; duplicates are scored once.
     bundle_path
-        The trained model, at a path that all of Ray's nodes see.
+        The trained model, at a path shared by all Ray nodes.
     read_features
         Called in the actors with the ids of a batch (see `ReadFeatures`).
     name
-        Of actors and tasks in Ray's dashboard, e.g. ``alloys/screen/0``; metrics are tagged with what is before its
-        first ``/``.
+        Name of actors and tasks in Ray's dashboard, e.g. ``alloys/screen/0``; metrics are tagged with the part before
+        the first ``/``.
     n_actors
-        Maximum number of actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. None: as many as
-        Ray's GPUs have room for; without GPUs one for each node.
+        Largest number of actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. If None, as many as
+        Ray's GPUs have room for; without GPUs one per node.
     batch_size
-        Ids per batch, and candidates that the network processes together. None: every actor gets its share, at most
+        Ids per batch, and candidates that the network processes together. If None, an equal share per actor, at most
         256.
     num_gpus_per_actor
-        What Ray reserves for an actor. None: one GPU where Ray has any.
+        GPUs reserved for an actor. If None, one if Ray has any.
     cpu_threads
-        The same for cores.
+        Cores reserved for an actor.
     on_usage
-        Called once at the end, also after an error, with the usage of the actors. For an actor that died, only its
-        usage at its last answer is counted; for all, nothing after their last batch.
+        Called once at the end, also after an error, with the usage of the actors up to the last answer of each.
     representation
-        The one that the features were made with: the model's must be the same. None: not checked.
+        Representation of the features, which must be the model's. If None, not checked.
     max_batch_failures
-        So many times a batch is given out again after its actor died or reading failed.
+        Number of retries of a batch after its actor died or reading failed.
 
     Yields
     ------
     list of Prediction
-        Those of one batch, in no particular order of batches; in all one for each id. A candidate without usable
-        features has no energy and the reason.
+        Predictions of one batch, in no particular order of batches; one per id in total. A candidate without usable
+        features has a reason instead of an energy.
 
     Raises
     ------
@@ -100,7 +99,7 @@ def stream_predictions(
     RaySessionError
         If no node has the cores or GPUs that one actor needs.
     ScoringError
-        If a batch failed more often than allowed (its ids are named), or no actor starts.
+        If a batch failed more often than allowed (names its ids), or no actor starts.
     """
     import ray
 
@@ -120,7 +119,7 @@ def stream_predictions(
     batches = [Batch(wanted[start : start + batch_size]) for start in range(0, len(wanted), batch_size)]
     actor_class = ray.remote(**options, max_restarts=0, max_concurrency=IN_FLIGHT)(ScoringActor)
     titles = (f"{name} scorer {number}" for number in count(1))
-    # the name of an actor must be one of its kind, and the same Screen may run twice
+    # actor names must be unique, and the same Screen may run twice
     run = uuid.uuid4().hex[:6]
 
     def new_actor() -> Any:

@@ -1,1 +1,1 @@
-"""How alike two densities of states are."""
+"""Similarity of densities of states."""

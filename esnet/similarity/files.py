@@ -12,7 +12,7 @@ from esnet.files.figures import save_figure
 from esnet.representation.moments import CHANNEL_NAMES
 from esnet.similarity.similarity import PROPERTIES, UNITS, Similarity
 
-# the colours of the paper's figure
+# colours of the paper's figure
 _COLOURS = {"same": "tab:red", "random": "mediumturquoise"}
 _LABELS = {"same": "initial and relaxed structure", "random": "two random structures"}
 
@@ -68,7 +68,7 @@ def _markdown(found: Similarity) -> str:
 
 
 def _plot_similarity(found: Similarity, folder: Path) -> None:
-    """Draw Figure 1b: a panel for each property, two bars for each channel, in similarity.png and .svg.
+    """Draw Figure 1b, a panel per property with two bars per channel, to similarity.png and .svg.
 
     The bars are means over the pairs in the property's unit (the number of states as a fraction of the channel's
     range, as in the paper), the error bars standard deviations over the pairs.
@@ -109,7 +109,7 @@ def _panel(panel: Any, found: Similarity, place: int, name: str) -> None:
 
 
 def _whiskers(means: Any, deviations: Any) -> Any:
-    """Error bars that do not go below 0, which no absolute error does."""
+    """Return error bars that do not extend below 0, since absolute errors cannot."""
     mean, deviation = np.nan_to_num(means), np.nan_to_num(deviations)
     return np.stack([np.minimum(mean, deviation), deviation])
 

@@ -1,15 +1,15 @@
-"""How alike the DOS of unrelaxed and relaxed structures are: the paper's Figure 1b.
+"""Similarity of the DOS of unrelaxed and relaxed structures: the paper's Figure 1b.
 
 Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B: the mean absolute error (MAE) of six properties, the
 number of states at each energy and the 0th to 4th moments, between the IS-DOS and the RS-DOS of one material, for 18
-channels; beside it the same between an IS-DOS and an RS-DOS drawn at random, as many pairs. Small errors mean that the
-IS-DOS may represent the RS-DOS.
+channels; compared with the same for equally many random pairs of an IS-DOS and an RS-DOS. Small errors mean that the
+IS-DOS can represent the RS-DOS.
 
 The paper's definitions are interpreted as follows: the number of states is min-max normalised for each channel over all
 densities compared (both kinds), so that its MAE is a fraction of the channel's range; energies where neither DOS of a
-pair has states are left out of the mean, since their zeros agree trivially; a channel that is empty in both, and a
-moment that one of the two lacks, does not count. The paper normalises the number of states alone. The moments' errors
-are given in their units and, so that they can be put on one axis, as fractions of their range as well.
+pair has states are left out of the mean, since their zeros agree trivially; channels empty in both, and moments
+undefined for one of the two, do not count. The paper normalises only the number of states. The moments' errors are
+given in their units and also as fractions of their range, to share an axis.
 """
 
 from collections.abc import Sequence
@@ -31,49 +31,49 @@ PROPERTIES = ("states", *MOMENTS)
 UNITS = {"states": "states/eV", "filling": "", "center": "eV", "width": "eV", "skewness": "", "kurtosis": ""}
 
 EMPTY_DENSITY = 1e-4
-"""States/eV. Below it there are no states: VASP writes four decimals, and other codes the tails of Gaussians."""
+"""States/eV below which there are no states: VASP writes four decimals, other codes write tails of Gaussians."""
 
 _N_CHANNELS = len(SPINS) * N_ORBITALS
 _PAIRS_AT_ONCE = 64
 
 
 class SimilarityError(UserError, ValueError):
-    """A comparison of IS-DOS and RS-DOS that cannot be made; the message says why."""
+    """IS-DOS and RS-DOS cannot be compared; the message says why."""
 
 
 class DosSource(Protocol):
-    """What a comparison reads of a data set (`esnet.dataset.dataset.Dataset`), or of DOS that lie elsewhere."""
+    """Data needed for a comparison, from a data set (`esnet.dataset.dataset.Dataset`) or elsewhere."""
 
     @property
     def path(self) -> Path | str:
-        """Where it is, or what it is called."""
+        """Path or name of the data."""
 
     @property
     def checksum(self) -> str:
-        """Of its content; may be empty."""
+        """Checksum of the content; may be empty."""
 
     @property
     def representation(self) -> Representation:
-        """How the DOS were made."""
+        """Representation of the DOS."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """One for each DOS."""
+        """Id of each DOS."""
 
     @property
     def materials(self) -> Sequence[str]:
-        """The material of each: those of one material are compared."""
+        """Material of each DOS; those of one material are compared."""
 
     @property
     def kinds(self) -> Sequence[str]:
-        """``is_dos`` or ``rs_dos``."""
+        """``is_dos`` or ``rs_dos`` for each DOS."""
 
     @property
     def efermi(self) -> NDArray[np.float64]:
-        """Fermi levels on the axis of the DOS, eV; NaN where not known."""
+        """Fermi levels on the axis of the DOS, eV; NaN if unknown."""
 
     def read(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the DOS at some places, (n, 2, 1500, 9)."""
+        """Return the DOS with these indices, shape (n, 2, 1500, 9)."""
 
     def __len__(self) -> int:
         """Return the number of DOS."""
@@ -86,27 +86,27 @@ class PairErrors:
     Attributes
     ----------
     values
-        (n, 6, 18) absolute errors by pair, property (`PROPERTIES`) and channel, in the property's unit; NaN where
-        the pair has none.
+        Absolute errors by pair, property (`PROPERTIES`) and channel, in the property's unit, shape (n, 6, 18); NaN if
+        undefined.
     """
 
     values: NDArray[np.float64]
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:
-        """(6, 18) means over the pairs; NaN where no pair has a value."""
+        """Means over the pairs, shape (6, 18); NaN if no pair has a value."""
         mean: NDArray[np.float64] = np.nansum(self.values, axis=0) / self._divisor
         return mean
 
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
-        """(6, 18) standard deviations over the pairs."""
+        """Standard deviations over the pairs, shape (6, 18)."""
         deviation: NDArray[np.float64] = np.sqrt(np.nansum((self.values - self.mean) ** 2, axis=0) / self._divisor)
         return deviation
 
     @cached_property
     def count(self) -> NDArray[np.intp]:
-        """(6, 18) pairs that have a value."""
+        """Number of pairs with a value, shape (6, 18)."""
         count: NDArray[np.intp] = np.isfinite(self.values).sum(axis=0)
         return count
 
@@ -124,9 +124,9 @@ class Similarity:
     same
         Errors between IS-DOS and RS-DOS of the same material.
     random
-        The same between IS-DOS of one and RS-DOS of another material.
+        Errors between the IS-DOS of one and the RS-DOS of another material.
     ranges
-        (6, 18) largest less smallest value among all DOS compared; NaN where no DOS has one.
+        Range of values among all DOS compared, shape (6, 18); NaN if no DOS has one.
     about
         Data set, seed, counts and notes, in JSON types.
     """
@@ -137,7 +137,7 @@ class Similarity:
     about: dict[str, Any]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one record for each property and channel, and one for each property over its channels.
+        """Return one record per property and channel, and one per property over its channels.
 
         ``mae`` and ``deviation`` (over the pairs) are in the property's unit, ``mae_normalised`` and
         ``deviation_normalised`` are fractions of the channel's range. Over the channels (``channel``: ``all``) they
@@ -151,7 +151,7 @@ class Similarity:
         return rows
 
     def normalised(self, errors: PairErrors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return means and deviations, (6, 18) each, as fractions of the range."""
+        """Return means and deviations as fractions of the range, shape (6, 18) each."""
         return errors.mean / self.ranges, errors.deviation / self.ranges
 
     def _cell(self, row: int, column: int) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class Similarity:
 def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
     """Compare the IS-DOS and RS-DOS of a data set.
 
-    The seed draws the random pairs: as many as materials, each an IS-DOS of one and an RS-DOS of another material.
+    The seed determines the random pairs, one per material: an IS-DOS of one and an RS-DOS of another material.
 
     Raises
     ------
@@ -194,13 +194,13 @@ def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
 
     Notes
     -----
-    Reads each DOS about twice, 128 at a time. Where a material has several DOS of a kind, the one whose id comes
-    first is taken. Samples without a Fermi level have no filling and no centre.
+    Reads each DOS about twice, 128 at a time. If a material has several DOS of a kind, the one with the first id is
+    used. Samples without a Fermi level have no filling and no centre.
     """
     initial, relaxed = _pairs(dataset)
     extremes = _Extremes()
     rng = np.random.default_rng(seed)
-    # a shift of 1 to n - 1 in a random order: never the same material, each IS-DOS once
+    # a shift of 1 to n - 1 in a random order: never the same material, and each IS-DOS once
     order = rng.permutation(len(initial))
     other = np.empty_like(order)
     other[order] = np.roll(order, int(rng.integers(1, len(order))))
@@ -210,7 +210,7 @@ def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
 
 
 def _pairs(dataset: DosSource) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Places of the IS-DOS and of the RS-DOS of the materials that have both."""
+    """Return the indices of IS-DOS and RS-DOS of the materials with both."""
     first: dict[str, dict[str, int]] = {"is_dos": {}, "rs_dos": {}}
     for place in sorted(range(len(dataset)), key=lambda place: dataset.ids[place]):
         first[dataset.kinds[place]].setdefault(dataset.materials[place], place)
@@ -229,7 +229,7 @@ def _pairs(dataset: DosSource) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 @dataclass
 class _Extremes:
-    """Smallest and largest value of each property and channel so far, (6, 18)."""
+    """Running minimum and maximum of each property and channel, shape (6, 18)."""
 
     low: NDArray[np.float64] = field(default_factory=lambda: np.full((len(PROPERTIES), _N_CHANNELS), np.inf))
     high: NDArray[np.float64] = field(default_factory=lambda: np.full((len(PROPERTIES), _N_CHANNELS), -np.inf))
@@ -238,13 +238,13 @@ class _Extremes:
         by_channel = dos.min(axis=2).reshape(len(dos), -1), dos.max(axis=2).reshape(len(dos), -1)
         self.low[0] = np.minimum(self.low[0], by_channel[0].min(axis=0))
         self.high[0] = np.maximum(self.high[0], by_channel[1].max(axis=0))
-        # fmin and fmax pass over NaN
+        # fmin and fmax ignore NaN
         self.low[1:] = np.fmin(self.low[1:], np.fmin.reduce(moments, axis=0).T)
         self.high[1:] = np.fmax(self.high[1:], np.fmax.reduce(moments, axis=0).T)
 
     def ranges(self) -> NDArray[np.float64]:
         found = self.high - self.low
-        # a property that never varies (but for rounding) has no range to be a fraction of
+        # a constant property (apart from rounding) has no range to normalise by
         rounding = 1e-9 * np.maximum(1.0, np.abs(np.where(np.isfinite(found), self.high, 0.0)))
         return np.where(np.isfinite(found) & (found > rounding), found, np.nan)
 
@@ -268,7 +268,9 @@ def _errors(
 
 
 def _state_errors(initial: NDArray[np.float32], relaxed: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, 18) mean absolute differences over the energies where one of the two has states; NaN where none has."""
+    """Return mean absolute differences over energies at which either has states, shape (n, 18); NaN if there
+    are none.
+    """
     there = (np.abs(initial) > EMPTY_DENSITY) | (np.abs(relaxed) > EMPTY_DENSITY)
     difference = np.where(there, np.abs(initial - relaxed), 0.0).sum(axis=2, dtype=np.float64)
     count = there.sum(axis=2)

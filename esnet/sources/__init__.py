@@ -1,1 +1,1 @@
-"""Where samples come from: VASP's files and the Materials Project."""
+"""Sources of samples: VASP's files and the Materials Project."""

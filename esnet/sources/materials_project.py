@@ -1,4 +1,4 @@
-"""A data set out of the Materials Project: relaxed crystals, their DOS, and their formation energies.
+"""Data set from the Materials Project: relaxed crystals, their DOS, and their formation energies.
 
 The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with its corrections of 2020 or without
 them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE; it
@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class FetchReport:
-    """What became of the materials.
+    """Outcome for each material.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def fetch(
     endpoint: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Dataset, FetchReport]:
-    """Fetch the results of a query and write a data set; a call that was killed or failed is resumed.
+    """Fetch the results of a query and write a data set, resuming an interrupted call.
 
     Returns the data set, and what became of the materials.
 
@@ -138,7 +138,7 @@ def fetch(
 def _materials(
     store: DownloadCache, query: MaterialsQuery, corrections: str, endpoint: str | None, report: FetchReport
 ) -> list[tuple[Material, float]]:
-    """Materials of the query, each with the formation energy that is asked for (eV/atom)."""
+    """Yield the materials of the query with the requested formation energy (eV/atom)."""
     if store.materials is None:
         with MaterialsProjectClient(endpoint=endpoint) as client:
             store.store_materials(client.materials(query), database_version=client.database_version)
@@ -229,7 +229,7 @@ def _kept(structure: "Structure") -> dict[str, Any] | None:
 
 
 def _unseen(material: Material, energy: float) -> Sample:
-    """A sample without a DOS, for filters that go by composition or energy."""
+    """Return a sample without a DOS, for filters by composition or energy."""
     return Sample(
         id=f"{material.id}:rs_dos",
         material=material.id,

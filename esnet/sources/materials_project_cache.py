@@ -1,4 +1,4 @@
-"""What was fetched from the Materials Project so far: survives a kill at any moment, and notices damage.
+"""Cache of Materials Project downloads, safe against interruption and checked for damage.
 
 A folder with ``materials.json`` (the materials of the query), ``journal.jsonl`` (one line for each material that is
 done) and one ``.npy`` file of features for each material with a DOS. A line is written after its file, and flushed to
@@ -31,7 +31,7 @@ DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """A line of the journal: a material that is done.
+    """Line of the journal for a finished material.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Fetched:
 
 
 class DownloadCache:
-    """The folder; a context manager that keeps every other process out of it.
+    """Cache folder, a context manager that locks it against other processes.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class DownloadCache:
         self._journal.close()
 
     def store_materials(self, materials: list[Material], *, database_version: str) -> None:
-        """Store the materials of the query: later downloads use the same list."""
+        """Store the list of materials of the query for later downloads."""
         content = {
             "header": self._header,
             "database_version": database_version,
@@ -122,7 +122,7 @@ class DownloadCache:
         self.materials, self.database_version = materials, database_version
 
     def store(self, entry: Fetched, features: NDArray[np.float32] | None = None) -> None:
-        """Keep what became of a material, with the features of its DOS."""
+        """Store the outcome of a material with the features of its DOS."""
         said = asdict(entry)
         if features is not None:
             buffer = io.BytesIO()
@@ -137,7 +137,7 @@ class DownloadCache:
         self.fetched[entry.material_id] = Fetched(**said)
 
     def features(self, material_id: str) -> NDArray[np.float32] | None:
-        """Return the features of a material's DOS; None if the file is absent or was altered."""
+        """Return the features of a material's DOS, or None if the file is missing or was altered."""
         try:
             content = self._file(material_id).read_bytes()
         except FileNotFoundError:
@@ -148,7 +148,7 @@ class DownloadCache:
         return features if features.shape == DOS_SHAPE else None
 
     def forget(self, material_id: str) -> None:
-        """Have a material fetched again."""
+        """Forget a material, so that it is fetched again."""
         del self.fetched[material_id]
 
     def _file(self, material_id: str) -> Path:

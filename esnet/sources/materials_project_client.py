@@ -1,4 +1,4 @@
-"""What is asked of the Materials Project, through its own client mp-api (extra ``mp``).
+"""Queries of the Materials Project through its client mp-api (extra ``mp``).
 
 Summaries and electronic-structure documents come from its REST interface, in pages that the client asks for; densities
 of states from its delta tables on S3. Rate limits (429) and gateway errors are tried again by the client:
@@ -30,12 +30,12 @@ _NO_DOS_MESSAGE = "No DOS data found"
 
 
 class MaterialsProjectError(UserError, RuntimeError):
-    """The Materials Project cannot be asked, or did not answer; the message says how to go on."""
+    """The Materials Project cannot be reached or does not answer; the message gives a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaterialsQuery:
-    """Which materials are wanted; None: any.
+    """Selection of materials; None means any.
 
     Attributes
     ----------
@@ -67,13 +67,13 @@ class MaterialsQuery:
             raise MaterialsProjectError(f"max_materials is {self.max_materials}: must be at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query as JSON takes it."""
+        """Return the query as JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the Materials Project says about a material.
+    """Data of a material in the Materials Project.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Material:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], thermo: Mapping[str, Any] | None) -> Self | None:
-        """Read a summary document and that of its energies; None without a composition or a formation energy.
+        """Return the material of a summary and a thermo document; None without a composition or a formation energy.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Material:
 
 
 class MaterialsProjectClient:
-    """The Materials Project; a context manager.
+    """Client of the Materials Project, a context manager.
 
     The ``endpoint`` is the address of its REST interface; None: MP_API_ENDPOINT, or the public one.
 
@@ -158,11 +158,11 @@ class MaterialsProjectClient:
 
     @property
     def database_version(self) -> str:
-        """Version of the database, a date."""
+        """Version of the database, as a date."""
         return str(self._rester.db_version)
 
     def materials(self, query: MaterialsQuery) -> list[Material]:
-        """Return the materials that a query is about and that have a formation energy, by id."""
+        """Return the materials of a query that have a formation energy, by id."""
         hull = query.max_energy_above_hull
         # deprecated=False is a condition: without any, the client would download the whole collection
         with self._explained("asking for the summaries"):
@@ -183,7 +183,7 @@ class MaterialsProjectClient:
         return [found[identifier] for identifier in sorted(found, key=_id_order)][: query.max_materials]
 
     def _energies(self, material_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Documents of the energies of these materials, in the scheme of 2020 alone, by material."""
+        """Return the documents of these materials' energies in the 2020 scheme, by material."""
         if not material_ids:
             return {}
         with self._explained("asking for the energies"):
@@ -196,7 +196,7 @@ class MaterialsProjectClient:
         return {str(document["material_id"]): document for document in documents}
 
     def dos_tasks(self, material_ids: Sequence[str]) -> dict[str, str]:
-        """Return the calculation that each material's DOS is of; materials without a DOS are left out."""
+        """Return the id of the DOS calculation of each material; those without a DOS are left out."""
         with self._explained("asking for the electronic structures"):
             documents = self._rester.materials.electronic_structure.search(
                 material_ids=list(material_ids), fields=["material_id", "dos"]
@@ -205,7 +205,7 @@ class MaterialsProjectClient:
         return {material: str(task) for material, task in tasks.items() if task}
 
     def complete_dos(self, task_id: str) -> Any | None:
-        """Return pymatgen's CompleteDos of a calculation; None if there are no densities, or none with projections."""
+        """Return pymatgen's CompleteDos of a calculation; None without densities or projections."""
         from mp_api.client.core.exceptions import MPRestError
 
         with self._explained(f"fetching the DOS of {task_id}"):
@@ -242,7 +242,7 @@ class MaterialsProjectClient:
     def _explained(
         self, doing: str, *, remedy: str = "the data fetched so far are kept; repeat the command to continue"
     ) -> Iterator[None]:
-        """Turn errors of the client and its libraries into an error that names the remedy."""
+        """Convert errors of the client and its libraries into an error that names the remedy."""
         from deltalake.exceptions import DeltaError
         from mp_api.client.core.exceptions import MPRestError
 
@@ -258,7 +258,7 @@ class MaterialsProjectClient:
 
 
 def batches(items: Sequence[Material], size: int) -> Iterable[Sequence[Material]]:
-    """Return consecutive pieces of a sequence."""
+    """Yield consecutive batches of a sequence."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 

@@ -1,4 +1,4 @@
-"""Determines which VASP runs are of the same crystal, and which structures are not crystals."""
+"""Assignment of VASP runs to crystals, and detection of structures that are not crystals."""
 
 from collections import defaultdict
 
@@ -17,7 +17,7 @@ FARTHEST_NEIGHBOUR = 6.1
 
 
 def deviation(first: Crystal, second: Crystal) -> float:
-    """Largest distance between lattice vectors or sites of two cells with the same sites in the same order, A."""
+    """Return the largest distance between lattice vectors or sites of two cells with sites in the same order, A."""
     if first.symbols != second.symbols:
         return float("inf")
     apart = first.positions - second.positions
@@ -27,14 +27,14 @@ def deviation(first: Crystal, second: Crystal) -> float:
 
 
 class CrystalIndex:
-    """Gives crystals numbers: the same one to those that agree within `TOLERANCE`, in whatever cell."""
+    """Numbering of crystals: those that agree within `TOLERANCE`, in any cell, share a number."""
 
     def __init__(self) -> None:
         self._known: defaultdict[str, list[tuple[int, Crystal, float]]] = defaultdict(list)
         self._n = 0
 
     def number(self, run: VaspRun, crystal: Crystal | None) -> int:
-        """Number of a crystal of a run; one that the file does not give is like no other."""
+        """Return the number of a run's crystal; a crystal missing in the file gets a new one."""
         if crystal is not None:
             known = self._known[run.formula]
             deviations = [(deviation(crystal, other), number) for number, other, _ in known]
@@ -59,7 +59,7 @@ def _same_lattice(first: Crystal, second: Crystal) -> bool:
 
 
 def _same_sites(first: Crystal, second: Crystal) -> bool:
-    """Whether the sites of two cells of one lattice agree, in any order and from any origin."""
+    """Return whether the sites of two cells of one lattice agree, in any order and from any origin."""
     symbols, others = np.array(first.symbols), np.array(second.symbols)
     rarest = min(set(first.symbols), key=first.symbols.count)
     start = first.positions[symbols == rarest][0]
@@ -74,13 +74,13 @@ def _same_sites(first: Crystal, second: Crystal) -> bool:
 
 
 def _neighbours(crystal: Crystal) -> float:
-    """Weighted number of neighbours of an atom: equal in all cells of one crystal, and soon computed."""
+    """Return the weighted coordination number of an atom: equal in all cells of one crystal, and fast to compute."""
     distances = crystal.structure().get_neighbor_list(_RANGE)[3]
     return 1.0 + float((np.exp(-distances) * (1 - distances / _RANGE) ** 2).sum()) / len(crystal.symbols)
 
 
 def _match(first: Crystal, second: Crystal) -> bool:
-    """Whether two cells, with their sites in any order and axes in any direction, are of one crystal."""
+    """Return whether two cells, with sites in any order and axes in any direction, describe the same crystal."""
     from pymatgen.analysis.structure_matcher import ElementComparator, StructureMatcher
 
     cells = [crystal.structure().get_primitive_structure(tolerance=TOLERANCE) for crystal in (first, second)]
@@ -97,7 +97,7 @@ def _match(first: Crystal, second: Crystal) -> bool:
 
 
 def vacuum_around(crystal: Crystal) -> str | None:
-    """Say that a cell holds an atom, a molecule, a wire or a slab in vacuum; None: a crystal.
+    """Return a note if a cell holds an atom, molecule, wire or slab in vacuum; None for a crystal.
 
     In a crystal all atoms are connected in three directions through neighbours no further apart than
     `FARTHEST_NEIGHBOUR`.

@@ -1,4 +1,4 @@
-"""What a VASP run says about itself and its densities of states, whichever file it was read from."""
+"""Data of a VASP run and its densities of states, independent of the file they were read from."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def engine_of_version(version: str) -> str:
-    """``gpaw`` for the version of a run of the project's own vasp-gpaw, which says so, else ``vasp``."""
+    """Return ``gpaw`` for the version string of the project's vasp-gpaw, otherwise ``vasp``."""
     return "gpaw" if "-gpaw-" in version else "vasp"
 
 
 class VaspReadError(DosError):
-    """An output file of VASP that cannot be read; the message names the file and says why."""
+    """An output file of VASP cannot be read; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
 class SiteElements:
-    """The element symbols of a calculation's sites: as much of a structure as a projected DOS needs."""
+    """Element symbols of a calculation's sites: the part of a structure that a projected DOS needs."""
 
     symbols: tuple[str, ...]
 
@@ -38,12 +38,12 @@ class SiteElements:
 
     @property
     def composition(self) -> SiteElements:
-        """The sites themselves: pymatgen's structures have their elements there."""
+        """The sites themselves, since the sites of pymatgen's structures have their elements there."""
         return self
 
     @property
     def elements(self) -> tuple[str, ...]:
-        """The distinct elements, in the order in which they appear."""
+        """Distinct elements, in order of appearance."""
         return tuple(dict.fromkeys(self.symbols))
 
 
@@ -71,7 +71,7 @@ class Crystal:
         return abs(float(np.linalg.det(self.lattice))) / len(self.symbols)
 
     def structure(self) -> Structure:
-        """Return the crystal for pymatgen."""
+        """Return the crystal as a pymatgen structure."""
         from pymatgen.core import Lattice, Structure
 
         return Structure(Lattice(self.lattice), self.symbols, self.positions)
@@ -79,7 +79,7 @@ class Crystal:
 
 @dataclass(frozen=True, kw_only=True)
 class VaspRun:
-    """What a VASP run was: its crystal, its energy, its settings.
+    """Data of a VASP run: crystal, energy, settings.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class VaspRun:
 
     @property
     def tags(self) -> dict[str, Any]:
-        """All tags in use; what INCAR gives counts first."""
+        """All tags in use; those of INCAR take precedence."""
         return {**self.parameters, **self.incar}
 
     @property
@@ -159,7 +159,7 @@ class VaspRun:
 
     @property
     def composition(self) -> dict[str, float]:
-        """Element symbol -> number of atoms in the cell."""
+        """Number of atoms in the cell by element symbol."""
         return {symbol: float(count) for symbol, count in Counter(self.structure.symbols).items()}
 
 

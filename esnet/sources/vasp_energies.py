@@ -19,7 +19,7 @@ _OPTIONAL = ("kind", "material", "prototype")
 
 
 class VaspEnergyError(UserError, ValueError):
-    """A table of energies, or a set of runs, from which formation energies cannot be taken."""
+    """Formation energies cannot be taken from a table of energies or a set of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class EnergyTable:
 
     @classmethod
     def read(cls, path: Path) -> "EnergyTable":
-        """Read a CSV file with a header, or a JSON file.
+        """Return the table of a CSV file with a header, or of a JSON file.
 
         Parameters
         ----------

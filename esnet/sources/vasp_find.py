@@ -1,4 +1,4 @@
-"""Finds the VASP runs in a folder."""
+"""Search for VASP runs in a folder."""
 
 import fnmatch
 import os
@@ -68,7 +68,7 @@ def find_runs(folder: Path, *, pattern: str = "*", report: FolderReport | None =
 
 
 def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder once, with its files' names: those that are no links first, then what links lead to."""
+    """Yield each folder once with its file names: real folders first, then the targets of links."""
     waiting, known = [top], set[str]()
     while waiting:
         for place, folders, names in os.walk(waiting.pop(0), onerror=_refuse_unreadable):
@@ -87,7 +87,7 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _outputs(names: list[str]) -> list[str]:
-    """Return the outputs among files of one folder: of each step of a double relaxation, and of a run, one."""
+    """Return the outputs among the files of one folder: one per run, and one per step of a double relaxation."""
     steps: dict[int, str] = {}
     for name in sorted(names, key=lambda name: (not name.startswith("vasprun"), len(name))):
         if found := _STEP.fullmatch(name):

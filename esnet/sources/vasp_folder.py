@@ -43,7 +43,7 @@ def read_vasp_folder(
     strict: bool = False,
     report: FolderReport | None = None,
 ) -> Iterator[Sample]:
-    """Read the runs in a folder, in the order of their paths.
+    """Yield samples from the runs in a folder, in the order of their paths.
 
     A DOS is taken from static runs and from non-self-consistent ones on a mesh; from a relaxation only where its grid
     is fine and there is no other DOS of its crystal. The crystal that a relaxation begins with has an IS-DOS, the one
@@ -224,7 +224,7 @@ def _kind_or_refuse(runs: FolderRuns, file: Path, pairing: Pairing, energies: En
 def _several_crystals(
     runs: FolderRuns, found: Mapping[Path, _Entry], kinds: Mapping[Path, DosKind], pairing: Pairing
 ) -> dict[Path, Path]:
-    """Runs that share an entry of a table with one of another material -> that one."""
+    """Return the runs that share a table entry with a run of another material, with that run."""
     sharing: defaultdict[str, list[Path]] = defaultdict(list)
     for file in kinds:
         if runs.kinds[file] != "relaxation":
@@ -243,7 +243,7 @@ def _several_crystals(
 
 
 def _moving(run: VaspRun) -> str | None:
-    """Say what would move the atoms of a static run if they might; None: nothing, or the file does not say."""
+    """Return what would move the atoms of a static run if they were free; None if nothing would or it is unknown."""
     if run.largest_force is not None and not run.largest_force <= _MOST_FORCE:
         return f"the largest force is {run.largest_force:.2f} eV/A (at most {_MOST_FORCE:g} in a crystal at rest)"
     if run.largest_stress is not None and not run.largest_stress <= _MOST_STRESS:

@@ -1,4 +1,4 @@
-"""What a VASP run calculated, from its own tags."""
+"""Kind of calculation of a VASP run, from its tags."""
 
 import math
 from typing import Literal
@@ -30,7 +30,7 @@ _STILL = 0.1
 
 
 def kind_of(run: VaspRun) -> RunKind:
-    """Describe a run's calculation. Where a tag is absent, its default in VASP counts."""
+    """Return the kind of a run's calculation; a missing tag has VASP's default."""
     tags = run.tags
     nsw, algorithm = whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
     ibrion = whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
@@ -51,7 +51,7 @@ def kind_of(run: VaspRun) -> RunKind:
 
 
 def not_converged(run: VaspRun) -> str | None:
-    """Say why a run's energy, or a relaxation's last crystal, is not that of a minimum; None where it is.
+    """Return why a run's energy, or a relaxation's last crystal, is not converged; None if it is.
 
     Relaxations are judged by their criterion EDIFFG: below 0 by the last forces; above 0 by the last change of the
     energy, and with conjugate gradients (IBRION = 2) by the expected further decrease of the energy, as in VASP: a
@@ -81,14 +81,14 @@ def not_converged(run: VaspRun) -> str | None:
 
 
 def is_true(value: object) -> bool:
-    """Return a logical tag; vaspout.h5 may hold it as text."""
+    """Return the value of a logical tag, which vaspout.h5 may hold as text."""
     if isinstance(value, str):
         return value.strip(" .").upper().startswith("T")
     return bool(value)
 
 
 def number(value: object, default: float) -> float:
-    """Return a tag as a number; the default where it is absent or overflowed its column (``****``)."""
+    """Return a tag as a number, or the default if it is missing or overflowed its column (``****``)."""
     try:
         found = float(value) if value is not None else default  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -97,5 +97,5 @@ def number(value: object, default: float) -> float:
 
 
 def whole(value: object, default: int) -> int:
-    """Return a tag as a whole number, as `number` does."""
+    """Return a tag as an integer, like `number`."""
     return int(number(value, default))

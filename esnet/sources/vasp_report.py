@@ -1,4 +1,4 @@
-"""What became of the runs in a folder."""
+"""Report on the use of the runs in a folder."""
 
 import logging
 from collections import Counter, defaultdict
@@ -15,12 +15,12 @@ _NAMED = 5
 
 
 class VaspFolderError(DatasetError):
-    """A folder of VASP runs that gives no samples, or, when reading strictly, a run that gives none."""
+    """A folder of VASP runs gives no samples, or, when reading strictly, a run gives none."""
 
 
 @dataclass
 class FolderReport:
-    """What became of a folder's runs; filled while the samples are read.
+    """Outcome of a folder's runs, filled while the samples are read.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def _named(which: list[tuple[str, str]], verbose: bool) -> Iterator[str]:
 
 @dataclass
 class Problems:
-    """Passes omissions to the report, or stops reading."""
+    """Handler that reports omissions, or stops reading if strict."""
 
     folder: Path
     strict: bool
@@ -95,7 +95,7 @@ class Problems:
         self.found = self.report if self.report is not None else FolderReport()
 
     def add(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
-        """Leave out a run.
+        """Report a run as left out.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Problems:
         self.found.reasons.setdefault(reason, []).append(file.as_posix())
 
     def note(self, text: str) -> None:
-        """Report doubts about something that is used."""
+        """Report doubts about data that are used."""
         if self.report is None:
             logger.warning("%s", text)
         self.found.notes.append(text)

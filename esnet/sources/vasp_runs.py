@@ -1,4 +1,4 @@
-"""The runs in a folder: their descriptions, and the samples from their DOS."""
+"""Runs in a folder: their descriptions, and the samples from their DOS."""
 
 import fnmatch
 import math
@@ -28,7 +28,7 @@ _SMALLEST_MOMENT = 0.1
 
 @dataclass
 class FolderRuns:
-    """The runs of one folder, known by the paths of their files inside it.
+    """Runs of one folder, by the relative paths of their files.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class FolderRuns:
                 self.runs[file] = run
 
     def pairing(self, same_settings: frozenset[Path] | None) -> Pairing:
-        """Pair the runs by their crystals; ``same_settings`` are the files whose settings are those of the energies."""
+        """Pair the runs by their crystals; ``same_settings`` lists the files with the settings of the energies."""
         relaxations = {file for file in self.runs if self.kinds[file] == "relaxation"}
         return Pairing(
             (run for file, run in self.runs.items() if file not in relaxations),
@@ -93,7 +93,7 @@ class FolderRuns:
         )
 
     def kind(self, file: Path, pairing: Pairing) -> DosKind | None:
-        """Kind of a run's DOS; None where nothing says it. A relaxation's DOS is of its last crystal."""
+        """Return the kind of a run's DOS, or None if unknown; a relaxation's DOS is of its last crystal."""
         if self.kinds[file] == "relaxation":
             return "rs_dos"
         if self.is_pattern is not None:
@@ -113,7 +113,7 @@ class FolderRuns:
         asked_for: bool = False,
         target: VaspRun | None = None,
     ) -> Iterator[Sample]:
-        """Yield the sample of a run, or nothing; ``target`` is the run of the relaxed crystal, where it is known."""
+        """Yield the sample of a run, or nothing; ``target`` is the run of the relaxed crystal, if known."""
         settings = self.representation
         relaxation = self.kinds[file] == "relaxation" and not asked_for
         if relaxation and self._has_other_dos(file, pairing):
@@ -162,7 +162,9 @@ class FolderRuns:
         )
 
     def _has_other_dos(self, file: Path, pairing: Pairing) -> bool:
-        """Whether another run has the DOS of a relaxation's last crystal, or another relaxation begins with it."""
+        """Return whether another run has the DOS of a relaxation's last crystal, or another relaxation starts
+        from it.
+        """
         crystal = pairing.crystals[self.runs[file].path]
         if any(link.initial == crystal != link.final for link in pairing.own):
             return True
@@ -173,25 +175,25 @@ class FolderRuns:
         )
 
     def has_energy(self, file: Path) -> bool:
-        """Whether a run's energy is that of its crystal."""
+        """Return whether a run's energy is that of its crystal."""
         return self.kinds[file] != "non-self-consistent" and self.runs[file].energy is not None
 
     def inside(self, path: Path) -> str:
-        """Return a path as it is called inside the folder."""
+        """Return a path relative to the folder."""
         return path.relative_to(self.folder).as_posix()
 
     def became(self, file: Path, outcome: str) -> None:
-        """Count what became of a run."""
+        """Count the outcome of a run."""
         self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
 
     def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
-        """Count a run as left out, and say why; an error with ``strict``."""
+        """Count a run as left out with the reason, or raise an error if ``strict``."""
         self.became(file, "left out")
         self.problems.add(file, reason, why, error=error)
 
 
 def _without_moment(dos: VaspDos) -> list[str]:
-    """Magnetic elements of a collinear run none of whose sites has a moment."""
+    """Return the magnetic elements of a collinear run of which no site has a moment."""
     if is_true(dos.tags.get("LNONCOLLINEAR")) or is_true(dos.tags.get("LSORBIT")):
         return []
     occupied = dos.energies <= dos.efermi
@@ -214,7 +216,7 @@ def _without_moment(dos: VaspDos) -> list[str]:
 
 
 def engine_of(sample: Sample) -> str:
-    """``gpaw`` for a run of the project's own vasp-gpaw, which says so in its version, else ``vasp``."""
+    """Return ``gpaw`` for a run of the project's vasp-gpaw, identified by its version, otherwise ``vasp``."""
     return engine_of_version(str(sample.provenance["vasp_version"]))
 
 

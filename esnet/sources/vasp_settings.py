@@ -1,4 +1,4 @@
-"""The settings that energies of VASP runs must share before one is subtracted from another."""
+"""Settings that the energies of VASP runs must share to be subtracted."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _SMALLEST_CHARGE = 1e-3
 
 
 def settings_of(run: VaspRun) -> dict[str, Any]:
-    """Return the settings of a run that belong to all of its atoms.
+    """Return the settings of a run that apply to all atoms.
 
     As in pymatgen, ``GGA = --`` means the functional of the POTCARs, which is PBE for those of the PBE set.
     """
@@ -51,7 +51,7 @@ def settings_of(run: VaspRun) -> dict[str, Any]:
 
 
 def settings_of_elements(run: VaspRun) -> dict[str, Any]:
-    """Return the settings that each element of a run has for itself: POTCAR, Hubbard U, and ISPIN of magnetic ones."""
+    """Return the element-specific settings of a run: POTCAR, Hubbard U, and ISPIN of magnetic elements."""
     settings: dict[str, Any] = {}
     types = run.types if len(run.types) == len(run.potcars) else ()
     for element in types:
@@ -86,7 +86,7 @@ def _hubbard(run: VaspRun) -> dict[str, Any]:
 
 
 def charge_of(run: VaspRun) -> str | None:
-    """Say that a cell is charged, or may be; None: it is neutral.
+    """Return a note if a cell is or may be charged; None if it is neutral.
 
     It is charged where NELECT is not the sum of the valences in its POTCARs. A vaspout.h5 has NELECT only where INCAR
     has it (else VASP takes that sum), and valences only where its POTCAR was not taken out.
@@ -108,13 +108,13 @@ def charge_of(run: VaspRun) -> str | None:
 
 @dataclass(frozen=True)
 class SettingsGroup:
-    """The settings of the largest set of runs whose energies can be subtracted, each with a file that has it."""
+    """Settings of the largest set of runs whose energies can be subtracted, each with a file that has it."""
 
     common: dict[str, tuple[Any, Path]]
 
     @classmethod
     def largest(cls, runs: Iterable[VaspRun]) -> "SettingsGroup":
-        """Choose the group: of most runs whose elements all have a reference in it, then of most runs.
+        """Return the group with most runs whose elements all have a reference in it, then with most runs.
 
         Of an element's POTCARs, U and ISPIN those count that a run of the pure element has; where several do, or none,
         those of most runs.
@@ -127,7 +127,7 @@ class SettingsGroup:
 
     @classmethod
     def _of(cls, shared: dict[str, Any], runs: list[VaspRun]) -> "SettingsGroup":
-        """Return the group of runs that share what belongs to all atoms: choose each element's own settings."""
+        """Return the group of runs that share the settings of all atoms, with the settings chosen per element."""
         votes: defaultdict[str, Counter[Any]] = defaultdict(Counter)
         example: dict[tuple[str, Any], Path] = {}
         for run in runs:
@@ -140,13 +140,13 @@ class SettingsGroup:
         return cls(common | {name: (value, example[name, value]) for name, value in chosen.items()})
 
     def _sizes(self, runs: list[VaspRun]) -> tuple[int, int]:
-        """Return how many runs of the group have references of all elements in it, and how many it has."""
+        """Return the number of the group's runs with references of all their elements, and of all its runs."""
         own = [run for run in runs if self.difference(run) is None]
         pure = {run.structure.elements[0] for run in own if len(run.structure.elements) == 1}
         return sum(pure.issuperset(run.structure.elements) for run in own), len(own)
 
     def difference(self, run: VaspRun, *, numerical: bool = True) -> str | None:
-        """Say in which setting a run differs from the group; None: in none.
+        """Return the setting in which a run differs from the group, or None.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class SettingsGroup:
 
 
 def _element_in(titel: str) -> str:
-    """Return ``Fe`` of ``PAW_PBE Fe_pv 02Aug2007``; the whole title where it is not made like that."""
+    """Return ``Fe`` of ``PAW_PBE Fe_pv 02Aug2007``, or the whole title if it has another form."""
     words = titel.split()
     return words[1].partition("_")[0] if len(words) > 1 else titel
 

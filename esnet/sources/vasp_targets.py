@@ -1,4 +1,4 @@
-"""Which VASP runs are of one material, and the formation energy that each DOS is to predict.
+"""Grouping of VASP runs by material, and the target formation energy of each DOS.
 
 A relaxation leads from one crystal to another: a DOS of the first is an IS-DOS, of the last an RS-DOS, and the energy
 of the last is the target of both. Runs are paired by their crystals, never by their formulas.
@@ -26,7 +26,7 @@ class NoEnergyError(VaspEnergyError):
 
 @dataclass(frozen=True)
 class Relaxation:
-    """A relaxation as the link between two crystals, by their numbers."""
+    """Relaxation that links two crystals, given by their numbers."""
 
     run: VaspRun
     initial: int
@@ -35,7 +35,7 @@ class Relaxation:
 
 
 class Pairing:
-    """The runs of a folder by their crystals.
+    """Runs of a folder by crystal.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Pairing:
         self.crystals |= {link.run.path: link.final for link in self.relaxations}
 
     def kind(self, run: VaspRun) -> DosKind | None:
-        """Say which DOS a run of one crystal has; None: no relaxation begins or ends there."""
+        """Return the kind of DOS of a run of one crystal; None if no relaxation starts or ends there."""
         crystal = self.crystals[run.path]
         for links in (self.own, self.relaxations):
             if any(link.initial == crystal != link.final for link in links):
@@ -74,11 +74,11 @@ class Pairing:
         return None
 
     def leaves(self, run: VaspRun) -> bool:
-        """Whether a relaxation leads from a run's crystal to another."""
+        """Return whether a relaxation leads from a run's crystal to another."""
         return any(link.initial == self.crystals[run.path] != link.final for link in self.own)
 
     def ends(self, crystal: int) -> set[int]:
-        """Crystals that relaxations lead to from this one, step by step, and that none leaves."""
+        """Return the final crystals of chains of relaxations that start from this one."""
         reached, waiting = set[int](), [crystal]
         while waiting:
             place = waiting.pop()
@@ -89,13 +89,13 @@ class Pairing:
         return {link.final for link in self.own if link.converged and link.final in reached} - left
 
     def stopped_from(self, crystal: int) -> VaspRun | None:
-        """A relaxation of this crystal that did not converge."""
+        """Return an unconverged relaxation of this crystal, or None."""
         return next((link.run for link in self.relaxations if link.initial == crystal and not link.converged), None)
 
     def cells(
         self, run: VaspRun, kind: DosKind, target: VaspRun | None = None
     ) -> tuple[Crystal | None, Crystal | None]:
-        """Return the crystal before and after the relaxation that a DOS belongs to; None: no file says it.
+        """Return the crystals before and after the relaxation of a DOS; None if unknown.
 
         The two may be given in different cells. Where relaxations from several crystals end in one, or from one in
         several, it is not known which is meant.
@@ -113,7 +113,7 @@ class Pairing:
         return self._at(self._starts(mine[0] if mine else crystal), last=False), run.final
 
     def _is_relaxed(self, run: VaspRun) -> bool:
-        """Whether a run's crystal is certainly relaxed: it is the end of a relaxation, or the start of none."""
+        """Return whether a run's crystal is certainly relaxed: the end of a relaxation, or the start of none."""
         if any(link.run is run for link in self.relaxations):
             return True
         crystal = self.crystals[run.path]
@@ -121,7 +121,7 @@ class Pairing:
         return ends and not any(link.initial == crystal for link in self.relaxations)
 
     def _starts(self, crystal: int) -> set[int]:
-        """Crystals from which relaxations lead to this one, step by step, and to which none leads."""
+        """Return the initial crystals of chains of relaxations that lead to this one."""
         reached, waiting = set[int](), [crystal]
         while waiting:
             place = waiting.pop()
@@ -144,7 +144,7 @@ class Pairing:
 
 
 def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:
-    """Whether a run of a crystal that hardly moved in a relaxation is of its beginning rather than of its end."""
+    """Return whether a run of a crystal that hardly moved in a relaxation is of its start rather than its end."""
     if run.final is None or link.run.initial is None or link.run.final is None or link.initial != link.final:
         return False
     return deviation(run.final, link.run.initial) + _COPY < deviation(run.final, link.run.final)
@@ -152,7 +152,7 @@ def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:
 
 @dataclass
 class Energies:
-    """Total energies under one set of settings, and the elements among them.
+    """Total energies with one set of settings, including those of the elements.
 
     Attributes
     ----------
@@ -195,7 +195,7 @@ class Energies:
                 self.references[element] = run
 
     def is_reference(self, run: VaspRun) -> bool:
-        """Whether a run is the reference of its element."""
+        """Return whether a run is the reference of its element."""
         return any(reference is run for reference in self.references.values())
 
     def relaxed(self, run: VaspRun, kind: DosKind) -> VaspRun:
@@ -237,7 +237,7 @@ class Energies:
                 yield runs
 
     def formation_energy(self, run: VaspRun) -> float:
-        """Formation energy of a run's structure, eV/atom.
+        """Return the formation energy of a run's structure, eV/atom.
 
         Raises
         ------
@@ -256,5 +256,5 @@ class Energies:
 
 
 def per_atom(run: VaspRun) -> float:
-    """Total energy of a run, eV/atom; NaN without one."""
+    """Return the total energy of a run, eV/atom; NaN if missing."""
     return math.nan if run.energy is None else run.energy / run.n_sites

@@ -1,4 +1,4 @@
-"""vaspout.h5, the HDF5 output of VASP 6 (where VASP was built with HDF5), read with h5py.
+"""vaspout.h5, the HDF5 output of VASP 6 (if VASP was built with HDF5), read with h5py.
 
 The layout is the one that pymatgen's ``Vaspout`` reads: ``results/electron_dos`` with ``energies``, ``efermi`` and
 ``dospar`` (sites, spins, orbitals, energies), the orbitals' names in ``results/projectors/lchar``, the structure in
@@ -114,7 +114,7 @@ def _steps(file: Any, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _dos(file: Any, path: Path) -> dict[str, Any]:
-    """Return the fields that a VaspDos has beyond those of a VaspRun."""
+    """Return the fields of a VaspDos in addition to those of a VaspRun."""
     results = file["results"]
     dos = results["electron_dos"]
     if "dospar" not in dos:
@@ -149,7 +149,7 @@ def _tag(value: Any) -> Any:
 
 
 def _total_energy(file: Any) -> float | None:
-    """Energy of the last ionic step for sigma -> 0, eV for the cell."""
+    """Return the energy of the last ionic step for sigma -> 0, eV per cell."""
     dynamics = file.get("intermediate/ion_dynamics")
     if dynamics is None or "energies" not in dynamics or not len(dynamics["energies"]):
         return None
@@ -158,7 +158,7 @@ def _total_energy(file: Any) -> float | None:
 
 
 def _potcars(file: Any) -> dict[str, tuple[Any, ...]]:
-    """Return titles and valences of the POTCARs; without valences where pymatgen replaced POTCAR by its ``spec``."""
+    """Return titles and valences of the POTCARs; no valences if pymatgen replaced POTCAR by its ``spec``."""
     if "input/potcar/content" in file:
         content = _text(file["input/potcar/content"][()])
         return {

@@ -1,4 +1,4 @@
-"""Rows of numbers in vasprun.xml, ``<r>  -38.2675  0.0000 ... </r>``, read some ten times faster than one by one.
+"""Fast reader (about tenfold) of rows of numbers in vasprun.xml, ``<r>  -38.2675  0.0000 ... </r>``.
 
 Fortran writes fixed-point numbers into columns of a fixed width. A block of such rows is a matrix of characters: each
 number is an integer, exact in float64, divided by a power of ten, which is correctly rounded, so that the values are
@@ -66,7 +66,7 @@ def _number(word: bytes) -> float:
 
 
 def _read_fixed_width(text: bytes, n_columns: int) -> NDArray[np.float64] | None:
-    """Return the numbers, or None where the text is not laid out in columns."""
+    """Return the numbers, or None if the text is not laid out in columns."""
     lines = _as_matrix(text)
     if lines is None:
         return None
@@ -88,7 +88,7 @@ def _read_fixed_width(text: bytes, n_columns: int) -> NDArray[np.float64] | None
 
 
 def _as_matrix(text: bytes) -> NDArray[np.uint8] | None:
-    """Return the characters between ``<r>`` and ``</r>``, one row for each, if all lines are laid out as the first."""
+    """Return the characters between ``<r>`` and ``</r>`` row by row, if all lines have the layout of the first."""
     first = text.find(b"<r>")
     line = text.rfind(b"\n", 0, first) + 1
     length = text.find(b"\n", first) + 1 - line
@@ -111,7 +111,7 @@ def _digits_after(row: NDArray[np.uint8], point: int) -> int:
 
 
 def _are_fixed_point(cells: NDArray[np.uint8], decimals: int) -> bool:
-    """Whether every number has blanks, perhaps a minus, at least one digit, the point, and ``decimals`` digits."""
+    """Return whether every number consists of blanks, an optional minus, digits, the point and ``decimals`` digits."""
     point = cells.shape[1] - decimals - 1
     whole, after = cells[:, :point], cells[:, point + 1 :]
     is_digit, is_blank = (whole - _ZERO) < 10, whole == _SPACE

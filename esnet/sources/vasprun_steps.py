@@ -1,4 +1,4 @@
-"""What the ionic steps and the k-points of a vasprun.xml say: crystals, forces, stress, energies."""
+"""Data from the ionic steps and k-points of a vasprun.xml: crystals, forces, stress, energies."""
 
 import math
 import re
@@ -62,7 +62,7 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
 def crystal_of(
     lattice: NDArray[np.float64] | None, positions: NDArray[np.float64] | None, symbols: tuple[str, ...]
 ) -> Crystal | None:
-    """Return the crystal, or None where the arrays are absent or are no cell with a site for each symbol."""
+    """Return the crystal, or None if arrays are missing or do not match the symbols."""
     if lattice is None or positions is None or lattice.shape != (3, 3) or positions.shape != (len(symbols), 3):
         return None
     crystal = Crystal(symbols, lattice, positions)
@@ -123,7 +123,7 @@ def _are(arrays: Sequence[Any], shape: tuple[int, ...]) -> bool:
 
 
 def total_energy(step: bytes) -> float | None:
-    """Return e_0_energy of a step, eV for the cell, with pymatgen's correction of it.
+    """Return e_0_energy of a step, eV per cell, with pymatgen's correction.
 
     Some versions of VASP write another e_0_energy behind the last electronic step than the step's own; the difference
     of the step's two energies is right (see pymatgen's ``Vasprun.final_energy``).
@@ -157,7 +157,7 @@ def _energy_change(parts: VasprunParts) -> float | None:
 
 
 def _is_path(kpoints: Any) -> bool:
-    """Whether k-points lie on lines: VASP's line mode says so, a list of points is looked at."""
+    """Return whether k-points lie on lines, from VASP's line mode or from the points themselves."""
     if kpoints is None:
         return False
     generation = kpoints.find("generation")

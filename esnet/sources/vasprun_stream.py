@@ -1,4 +1,4 @@
-"""The parts of vasprun.xml that features need, cut out of the file as it streams by.
+"""Parts of vasprun.xml that features need, extracted while streaming the file.
 
 By far the most of a vasprun.xml is eigenvalues and their projections, of which the features need nothing. The file
 is read in pieces: its header, the last ionic step and the densities of states are kept, the rest is dropped unparsed.
@@ -99,7 +99,7 @@ def _decompressed(raw: BinaryIO, start: bytes) -> BinaryIO:
 
 
 class _Cutter:
-    """Reads a file piece by piece; ``text`` is the input neither kept nor dropped yet."""
+    """Incremental reader of a file; ``text`` is the input not yet kept or dropped."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
@@ -169,7 +169,7 @@ class _Cutter:
             self.text += piece
 
     def _first(self, tags: tuple[bytes, ...], start: int) -> int:
-        """Return the position of the first of the tags; -1 if absent."""
+        """Return the position of the first of the tags, or -1 if absent."""
         # searching backwards is two to three times faster in CPython, and almost no piece has a tag
         found = [tag for tag in tags if self.text.rfind(tag, start) >= 0]
         return min((self.text.find(tag, start) for tag in found), default=-1)
@@ -185,7 +185,7 @@ class _Cutter:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a file is not compressed; VaspReadError if it cannot be opened."""
+    """Return whether a file is uncompressed; raise VaspReadError if it cannot be opened."""
     with _open_compressed(path) as file:
         # the file itself, with nothing between that decompresses
         return isinstance(file, io.BufferedReader)

@@ -1,4 +1,4 @@
-"""vasprun.xml read directly: what `esnet.sources.vasp_dos.VaspDos` holds, and nothing else.
+"""Reader of vasprun.xml for the fields of `esnet.sources.vasp_dos.VaspDos` only.
 
 pymatgen's ``Vasprun`` is the reference that the tests compare with; its rules are followed for non-collinear runs, for
 convergence and for the total energy. The header is parsed as XML, without entities, DTD or network; of the rest, only
@@ -193,7 +193,7 @@ def _tables(text: bytes, start: int, stop: int) -> Iterator[tuple[int, NDArray[n
 
 
 def _fields(text: bytes, start: int) -> list[str]:
-    """Names of a table's columns; they precede its rows."""
+    """Return the names of a table's columns, which precede its rows."""
     end = text.find(b"<set", start)
     return [name.decode("ascii", "replace").strip() for name in _FIELD.findall(text, start, end)]
 
@@ -206,7 +206,7 @@ def _float(word: bytes) -> float:
 
 
 def _is_converged(parts: VasprunParts, incar: dict[str, Any], parameters: dict[str, Any]) -> bool | None:
-    """Whether pymatgen's ``Vasprun.converged`` would be True; None for runs that are neither static nor relaxations."""
+    """Return pymatgen's ``Vasprun.converged``; None for runs that are neither static nor relaxations."""
     n_electronic, n_max = parts.step.count(b"<scstep>"), parameters.get("NELM")
     nsw, ibrion = parameters.get("NSW", 0), parameters.get("IBRION", -1)
     if not isinstance(n_max, int) or not isinstance(nsw, int) or incar.get("LEPSILON") or ibrion == 0:

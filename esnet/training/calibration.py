@@ -1,6 +1,6 @@
-"""What a bundle's networks can be trusted with, learnt from samples: the novelty's reference and the calibration.
+"""Calibration and novelty reference of a bundle's networks, fitted to samples.
 
-The reference comes from samples that the networks were trained on, the calibration from samples that they were not.
+The reference is made from training samples, the calibration from samples that the networks were not trained on.
 """
 
 import logging
@@ -24,16 +24,16 @@ _BLOCK = 256
 
 
 class EnsembleError(TrainingError):
-    """Networks that cannot be one model; the message names the bundle and what differs."""
+    """The networks cannot form one model; the message names the bundle and what differs."""
 
 
 def fit_reference(
     networks: Networks, source: Dataset | Samples, training: NDArray[np.intp], *, materials: Sequence[str], seed: int
 ) -> NoveltyReference | None:
-    """Make the novelty's reference of samples that the networks were trained on.
+    """Make the novelty reference from samples that the networks were trained on.
 
-    Where the training part is large, the seed chooses materials of it (`esnet.bundle.novelty.reference_places`). None
-    where it has one material, or looks the same to the networks throughout.
+    From a large training part, the seed chooses materials (`esnet.bundle.novelty.reference_places`). None if there is
+    only one material, or all samples have the same hidden layer.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def calibrate(
     *,
     kinds: Sequence[str],
 ) -> tuple[Calibration | None, dict[str, Any]]:
-    """Calibrate the uncertainties on the validation part; also say what that part was.
+    """Calibrate the uncertainties on the validation part; also return a description of that part.
 
     ``kinds`` are those of all samples of the source. No calibration (None) with too few samples.
 
@@ -97,7 +97,9 @@ def calibrate(
 
 
 def outputs_by_block(networks: Networks, source: Dataset | Samples, indices: NDArray[np.intp]) -> Iterator[Outputs]:
-    """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
+    """Yield the networks' outputs for samples read block by block; EnsembleError names a sample without finite
+    energy.
+    """
     start = 0
     for block in source.blocks(indices, size=_BLOCK):
         of_block = indices[start : start + len(block)]

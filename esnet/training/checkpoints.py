@@ -1,8 +1,8 @@
 """The state of a training run on disk: written atomically, read back without executing anything.
 
 A checkpoint is one NumPy archive (``.npz``: no pickle, a CRC-32 for each array) with the arrays of the network and of
-the optimiser and a JSON document. A folder holds the last two, so that a damaged one costs no more than the epochs
-since the one before.
+the optimiser and a JSON document. A folder keeps the last two, so that a damaged one only costs the epochs since the
+previous one.
 """
 
 import json
@@ -26,33 +26,33 @@ logger = logging.getLogger(__name__)
 FORMAT = "esnet-checkpoint"
 FORMAT_VERSION = 1
 KEPT = 2
-"""Checkpoints that a folder keeps."""
+"""Number of checkpoints kept in a folder."""
 
 _NAME = re.compile(r"epoch-(\d{5,})\.npz")
 _META = "meta"
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What reading an archive raises that was cut off or altered."""
+"""Errors from reading a truncated or altered archive."""
 
 
 class CheckpointError(UserError, ValueError):
-    """A checkpoint that belongs to another run; the message names what differs."""
+    """The checkpoint belongs to another run; the message names what differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A training run after a whole epoch.
+    """State of a training run after an epoch.
 
     Attributes
     ----------
     epoch
-        Epochs done.
+        Number of epochs done.
     fingerprint
-        What the run was made of: data, split, kinds, settings. Another run cannot go on from here.
+        Inputs of the run (data, split, kinds, settings); a run with other inputs cannot continue from here.
     state
-        State of the callbacks, history and times, as JSON takes them.
+        State of the callbacks, history and times, in JSON types.
     weights, optimizer, best
         Arrays of the network, of the optimiser (its step and learning rate among them) and of the best network so far
-        (empty where there is none).
+        (empty if there is none).
     """
 
     epoch: int
@@ -63,10 +63,10 @@ class Checkpoint:
     best: Sequence[NDArray[Any]]
 
     def save(self, folder: Path) -> Path:
-        """Write ``epoch-NNNNN.npz`` and remove all but the last ones.
+        """Write ``epoch-NNNNN.npz``, remove all but the last checkpoints, and return the path.
 
-        The file has its name only once it is complete and on disk; a process killed at any moment leaves the
-        checkpoints there were before.
+        The file gets its name once it is complete and on disk; a process killed at any moment leaves the earlier
+        checkpoints.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob("*epoch-*.npz.part"):
@@ -84,7 +84,7 @@ class Checkpoint:
             arrays |= {f"{name}-{place:05d}": array for place, array in enumerate(getattr(self, name))}
         with whole_file(target) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
-        # by age: after a new start a damaged file of a later epoch may lie here, which must not drive out this one
+        # by age: after a restart a damaged file of a later epoch may exist, which must not displace this one
         others = sorted(set(_files(folder)) - {target}, key=lambda file: file.stat().st_mtime_ns)
         for old in others[: 1 - KEPT]:
             old.unlink(missing_ok=True)
@@ -92,7 +92,9 @@ class Checkpoint:
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Read one file; raises what NumPy and zipfile raise on a damaged one, CheckpointError on another version."""
+        """Read one file; raises NumPy's and zipfile's errors if it is damaged, CheckpointError if it is of another
+        version.
+        """
         with np.load(file, allow_pickle=False) as archive:
             meta = json.loads(archive[_META].tobytes())
             if meta["format"] != FORMAT or meta["format_version"] != FORMAT_VERSION:
@@ -100,7 +102,7 @@ class Checkpoint:
                     f"{file} has format {meta['format']} {meta['format_version']}, this program reads {FORMAT} "
                     f"{FORMAT_VERSION}: use the version of the program that wrote it, or start afresh"
                 )
-            # every array is read, so every checksum is looked at
+            # reading every array verifies every checksum
             arrays = {name: archive[name] for name in sorted(archive.files) if name != _META}
         parts = {
             part: [array for name, array in arrays.items() if name.startswith(f"{part}-")]
@@ -110,7 +112,7 @@ class Checkpoint:
 
 
 def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkpoint | None:
-    """Return the last checkpoint of a folder (which may be absent) that can be read, or None where there is none.
+    """Return the last readable checkpoint of a folder (which may be absent), or None.
 
     The fingerprint identifies the run that is to be resumed.
 
@@ -140,7 +142,7 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return ``key: found there, wanted here`` for whatever two fingerprints do not share."""
+    """Return ``key: found there, wanted here`` for all differences between two fingerprints."""
     there, here = _flat(found), _flat(wanted)
     return [
         f"{key} is {_short(there.get(key))} there, {_short(here.get(key))} here"
@@ -150,7 +152,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 
 
 def _flat(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    # through JSON, so that a tuple equals the list that was read back
+    # through JSON, so that a tuple equals the list read back
     flat: dict[str, Any] = {}
     for key, value in json.loads(json.dumps(fingerprint)).items():
         if isinstance(value, dict):

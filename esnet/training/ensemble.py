@@ -1,4 +1,4 @@
-"""One bundle out of trained networks: their mean predicts, and it can tell how far to trust each prediction."""
+"""Combine trained networks into one bundle, which predicts their mean and its uncertainty."""
 
 import shutil
 from collections.abc import Sequence
@@ -30,36 +30,36 @@ __all__ = ["EnsembleError", "assemble_bundle"]
 def assemble_bundle(
     path: Path | str, *, members: Sequence[Path | str], dataset: Dataset, split: Split, kinds: Kinds
 ) -> Bundle:
-    """Make one bundle out of bundles of one network each, with what uncertainty and novelty need.
+    """Combine bundles of one network each into one bundle, with calibrated uncertainty and novelty.
 
-    The uncertainties are calibrated on the validation part, of both kinds of DOS whatever was trained on, since a
-    screening asks with IS-DOS. The novelty is measured against the training part (at most
-    `esnet.bundle.novelty.REFERENCE_LIMIT` samples of it, which the split's seed chooses). The test part is not
-    looked at, but to compare a potential's residuals with what the networks say of them.
+    The uncertainties are calibrated on the validation part, of both kinds of DOS regardless of the training, since a
+    screening uses IS-DOS. The novelty is relative to the training part (at most `esnet.bundle.novelty.REFERENCE_LIMIT`
+    samples of it, which the split's seed chooses). The test part is only used to compare a potential's residuals with
+    the networks' predictions of them.
 
     Parameters
     ----------
     path
-        The directory to make, as a whole or not at all.
+        Directory to create, completely or not at all.
     members
         Bundles of one network, trained on the same part of the same data with different seeds; one is enough.
     dataset, split, kinds
-        What they were trained on.
+        The training data of the members.
 
     Returns
     -------
     Bundle
-        The one written. Its energies are the mean of the members'.
+        The new bundle, whose energies are the mean of the members'.
 
     Raises
     ------
     EnsembleError
-        If there is no member, one comes twice, one was not trained on this part of this data set, or the networks
-        give no finite energies.
+        If there is no member, one is repeated, one was not trained on this part of this data set, or the networks give
+        no finite energies.
     BundleError
         If a member cannot be read.
     BundleExistsError
-        If ``path`` is there.
+        If ``path`` exists.
     """
     refuse_existing(Path(path))
     infos = [BundleInfo.read(member, residual=True) for member in members]
@@ -79,7 +79,7 @@ def assemble_bundle(
             records=[_with_comparison(info.record, comparison) for info in infos],
         )
         assessor.write(folder)
-    # the networks were read from the very files that now lie in the bundle
+    # the networks were read from the very files now in the bundle
     return Bundle(BundleInfo.read(path, residual=True), networks, UncertaintyEstimator.read(Path(path)))
 
 
@@ -109,7 +109,7 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
 def _comparison(
     networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds
 ) -> dict[str, Any] | None:
-    """Compare a potential alone and with the networks, by task; None where the energies are no residuals."""
+    """Compare a potential alone and with the networks, by task; None if the energies are not residuals."""
     if info.record.residual_of is None:
         return None
     parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
@@ -146,12 +146,12 @@ def _make_assessor(
     training, validation = parts.training, parts.metrics["validation"]
     reference = fit_reference(networks, dataset, training, materials=dataset.materials, seed=split.seed)
     element_counts = (dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64)
-    # nothing is claimed about unseen elements, so they have no part in the calibration either
+    # no uncertainty is given for unseen elements, so they are left out of the calibration too
     unseen = has_unseen(dataset.compositions[validation], element_counts)
     calibration, about = calibrate(networks, reference, dataset, validation[~unseen], kinds=dataset.kinds)
     materials = np.asarray(dataset.materials, dtype=object)
     digests = np.asarray(dataset.digests, dtype=object)
-    # both kinds of DOS of a material tell it from a new one, whichever was trained on
+    # either kind of DOS of a material distinguishes it from a new one, whichever was trained on
     of_training = np.isin(materials, materials[training])
     return UncertaintyEstimator(
         element_counts=element_counts,

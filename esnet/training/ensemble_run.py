@@ -1,10 +1,9 @@
-"""Networks trained one after the other in a working folder, and made into one bundle; a kill costs an epoch at most.
+"""Train networks one after the other in a working folder and combine them into a bundle; a kill costs one epoch at
+most.
 
-WORK/training.json            that this is such a folder
-WORK/lock                     held by the process that trains in it
-WORK/member-01/checkpoints/   state after each epoch, while the member is in training
-WORK/member-01/logs/          epochs.csv and tensorboard/
-WORK/member-01/bundle/        the trained member
+WORK/training.json            marks the folder as one of these WORK/lock                     held by the process that
+trains in it WORK/member-01/checkpoints/   state after each epoch, while the member is in training WORK/member-01/logs/
+epochs.csv and tensorboard/ WORK/member-01/bundle/        the trained member
 """
 
 import json
@@ -31,11 +30,11 @@ _FORMAT = {"format": "esnet-training-work", "format_version": 1}
 _BUNDLE, _CHECKPOINTS, _LOGS = "bundle", "checkpoints", "logs"
 
 MemberProgress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each epoch with the member's number (from 1), the epoch's (from 1), and what `Progress` has."""
+"""Called after each epoch with the numbers of member and epoch (from 1) and the values passed to `Progress`."""
 
 
 def default_work(bundle: Path) -> Path:
-    """Return the working folder beside a bundle."""
+    """Return the working folder next to a bundle."""
     return bundle.with_name(f"{bundle.name}.work")
 
 
@@ -53,20 +52,20 @@ def train_bundle(
     devices: Sequence[str] | None = None,
     progress: MemberProgress | None = None,
 ) -> Bundle:
-    """Train one network or an ensemble and make a bundle of it; called again after a kill, go on.
+    """Train one network or an ensemble and make a bundle of it, resuming an interrupted training.
 
     Parameters
     ----------
     path
-        The bundle to make.
+        The bundle to create.
     dataset, split, kinds, checkpoint_every, devices
         As in `esnet.training.train.train_on`; all members have the same split.
     settings
-        Of the first member; each further one has a seed that is higher by 1.
+        Settings of the first member; the seed of each further one is higher by 1.
     members
-        How many networks.
+        Number of networks.
     work
-        Working folder; None: ``PATH.work``. Its trained members stay, so that more can be added to them.
+        Working folder. If None, ``PATH.work``. Trained members are kept, so that more can be added.
     fresh
         Clear the working folder instead of resuming.
     progress
@@ -75,10 +74,10 @@ def train_bundle(
     Raises
     ------
     BundleExistsError
-        If ``path`` is there; nothing is trained then.
+        If ``path`` exists; nothing is trained then.
     TrainingError
-        If ``work`` is something else's folder, another process trains in it, it has a training of other data, split,
-        kinds or settings, or the training itself fails.
+        If ``work`` is another kind of folder, is in use by another process, or holds a training of other data, split,
+        kinds or settings, or if the training fails.
     """
     refuse_existing(path)
     if members < 1:
@@ -89,7 +88,7 @@ def train_bundle(
             for member in folder.glob("member-*"):
                 shutil.rmtree(member)
         wanted = [replace(settings, seed=settings.seed + number) for number in range(members)]
-        # what cannot be gone on with is found before anything is trained
+        # detect what cannot be resumed before anything is trained
         for number, member_settings in enumerate(wanted, start=1):
             _check_member(
                 member_folder(folder, number), fingerprint(dataset, split, settings=member_settings, kinds=kinds)
@@ -108,7 +107,7 @@ def train_bundle(
                     devices=devices,
                     progress=progress and partial(progress, number),
                 ).save(member / _BUNDLE)
-            # four times the size of the network, and not needed again
+            # four times the size of the network, and no longer needed
             shutil.rmtree(member / _CHECKPOINTS, ignore_errors=True)
 
         trained = [member_folder(folder, number) / _BUNDLE for number in range(1, members + 1)]
@@ -121,7 +120,7 @@ def member_folder(work: Path, number: int) -> Path:
 
 
 def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
-    """Refuse a trained member that is another training's."""
+    """Refuse a trained member of another training."""
     if not (folder / _BUNDLE).exists():
         return
     record = BundleInfo.read(folder / _BUNDLE, residual=True).record
@@ -129,7 +128,7 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
         "data": record.data_checksum,
         "split": record.split,
         "kinds": record.kinds,
-        # a record of an earlier version lacks the settings that came since: they stood at their defaults
+        # records of earlier versions lack later settings, which then had their defaults
         "settings": TrainingSettings.from_dict(record.settings).to_dict(),
     }
     differing = differences(found, made_of)
@@ -142,7 +141,7 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[None]:
-    """Make the working folder, or take up an earlier one, for this process alone."""
+    """Create the working folder, or open an earlier one, for this process alone."""
     marker = folder / MARKER
     if folder.is_dir() and not marker.is_file() and any(entry.name != "lock" for entry in folder.iterdir()):
         raise TrainingError(f"{folder} is not a working folder of a training (it has no {MARKER}): name another one")

@@ -1,4 +1,4 @@
-"""What a training run computed on: for the record, without names of hosts, users or folders."""
+"""Hardware and software of a training run, for the record, without names of hosts, users or folders."""
 
 import os
 import platform
@@ -11,8 +11,8 @@ from esnet.training.settings import TrainingSettings
 def training_environment(settings: TrainingSettings, *, replicas: int = 1) -> dict[str, Any]:
     """Describe the machine and how TensorFlow uses it, in JSON types.
 
-    The ``replicas`` are the devices that share each batch (MirroredStrategy). ``cores`` are those that this process may
-    use; ``threads`` 0 means TensorFlow's own choice.
+    The ``replicas`` are the devices that share each batch (MirroredStrategy). ``cores`` are those available to this
+    process; ``threads`` 0 means TensorFlow's default.
     """
     import keras
     import tensorflow
@@ -44,7 +44,7 @@ def _from_environment(name: str) -> int:
 
 
 def _cpu_model() -> str:
-    """Linux says it in /proc/cpuinfo; platform.processor() is often empty there."""
+    """Return the CPU model from /proc/cpuinfo on Linux, since platform.processor() is often empty there."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,16 +1,15 @@
-"""Fine-tunes a bundle on further samples: all its networks, and its calibration and novelty.
+"""Fine-tune a bundle on further samples: all its networks, its calibration and its novelty reference.
 
-What the new bundle claims is its own:
+The claims of the new bundle are based on this training:
 
-* Calibration: learnt from whole materials that neither the initial bundle nor this training was fitted to. That of the
-  initial bundle is never carried over: its residuals are those of other weights, and of other materials. A bundle that
-  gave uncertainties is not replaced by one that cannot: `fine_tune` then raises TrainingError.
-* Which elements and samples were trained on: those of the initial bundle and the new ones.
-* Novelty: distances in the last hidden layer, which the training has moved, so the old points say nothing any more and
-  the reference is made again, of the samples at hand. Where these are not all that the initial bundle was trained on,
-  ``details["novelty_of"]`` says ``fine-tuning``: a material similar only to old samples counts as novel, never the
-  reverse.
-* If the training data of the initial bundle are unknown, novelty cannot be judged: energies only, as before.
+* Calibration: fitted to whole materials that neither the initial bundle nor this training was fitted to. That of the
+  initial bundle is never reused: its residuals belong to other weights and other materials. A bundle with
+  uncertainties is not replaced by one without: `fine_tune` then raises TrainingError.
+* Elements and samples trained on: those of the initial bundle and the new ones.
+* Novelty: training changes the last hidden layer, in which distances are measured, so the reference is made again from
+  the available samples. If these are not all that the initial bundle was trained on, ``details["novelty_of"]`` is
+  ``fine-tuning``: a material similar only to old samples counts as novel, never the reverse.
+* If the training data of the initial bundle are unknown, novelty cannot be judged, and the bundle gives energies only.
 """
 
 from __future__ import annotations
@@ -58,46 +57,46 @@ def fine_tune(
     source: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Go on from a bundle with samples in memory, and make a bundle of as many networks.
+    """Continue training a bundle on samples in memory, and make a bundle of the same number of networks.
 
-    Each network continues with its own seed, all with the same samples. Validated on, and calibrated on, are whole
-    materials that the initial bundle was not trained on, in an order that ``settings.seed`` and their names fix:
+    Each network continues with its own seed, all with the same samples. Validation and calibration use whole materials
+    that the initial bundle was not trained on, chosen by ``settings.seed`` and their names:
     ``settings.validation_fraction`` of all samples, at most half of the new materials.
 
     Parameters
     ----------
     path
-        The bundle to make, as a whole or not at all.
+        The bundle to create, completely or not at all.
     initial
-        The bundle to go on from.
+        The bundle to continue from.
     dos, compositions, targets, ids, settings, representation, source, progress
-        As in `esnet.training.train.train`. Samples that the initial bundle was trained on may be among them, and
-        keep it from forgetting.
+        As in `esnet.training.train.train`. Samples that the initial bundle was trained on may be included, to prevent
+        forgetting.
     materials
-        n names, the same for the IS-DOS and the RS-DOS of one material; None: each sample is its own.
+        n names, the same for the IS-DOS and the RS-DOS of one material. If None, each sample is a separate material.
     kinds
-        ``is_dos`` or ``rs_dos`` for each sample; None: not known.
+        ``is_dos`` or ``rs_dos`` for each sample; None if unknown.
     earlier
-        Names of materials that the initial bundle was trained on, beside those that it knows of itself. Of a bundle
-        that knows none: all of them, given again among the samples; None: not known.
+        Names of further materials that the initial bundle was trained on. For a bundle that records none, all of them,
+        which must be among the samples; None if unknown.
 
     Returns
     -------
     Bundle
-        The one written.
+        The new bundle.
 
     Raises
     ------
     BundleError
         If the initial bundle cannot be read.
     BundleExistsError
-        If ``path`` is there; nothing is trained then.
+        If ``path`` exists; nothing is trained then.
     FeatureError
         If a shape is wrong or a value is not finite.
     RepresentationError
-        Naming the setting that differs from the initial bundle's.
+        If a setting differs from the initial bundle's; names it.
     TrainingError
-        As in `esnet.training.train.train`; and if no sample is new, or too few are to calibrate the uncertainties
+        As in `esnet.training.train.train`; also if no sample is new, or too few are new to calibrate the uncertainties
         that the initial bundle gives.
     """
     refuse_existing(Path(path))
@@ -165,13 +164,13 @@ class _Parts:
     samples
         Those within the limits of the settings.
     materials, kinds
-        Of each sample.
+        Material and kind of each sample.
     new
         Whether the initial bundle was not trained on a sample's material.
     training, validation
-        Places.
+        Indices of the samples.
     before
-        The initial bundle's record of its own training; None: nothing.
+        The initial bundle's description of its training data, or None.
     """
 
     samples: Samples
@@ -199,7 +198,7 @@ class _Parts:
         if before is not None:
             known |= np.isin(fingerprints(materials), before.seen.train_materials)
             known |= np.isin(_dos_fingerprints(samples), before.seen.train_dos)
-            # of a material with two DOS of which one was trained on, the other is none to validate on
+            # if one DOS of a material was trained on, the other cannot be used for validation
             known |= np.isin(materials, materials[known])
         if known.all():
             raise TrainingError(f"none of {len(samples.ids)} samples is new to {info.path}: nothing to continue with")
@@ -224,7 +223,7 @@ class _Parts:
         )
 
     def assessor(self, networks: Any, info: BundleInfo, *, seed: int) -> UncertaintyEstimator:
-        """Make the new bundle's own description."""
+        """Make the new bundle's uncertainty estimator."""
         training, compositions = self.training, self.samples.compositions
         digests = _dos_fingerprints(self.samples)
         materials = fingerprints(self.materials)
@@ -274,7 +273,9 @@ class _Parts:
         )
 
     def _numbers_of_elements(self, fresh: NDArray[np.floating]) -> dict[str, int] | None:
-        """Those of all that was ever trained on; None where the bundle before does not say its own."""
+        """Return the counts by number of elements over all training data; None if the initial bundle does not state its
+        own.
+        """
         earlier = {} if self.before is None else self.before.details.get("numbers_of_elements")
         if earlier is None:
             return None
@@ -284,7 +285,7 @@ class _Parts:
 def _validated(
     found: NDArray[np.uint64], trained: NDArray[np.uint64], seen: TrainingFingerprints | None, what: str
 ) -> NDArray[np.uint64]:
-    """Fingerprints that were ever validated on and never trained on."""
+    """Return fingerprints ever validated on but never trained on."""
     if seen is not None:
         found = np.union1d(found, getattr(seen, f"validation_{what}"))
     return np.setdiff1d(found, trained)
@@ -307,7 +308,9 @@ def _held_out(
 
 
 def _dos_fingerprints(samples: Samples) -> NDArray[np.uint64]:
-    """As of a data set's digests (`esnet.dataset.sample.Sample.digest`)."""
+    """Return fingerprints of the densities, like those of a data set's digests
+    (`esnet.dataset.sample.Sample.digest`).
+    """
     return fingerprints(
         hashlib.sha256(np.ascontiguousarray(dos, dtype="<f4").tobytes()).digest() for dos in samples.dos
     )

@@ -23,10 +23,10 @@ _POLL_S = 1.0
 
 
 class _Trainer:
-    """Runs inside a Ray actor with two threads: one trains, one answers how far it is."""
+    """Class of a Ray actor with two threads: one trains, the other reports progress."""
 
     def __init__(self, name: str) -> None:
-        # this process is Ray's and has no handler; the dashboard shows an actor's log
+        # Ray's process has no log handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = name
         self._epochs: list[tuple[int, dict[str, float]]] = []
@@ -81,20 +81,22 @@ def train_in_ray(
 ) -> TrainingRecord:
     """Train an ESNet in a Ray worker and save it as a bundle there.
 
-    Ray must be connected (see `esnet.ray.session.ray_session`). It reserves one core, and one GPU where it has any.
+    Ray must be connected (see `esnet.ray.session.ray_session`). It reserves one core, and one GPU if there is one.
 
     Parameters
     ----------
     bundle_path
-        The directory to make, at a path that all of Ray's nodes see.
+        Directory to create, at a path shared by all Ray nodes.
     dos, compositions, targets, ids, settings, representation, source
         As in `esnet.training.train.train`.
     initial
-        A bundle to go on from, of one network or more, at a path that all of Ray's nodes see; None: from the start.
+        A bundle of one or more networks to continue from, at a path shared by all Ray nodes. If None, start from random
+        weights.
     materials, kinds, earlier
         As in `esnet.training.fine_tuning.fine_tune`; only with ``initial``.
     name
-        Of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with what is before its first ``/``.
+        Name of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with the part before the first
+        ``/``.
     progress
         Called in this process, about once a second, with each epoch finished since.
 
@@ -110,7 +112,7 @@ def train_in_ray(
     FeatureError, TrainingError
         As in `esnet.training.train.train`.
     BundleError, RepresentationError
-        If ``initial`` cannot be gone on from.
+        If training cannot continue from ``initial``.
     RaySessionError
         If no node has the cores or GPUs.
     """
@@ -119,7 +121,7 @@ def train_in_ray(
     path = Path(bundle_path).resolve()
     refuse_existing(path)
     options = worker_options(cpu_threads=1, num_gpus=gpus_of_a_worker())
-    # an actor's name must be one of its kind, and the same step may run twice
+    # actor names must be unique, and the same step may run twice
     named = {"name": f"{name} ({uuid.uuid4().hex[:6]})"}
     trainer = ray.remote(**options, **named, max_restarts=0, max_concurrency=2)(_Trainer).remote(name)
     samples = {
@@ -139,7 +141,7 @@ def train_in_ray(
         _follow(trainer, training, progress, RayMetrics(name.split("/")[0]))
         ray.get(training)
     except ray.exceptions.RayTaskError as error:
-        # Ray's own message is the worker's whole traceback
+        # Ray's own message contains the worker's whole traceback
         raise error.cause from error
     except ray.exceptions.RayActorError as error:
         raise TrainingError(f"the worker that trained died (killed, or out of memory?): {error}") from error
@@ -149,7 +151,7 @@ def train_in_ray(
 
 
 def _follow(trainer: Any, training: Any, progress: Progress | None, metrics: RayMetrics) -> None:
-    """Pass on the finished epochs, until training has finished."""
+    """Pass on finished epochs until the training has finished."""
     import ray
 
     seen = 0

@@ -17,9 +17,9 @@ TENSORBOARD = "tensorboard"
 
 
 def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
-    """Write one line per epoch, all of them each time: a run resumed after a kill has no epoch twice.
+    """Write one line per epoch, rewriting all of them, so that a resumed run has no epoch twice.
 
-    Keras' CSVLogger only appends, so that the epochs since the last checkpoint would be there twice.
+    Keras' CSVLogger only appends and would repeat the epochs since the last checkpoint.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / CSV_NAME
@@ -31,10 +31,10 @@ def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
 
 
 def tensorboard_callbacks(folder: Path) -> list[Any]:
-    """Return Keras' callback that writes the losses and the learning rate for TensorBoard.
+    """Return Keras' callback that writes losses and learning rate for TensorBoard, in a list.
 
-    None where the package tensorboard, which TensorFlow writes its summaries with, is not installed: a warning names
-    the extra that provides it, and the table of epochs is written anyway.
+    The list is empty if the package tensorboard is not installed: a warning names the extra that provides it, and only
+    the table of epochs is written.
     """
     import keras
 
@@ -43,5 +43,5 @@ def tensorboard_callbacks(folder: Path) -> list[Any]:
     except MissingExtraError as missing:
         logger.warning("no logs for TensorBoard: %s", missing)
         return []
-    # the graph of ten million weights would make the page slow and shows nothing that esnet.network.model does not say
+    # the graph of ten million weights would slow the page down and shows nothing beyond esnet.network.model
     return [keras.callbacks.TensorBoard(log_dir=str(folder / TENSORBOARD), write_graph=False, profile_batch=0)]

@@ -1,4 +1,4 @@
-"""Trains until the validation loss no longer falls; resumes from the last checkpoint after any interruption."""
+"""Train until the validation loss no longer falls; resume from the last checkpoint after an interruption."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ Progress = Callable[[int, Mapping[str, float]], None]
 It may raise StopIteration, which ends the training after this epoch."""
 
 EpochData = Callable[[int], Mapping[str, Any]]
-"""Gives, for an epoch (from 0), what ``keras.Model.fit`` reads in it: ``x``, ``validation_data`` and the like."""
+"""Returns, for an epoch (from 0), the arguments of ``keras.Model.fit``: ``x``, ``validation_data`` and the like."""
 
 _PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 _STOPPING_STATE = ("best", "best_epoch", "wait", "stopped_epoch")
@@ -30,23 +30,23 @@ _STOPPING_STATE = ("best", "best_epoch", "wait", "stopped_epoch")
 
 @dataclass(kw_only=True)
 class LoopState:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
     epoch
-        Epochs done.
+        Number of epochs done.
     history
-        One value an epoch: losses of the standardised energies, mean absolute errors in eV/atom, learning rate.
+        One value per epoch: losses of the standardised energies, mean absolute errors in eV/atom, learning rate.
     stopped
-        Why the run ended; None while it has not.
+        Why the run ended; None before that.
     wall_s, cpu_s
-        Spent on the epochs so far, in all processes that worked on them.
+        Time spent on the epochs so far, in all processes.
     earlier_wall_s, earlier_cpu_s
-        The part of it spent by other processes before this one resumed.
+        Part of it spent by other processes before this one resumed.
     initial
-        ``loss`` and ``mae`` (eV/atom) on the validation part before the first epoch, of a network that was trained
-        before; None otherwise.
+        ``loss`` and ``mae`` (eV/atom) of a pretrained network on the validation part before the first epoch; None
+        otherwise.
     """
 
     epoch: int = 0
@@ -61,18 +61,18 @@ class LoopState:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """What a run leaves on disk while it runs.
+    """Files written during a run.
 
     Attributes
     ----------
     checkpoints
-        Folder of the checkpoints; None: none.
+        Folder of the checkpoints, if any.
     every
-        Epochs between two of them.
+        Epochs between two checkpoints.
     logs
-        Folder of the logs; None: none.
+        Folder of the logs, if any.
     fingerprint
-        What the run is made of.
+        Inputs of the run.
     """
 
     checkpoints: Path | None = None
@@ -92,26 +92,26 @@ def run_epochs(
     trained: bool = False,
     progress: Progress | None = None,
 ) -> LoopState:
-    """Train a compiled network, from the start or from the last checkpoint, and leave it with its best weights.
+    """Train a compiled network, from the start or the last checkpoint, and set its best weights.
 
     Parameters
     ----------
     model
-        Compiled, with the metric ``mae``.
+        Compiled network with the metric ``mae``.
     feed
-        The data of an epoch. The same epoch must always be given the same batches.
+        Data of an epoch; the batches of an epoch must always be the same.
     settings
-        Patiences, factor and number of epochs.
+        Provides patiences, factor and number of epochs.
     deviation
-        Of the energies, eV/atom: the size of a standardised error of 1.
+        Standard deviation of the energies, eV/atom, which converts standardised errors.
     validated
-        Whether the feed has validation data; without, all epochs are run and the last weights kept.
+        Whether the feed has validation data; otherwise all epochs are run and the last weights kept.
     keeping
         Checkpoints and logs.
     trained
-        Whether the network was trained before: its weights are kept where no epoch is better on the validation part.
+        Whether the network is pretrained; its weights are kept if no epoch is better on the validation part.
     progress
-        Called after each epoch, when its checkpoint is on disk.
+        Called after each epoch, once its checkpoint is on disk.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def run_epochs(
         fitted = model.fit(**feed(epoch), initial_epoch=epoch, epochs=epoch + 1, verbose=0)
         logs = {name: float(values[-1]) for name, values in fitted.history.items()}
         logs |= {name: logs[name] * deviation for name in ("mae", "val_mae") if name in logs}
-        # before the scheduler may change it
+        # before the scheduler changes it
         logs["learning_rate"] = float(model.optimizer.learning_rate.numpy())
         _require_finite(logs, epoch, settings)
         callbacks.on_epoch_end(epoch, logs)
@@ -170,7 +170,7 @@ def _require_finite(logs: Mapping[str, float], epoch: int, settings: TrainingSet
 
 
 class _Loop:
-    """The state of one run, and how it gets to disk and back."""
+    """State of one run, with saving to and restoring from disk."""
 
     def __init__(self, model: Any, settings: TrainingSettings, *, validated: bool, keeping: CheckpointConfig) -> None:
         import keras
@@ -196,7 +196,7 @@ class _Loop:
         return [self._plateau] if self._stopping is None else [self._plateau, self._stopping]
 
     def restore(self) -> LoopState:
-        """Take up the last checkpoint, if there is one."""
+        """Restore the last checkpoint, if there is one."""
         if self._keeping.checkpoints is None:
             return self.state
         found = latest_checkpoint(self._keeping.checkpoints, fingerprint=self._keeping.fingerprint)
@@ -214,7 +214,7 @@ class _Loop:
         return self.state
 
     def measure(self, validation: Any, *, deviation: float) -> None:
-        """Take the network as it is for the best so far."""
+        """Take the unchanged network as the best so far."""
         found = self._model.evaluate(validation, verbose=0, return_dict=True)
         self.state.initial = {"loss": float(found["loss"]), "mae": float(found["mae"]) * deviation}
         if self._stopping is not None:
@@ -222,7 +222,7 @@ class _Loop:
             self._stopping.best_weights = self._model.get_weights()
 
     def keep(self) -> None:
-        """Write the checkpoint, where one is due, and the table of epochs."""
+        """Write the checkpoint, if due, and the table of epochs."""
         if self._keeping.logs is not None:
             write_csv(self._keeping.logs, self.state.history)
         due = self.state.epoch % self._keeping.every == 0 or self.state.stopped is not None

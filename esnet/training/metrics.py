@@ -11,10 +11,10 @@ from esnet.representation.samples import Samples
 from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 TASKS = {"is_dos": "IS2RE", "rs_dos": "RS2RE"}
-"""What predicting the relaxed energy from each kind of DOS is called."""
+"""Name of predicting the relaxed energy from each kind of DOS."""
 
 ALL = "all"
-"""The key of the figures over whatever was trained on."""
+"""Key of the figures over all kinds trained on."""
 
 _BATCH = 256
 
@@ -32,7 +32,7 @@ def errors(predicted: NDArray[np.floating], energies: NDArray[np.floating]) -> d
 def predict_places(
     model: Any, source: Dataset | Samples, indices: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
-    """Predict formation energies, eV/atom, of samples that are read as they are needed."""
+    """Predict formation energies, eV/atom, of samples that are read on demand."""
     with reading_errors() as failed:
         read = batches(
             source,
@@ -61,7 +61,7 @@ def errors_by_kind(
     Parameters
     ----------
     indices
-        Of the part; both kinds are predicted, also where one was not trained on.
+        Samples of the part; both kinds are predicted even if only one was trained on.
     kinds
         ``is_dos``, ``rs_dos`` or ``both``: the kinds covered by the key ``all``.
 

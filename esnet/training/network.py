@@ -1,4 +1,4 @@
-"""The network that a training run starts from, on its devices and in its precision, and its stored state."""
+"""The network at the start of a training, with its devices and precision, and its stored form."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ _FEW_BATCHES = 10
 
 
 class TrainingError(UserError, ValueError):
-    """A training run that cannot start or did not end well; the message says why and what would help."""
+    """A training run cannot start or failed; the message says why and what would help."""
 
 
 def require_tensorflow() -> None:
-    """Raise TrainingError on another Keras backend: the reading of data and the distribution are TensorFlow's."""
-    with without_chatter():  # it is the first to import them, and the first sum prints again what importing does
+    """Raise TrainingError on another Keras backend, since data reading and distribution use TensorFlow."""
+    with without_chatter():  # TensorFlow is first imported here, and the first operation repeats its messages
         import keras
 
         backend = keras.config.backend()
@@ -34,12 +34,12 @@ def require_tensorflow() -> None:
 
 
 def device_strategy(devices: Sequence[str] | None) -> Any:
-    """Return the MirroredStrategy over devices such as ``GPU:0``; None for None: TensorFlow's default device.
+    """Return the MirroredStrategy over devices such as ``GPU:0``; None (TensorFlow's default device) for None.
 
     Raises
     ------
     TrainingError
-        If the list is empty or a device is not there.
+        If the list is empty or a device does not exist.
     """
     if devices is None:
         return None
@@ -67,7 +67,7 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
     Raises
     ------
     TrainingError
-        If XLA is asked for and cannot be had.
+        If XLA is requested but not available.
     """
     import keras
 
@@ -90,13 +90,13 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
                 "xla: Keras does not compile the training step; an earlier training in this process requested "
                 "deterministic operations from TensorFlow (settings.deterministic), so use a separate process"
             )
-        # without this the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
+        # otherwise the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
         model.optimizer.build(model.trainable_variables)
     return model
 
 
 def kept_network(model: Any, settings: TrainingSettings, *, momentum: float, replicas: int = 1) -> Any:
-    """Return a network of the same weights as a bundle keeps it: float32, one device, no optimiser.
+    """Return a network with the same weights in the form stored in a bundle: float32, one device, no optimiser.
 
     The optimiser's state would triple the size of the saved file, and float32 predicts the same on any machine.
     """
@@ -117,7 +117,7 @@ def momentum_for(settings: TrainingSettings, n_train: int) -> float:
 
 
 def batch_size_for(wanted: int, n_train: int) -> int:
-    """Return the next batch size, from the one wanted on, whose last batch is at least half full."""
+    """Return the smallest batch size, from the requested one on, whose last batch is at least half full."""
     size = min(wanted, n_train)
     while 0 < n_train % size < size / 2:
         size += 1

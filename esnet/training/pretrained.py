@@ -1,4 +1,4 @@
-"""The trained network from which a training continues: its weights, and everything fitted together with them."""
+"""The pretrained network from which a training continues, with everything fitted together with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from esnet.training.settings import TrainingSettings
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedNetwork:
-    """One network of a bundle, to go on from.
+    """One network of a bundle from which a training continues.
 
     Channel scaler and target scaling are the bundle's: the weights were fitted to their output, and with others the
     network would first have to unlearn.
@@ -26,11 +26,11 @@ class PretrainedNetwork:
     info
         The bundle.
     member
-        Which of its networks, from 1.
+        Number of its network, from 1.
     n_new
-        Samples to train on that the bundle was not trained on, for the record; None: not known.
+        Number of training samples that are new to the bundle, for the record; None if unknown.
     held_out
-        Ids of the samples to validate on; None: the settings' seed chooses.
+        Ids of the validation samples. If None, chosen by the settings' seed.
     """
 
     info: BundleInfo
@@ -40,14 +40,14 @@ class PretrainedNetwork:
 
     @classmethod
     def of(cls, given: PretrainedNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
-        """Open the bundle named by a caller.
+        """Open the bundle given by a caller.
 
         Raises
         ------
         BundleError
             If a bundle cannot be read.
         RepresentationError
-            Naming the setting that differs from the bundle's.
+            If a setting differs from the bundle's; names it.
         TrainingError
             If the bundle is an ensemble: `esnet.training.fine_tuning.fine_tune` continues from all of its networks.
         """
@@ -64,12 +64,12 @@ class PretrainedNetwork:
         return cls(info=info)
 
     def settings(self, asked: TrainingSettings) -> TrainingSettings:
-        """Return the settings that a run from here has: the bundle's widths, and a smaller learning rate."""
+        """Return the settings of a run from here: the bundle's widths, and a smaller learning rate."""
         widths = self.info.records[self.member - 1].settings["widths"]
         return replace(asked, widths=tuple(widths), learning_rate=asked.learning_rate * asked.fine_tuning_factor)
 
     def put_into(self, model: Any) -> None:
-        """Give a network of the same layers the weights of this one.
+        """Copy the weights into a network with the same layers.
 
         Raises
         ------
@@ -82,5 +82,5 @@ class PretrainedNetwork:
                 layer.set_weights(trained.get_layer(layer.name).get_weights())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its entry in the record."""
+        """Return the entry for the training record."""
         return {"checksum": self.info.checksum, "member": self.member, "n_new": self.n_new}

@@ -1,4 +1,4 @@
-"""Whether ESNet adds anything to a potential: both on the same samples, which neither was fitted to."""
+"""Whether ESNet improves a potential: both are compared on the same samples, which neither was fitted to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,22 +25,22 @@ def compare(
     Parameters
     ----------
     residuals
-        (n,) formation energy minus the potential's, eV/atom.
+        Formation energy minus the potential's, eV/atom, shape (n,).
     fractions
-        (n, 111) fractions of the elements.
+        Fractions of the elements, shape (n, 111).
     predicted
-        (k,) residuals that ESNet predicts for the held-out samples, eV/atom.
+        ESNet's predictions for the held-out samples, eV/atom, shape (k,).
     training, held_out
-        Places of the samples fitted to and of the k others.
+        Indices of the samples fitted to and of the k held-out ones.
     materials
-        (n,) their materials: samples of one material are no independent evidence.
+        Materials of the n samples, since samples of one material are not independent.
 
     Returns
     -------
     dict
         ``errors`` by `RAW`, `SHIFTED`, `BY_ELEMENT` and `WITH_ESNET` (``n``, ``mae``, ``rmse``, ``bias``),
         ``compared_with``: the best of the first three here, ``gain``: its MAE minus that with ESNet, and its
-        ``standard_error`` (None: fewer than two materials), eV/atom.
+        ``standard_error`` (None for fewer than two materials), eV/atom.
     """
     true = residuals[held_out]
     offset = float(residuals[training].mean())
@@ -54,7 +54,7 @@ def compare(
         name: errors(correction, true) | {"bias": float((correction - true).mean())}
         for name, correction in corrections.items()
     }
-    # the strictest of the three to compare with: the one that happens to be best on these very samples
+    # compare with the strictest of the three: the one that is best on these very samples
     best = min((RAW, SHIFTED, BY_ELEMENT), key=lambda name: float(np.abs(corrections[name] - true).mean()))
     gains = np.abs(corrections[best] - true) - np.abs(predicted - true)
     gain = float(gains.mean())
@@ -66,7 +66,7 @@ def compare(
 
 
 def _element_offsets(fractions: NDArray[np.floating], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ridge regression on the elements' fractions; its strength is chosen by leave-one-out errors."""
+    """Return element offsets by ridge regression, with the strength chosen by leave-one-out errors."""
     from sklearn.linear_model import RidgeCV
 
     fitted = RidgeCV(alphas=np.logspace(-3, 3, 13), fit_intercept=False).fit(fractions, targets)
@@ -74,7 +74,7 @@ def _element_offsets(fractions: NDArray[np.floating], targets: NDArray[np.float6
 
 
 def verdict(potential: str, task: str, compared: Mapping[str, Any]) -> str:
-    """Say in a sentence whether ESNet improved the potential's predictions; beyond two standard errors it did."""
+    """Return a sentence on whether ESNet improved the potential's predictions, by more than two standard errors."""
     found, gain, error = compared["errors"], compared["gain"], compared["standard_error"]
     before, after = found[compared["compared_with"]]["mae"], found[WITH_ESNET]["mae"]
     figures = (

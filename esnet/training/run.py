@@ -1,4 +1,4 @@
-"""What training in memory and training on a data set share: the network, its epochs and the record."""
+"""Common parts of training in memory and on a data set: the network, its epochs and the record."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Clock:
-    """When a run began."""
+    """Start time of a run."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     wall: float = field(default_factory=time.monotonic)
@@ -49,17 +49,17 @@ class Run:
     Attributes
     ----------
     settings
-        As given.
+        Settings as given.
     model
-        Compiled.
+        The compiled network.
     momentum, batch_size
-        Those that follow from the settings and the number of samples.
+        Values derived from the settings and the number of samples.
     n_train, n_validation
-        Samples trained on and stopped by.
+        Number of training and validation samples.
     replicas
-        Devices that share a batch.
+        Number of devices that share a batch.
     initial
-        The trained network that this one began as; None: random weights.
+        The pretrained network that it started from; None for random weights.
     """
 
     settings: TrainingSettings
@@ -81,7 +81,7 @@ class Run:
         devices: Sequence[str] | None = None,
         initial: PretrainedNetwork | None = None,
     ) -> Self:
-        """Seed everything, and build and compile the network on its devices; with the weights of `initial`, if any."""
+        """Set all seeds, build and compile the network on its devices, and load the weights of `initial`, if any."""
         require_tensorflow()
         import keras
 
@@ -118,7 +118,7 @@ class Run:
         keeping: CheckpointConfig | None = None,
         progress: Progress | None = None,
     ) -> LoopState:
-        """Run the epochs (see `esnet.training.loop.run_epochs`) on these places of the source."""
+        """Run the epochs (see `esnet.training.loop.run_epochs`) on these samples of the source."""
         options: dict[str, Any] = {
             "scaler": scaler,
             "target_scaling": scaling,
@@ -128,7 +128,7 @@ class Run:
         with reading_errors() as failed:
             options["failed"] = failed
             epoch = 0
-            # made once: TensorFlow would compile the reading of another data set again in each epoch
+            # made once: TensorFlow would otherwise recompile the reading in each epoch
             data: dict[str, Any] = {"x": batches(source, training, epoch=lambda: epoch, **options), "shuffle": False}
             if len(validation):
                 data["validation_data"] = batches(source, validation, shuffle=False, **options)
@@ -152,7 +152,7 @@ class Run:
             )
 
     def kept(self) -> Any:
-        """Return the network as a bundle keeps it."""
+        """Return the network in the form stored in a bundle."""
         return kept_network(self.model, self.settings, momentum=self.momentum, replicas=self.replicas)
 
     def record(
@@ -164,7 +164,7 @@ class Run:
         representation: Representation,
         **about_data: Any,
     ) -> TrainingRecord:
-        """Write down the run; ``about_data`` are the record's fields that only the caller knows."""
+        """Return the record of the run; ``about_data`` are the fields that only the caller knows."""
         history = state.history
         monitored = history.get("val_loss")
         mae = {part: found.get(ALL, {}).get("mae") for part, found in metrics.items()}
@@ -201,7 +201,7 @@ class Run:
 
 
 def _before(state: LoopState) -> dict[str, float | None]:
-    """Errors of the validation part before the first epoch."""
+    """Return the errors of the validation part before the first epoch."""
     return {f"validation_{name}": (state.initial or {}).get(name) for name in ("loss", "mae")}
 
 
@@ -213,7 +213,7 @@ def _best_epoch(state: LoopState, monitored: Sequence[float] | None) -> int:
 
 
 def _undivided(batches: Any) -> Any:
-    """Keep TensorFlow from sharing out files among processes: there is one, and it reads for all devices."""
+    """Keep TensorFlow from dividing files among processes: a single process reads for all devices."""
     import tensorflow
 
     options = tensorflow.data.Options()

@@ -1,4 +1,4 @@
-"""How to train an ESNet: the settings, with the paper's values by default."""
+"""Settings of a training, with the paper's values as defaults."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,18 +12,18 @@ Precision = Literal["float32", "mixed_bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train.
+    """Settings of a training.
 
     Attributes
     ----------
     learning_rate
-        Of Adam, at the start.
+        Initial learning rate of Adam.
     batch_size
-        Samples a step. Where the last batch would be less than half full the size used is the next larger one
-        that avoids it (and at most the number of samples): batch statistics of one or two samples spoil the
-        network's running ones. The record has the size used.
+        Samples per step. If the last batch would be less than half full, the next larger size that avoids this is used
+        (at most the number of samples), since batch statistics of one or two samples spoil the network's running ones.
+        The record states the size used.
     max_epochs
-        Upper limit, and the number of epochs where there is no validation part.
+        Largest number of epochs, all of which are run without a validation part.
     fine_tuning_factor
         The learning rate is multiplied by this if training continues from a bundle: its weights are already good, and
         larger steps would destroy them. A tenth is the usual choice for fine-tuning.
@@ -32,28 +32,28 @@ class TrainingSettings:
     stop_patience
         Epochs without a better validation loss after which training stops; the best weights are kept.
     validation_fraction
-        Part of the samples kept apart (chosen by the seed); none where it would be fewer than 5 samples.
+        Fraction of the samples held out (chosen by the seed); none if that would be fewer than 5 samples.
     widths
         Channels of the four blocks (see `esnet.network.model.build_esnet`).
     loss
         ``logcosh``, ``mae`` or ``mse`` of the standardised energies.
     batch_norm_momentum
-        Momentum of the running statistics that predictions use. None: 0.99 as in the paper, and 0.9 where an
-        epoch has fewer than 10 batches, since the statistics would lag behind the weights.
+        Momentum of the running statistics that predictions use. If None, 0.99 as in the paper, or 0.9 if an epoch has
+        fewer than 10 batches, since the statistics would lag behind the weights.
     max_dos
-        Samples with a density above this (either sign) are left out; None: none is. States/eV per atom.
+        Samples with a density above this (either sign) are left out, in states/eV per atom. If None, no limit.
     max_abs_formation_energy
-        Samples further than this from 0 are left out; None: none is. eV/atom.
+        Samples further than this from 0 are left out, in eV/atom. If None, no limit.
     seed
-        Of split, initial weights and order of batches.
+        Seed of split, initial weights and order of batches.
     deterministic
-        Ask TensorFlow for operations that give the same bits each time (for the whole process). Not with ``xla``,
-        which Keras refuses to combine with it.
+        Whether to request bitwise reproducible operations from TensorFlow (for the whole process). Keras refuses it
+        together with ``xla``.
     precision
         ``float32``, or ``mixed_bfloat16``: layers compute in bfloat16, weights and the output layer are float32.
         Faster on GPUs with tensor cores and on TPUs; the bundle predicts in float32 either way.
     xla
-        Let XLA compile the training step (Keras' ``jit_compile``).
+        Whether XLA compiles the training step (Keras' ``jit_compile``).
     """
 
     learning_rate: float = 0.00175
@@ -75,7 +75,7 @@ class TrainingSettings:
     fine_tuning_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        # a YAML or JSON file has lists
+        # YAML and JSON files have lists
         object.__setattr__(self, "widths", tuple(self.widths))
         check_widths(self.widths)
         for name in ("batch_size", "max_epochs", "plateau_patience", "stop_patience"):
@@ -99,12 +99,12 @@ class TrainingSettings:
             _require(name, limit, limit is None or limit > 0, "above 0, or None")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON takes them."""
+        """Return the settings in JSON types."""
         return asdict(self) | {"widths": list(self.widths)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read settings; those that are left out have their defaults, unknown ones are a ValueError."""
+        """Create settings from a mapping; missing ones get their defaults, unknown ones raise ValueError."""
         unknown = sorted(set(data) - {field.name for field in fields(cls)})
         if unknown:
             raise ValueError(f"training settings do not know {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""Which samples of a data set are trained on, validated on and tested on."""
+"""Choice of the training, validation and test samples of a data set."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,29 +12,29 @@ from esnet.training.network import TrainingError
 from esnet.training.settings import TrainingSettings
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
-"""What is trained on: IS-DOS (IS2RE), RS-DOS (RS2RE), or both."""
+"""Kinds of DOS to train on: IS-DOS (IS2RE), RS-DOS (RS2RE), or both."""
 
 MIN_TRAINING = 2
 MIN_VALIDATION = 5
-"""A smaller validation part would say more about its few samples than about the model."""
+"""With fewer validation samples, the loss depends on the samples more than on the model."""
 
 _LISTED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingParts:
-    """Places in a data set.
+    """Indices of samples in a data set.
 
     Attributes
     ----------
     training, validation
-        Of the kinds trained on; validation is empty where it would be too small to stop by.
+        Samples of the kinds trained on; validation is empty if too small for early stopping.
     metrics
         All indices of each part, both kinds, for which errors are reported.
     n_samples
-        Samples of the kinds trained on in all parts, before the settings' filters.
+        Number of samples of the kinds trained on, in all parts, before the settings' filters.
     n_dropped, dropped_ids
-        What the settings' filters left out of training and validation part.
+        Samples left out of the training and validation parts by the settings' filters.
     note
         Why there is no validation part, or None.
     """
@@ -52,7 +52,7 @@ class TrainingParts:
 def choose_parts(dataset: Dataset, split: Split, *, kinds: Kinds, settings: TrainingSettings) -> TrainingParts:
     """Select the kinds to train on from each part of a split, and leave out what the settings' filters exclude.
 
-    The test part is not filtered: its errors are those of all that the data set holds.
+    The test part is not filtered, so its errors cover the whole data set.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def choose_parts(dataset: Dataset, split: Split, *, kinds: Kinds, settings: Trai
 def _over_limits(
     dataset: Dataset, indices: NDArray[np.intp], settings: TrainingSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which samples of these places are above the limits of DOS and energy (those over both count for the first)."""
+    """Return which samples exceed the limits of DOS and of energy (those exceeding both count for the first)."""
     over_dos = np.zeros(len(dataset), dtype=bool)
     over_energy = np.zeros(len(dataset), dtype=bool)
     if settings.max_dos is not None and not _already_below(dataset, settings.max_dos):
@@ -110,6 +110,6 @@ def _over_limits(
 
 
 def _already_below(dataset: Dataset, max_dos: float) -> bool:
-    """Whether the filter of the data set saw to it when it was written, so that nothing need be read for it."""
+    """Whether the data set was written with at least this filter, so that no densities need to be read for it."""
     written = dataset.manifest.filters["max_dos"]
     return written is not None and written <= max_dos

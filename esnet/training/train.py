@@ -1,6 +1,6 @@
-"""One training run of ESNet: on a data set larger than memory (`train_on`) or on samples in memory (`train`).
+"""Train an ESNet on a data set larger than memory (`train_on`) or on samples in memory (`train`).
 
-With the paper's settings by default: LogCosh, Adam, learning rate halved on a plateau, early stopping.
+The default settings are the paper's: LogCosh, Adam, learning rate halved on a plateau, early stopping.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class TrainingResult(NamedTuple):
-    """A trained network and all that is needed to use it and to tell where it came from."""
+    """A trained network with everything needed to use it and to document its origin."""
 
     model: Any
     scaler: ChannelScaler
@@ -47,7 +47,7 @@ class TrainingResult(NamedTuple):
     record: TrainingRecord
 
     def save(self, path: Path | str) -> Bundle:
-        """Write it as a bundle; see `esnet.bundle.bundle.save_bundle`."""
+        """Save as a bundle; see `esnet.bundle.bundle.save_bundle`."""
         return save_bundle(
             path,
             model=self.model,
@@ -70,35 +70,35 @@ def train(
     initial: PretrainedNetwork | Bundle | Path | str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train an ESNet on samples in memory, from random weights or on from a trained network.
+    """Train an ESNet on samples in memory, from random weights or from a pretrained network.
 
     Parameters
     ----------
     dos
-        (n, 2, 1500, 9), as `esnet.representation.dos.project_dos` gives them, not scaled.
+        Unscaled densities from `esnet.representation.dos.project_dos`, shape (n, 2, 1500, 9).
     compositions
-        (n, 111), as `esnet.representation.composition.composition_vector` gives them.
+        Vectors from `esnet.representation.composition.composition_vector`, shape (n, 111).
     targets
-        (n,) formation energies of the relaxed crystals, eV/atom.
+        Formation energies of the relaxed crystals, eV/atom, shape (n,).
     settings, representation
-        How to train, and how the features were made (only written down here).
+        How to train, and how the features were made (for the record).
     ids
-        n different names, for the record and the error messages.
+        n distinct names, for the record and error messages.
     source
-        Where the samples come from, for the record (`esnet.bundle.record.TrainingRecord.data_source`).
+        Origin of the samples, for the record (`esnet.bundle.record.TrainingRecord.data_source`).
     initial
-        A bundle of one network to go on from, or one network of a bundle. Widths, channel scaler and target scaling are
-        the bundle's, the learning rate is ``settings.fine_tuning_factor`` times as large, and the bundle's weights
-        are kept where no epoch is better on the validation part. For a bundle with all that belongs to it, ensembles
-        too: `esnet.training.fine_tuning.fine_tune`.
+        A bundle of one network to continue from, or one network of a bundle. Widths, channel scaler and target scaling
+        are the bundle's, the learning rate is ``settings.fine_tuning_factor`` times as large, and the bundle's weights
+        are kept if no epoch is better on the validation part. For complete bundles, including ensembles, see
+        `esnet.training.fine_tuning.fine_tune`.
     progress
-        Called after each epoch; raises StopIteration to end the training there.
+        Called after each epoch; may raise StopIteration to end the training.
 
     Returns
     -------
     TrainingResult
-        The network (predicts standardised energies), both scalings and the record. The channels are scaled
-        and the energies standardised with the training part alone (or as ``initial`` does).
+        The network (predicts standardised energies), both scalings and the record. Both scalings are fitted to the
+        training part alone (or taken from ``initial``).
 
     Raises
     ------
@@ -172,28 +172,29 @@ def train_on(
     devices: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train an ESNet on a data set that need not fit into memory, or go on with an interrupted training.
+    """Train an ESNet on a data set that need not fit into memory, or resume an interrupted training.
 
     Parameters
     ----------
     dataset, split
-        What to train on, and its parts. The test part is read once, after the last epoch, for its errors.
+        Training data and their parts. The test part is read once, after the last epoch, for its errors.
     settings
-        How to train; ``validation_fraction`` is the split's here.
+        How to train; ``validation_fraction`` is taken from the split.
     kinds
-        What is trained and validated on. The record always contains the errors of IS2RE and of RS2RE.
+        Kinds of DOS to train and validate on. The record always contains the errors of IS2RE and of RS2RE.
     checkpoints
         Folder for the state after each epoch (weights, optimiser, schedules, history). If there is one already,
-        training continues from there, with the same result as without an interruption. None: none is written.
+        training continues from there, with the same result as without an interruption. If None, no checkpoints are
+        written.
     checkpoint_every
         Epochs between two checkpoints.
     logs
-        Folder for ``epochs.csv`` and ``tensorboard/``; None: none are written.
+        Folder for ``epochs.csv`` and ``tensorboard/``. If None, no logs are written.
     devices
         TensorFlow's names of the devices that share each batch, for example ``["GPU:0", "GPU:1"]``
-        (`tf.distribute.MirroredStrategy`); None: TensorFlow's default, the first GPU or the CPU.
+        (`tf.distribute.MirroredStrategy`). If None, TensorFlow's default, the first GPU or the CPU.
     progress
-        Called after each epoch, when its checkpoint is on disk; raises StopIteration to end the training there.
+        Called after each epoch, once its checkpoint is on disk; may raise StopIteration to end the training.
 
     Returns
     -------
@@ -262,7 +263,7 @@ def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, k
 def _split(
     samples: Samples, settings: TrainingSettings, held_out: frozenset[str] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
-    """Places of the training part and of the validation part (may be empty), and why there is no validation part."""
+    """Return the indices of training and (possibly empty) validation part, and the reason if the latter is empty."""
     n_samples = len(samples.ids)
     if n_samples < MIN_TRAINING:
         raise TrainingError(f"{n_samples} samples are left to train on; at least {MIN_TRAINING} are needed")

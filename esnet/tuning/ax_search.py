@@ -25,7 +25,7 @@ Ending = Literal["finished", "stopped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a trial.
+    """Outcome of a trial.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class AxSearch:
-    """Proposes points of a search space that make a value small.
+    """Search for the points of a space that minimise a value.
 
     Ax (ax-platform 1.2) starts with the middle of the space and a quasi-random sequence and continues with a Gaussian
     process and expected improvement, chosen by Ax (``method="fast"``).
@@ -81,7 +81,7 @@ class AxSearch:
         self._past.extend((dict(parameters), outcome) for parameters, outcome in trials)
 
     def attach(self, point: Parameters) -> int:
-        """Tell of a trial that was started without being asked for, and return its number.
+        """Register a trial that was started without being proposed, and return its number.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class AxSearch:
         return number
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
-        """Propose a point.
+        """Return a proposed point.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class AxSearch:
         return self.attach(point), point
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Report how a trial ended; a number that is not running is ignored."""
+        """Report the outcome of a trial; a number that is not running is ignored."""
         if self._live.pop(number, None) is None:
             logger.debug("Ax trial %d is not running", number)
             return
@@ -160,32 +160,32 @@ class AxSearch:
 
 
 class GridSearch:
-    """Proposes given points one after the other, whatever the results are."""
+    """Search that proposes given points one by one, regardless of the results."""
 
     def __init__(self, points: Sequence[Parameters]) -> None:
         self._points = [dict(point) for point in points]
         self._given = 0
 
     def tell_past(self, trials: Iterable[tuple[Parameters, Outcome]]) -> None:
-        """Leave out the points of trials that ended in an earlier process."""
+        """Omit the points of trials that ended in an earlier process."""
         for parameters, _ in trials:
             self._take(parameters)
 
     def attach(self, point: Parameters) -> int:
-        """Leave out a point that was started without being asked for."""
+        """Omit a point that was started without being proposed."""
         self._take(point)
         self._given += 1
         return self._given
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
-        """Return the next point, None after the last one."""
+        """Return the next point, or None after the last one."""
         if not self._points:
             return None
         self._given += 1
         return self._given, self._points.pop(0)
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Do nothing: a grid learns nothing."""
+        """Do nothing, since a grid does not depend on results."""
 
     def _take(self, point: Parameters) -> None:
         if dict(point) in self._points:
@@ -229,7 +229,7 @@ def _as_json(space: Space, parameters: Parameters) -> dict[str, Any]:
 
 
 def _quiet() -> None:
-    """Keep Ax, which logs each trial to the terminal, to its warnings."""
+    """Restrict Ax, which logs each trial to the terminal, to warnings."""
     from ax.utils.common.logger import set_ax_logger_levels
 
     set_ax_logger_levels(logging.WARNING)

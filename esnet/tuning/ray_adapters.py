@@ -1,4 +1,4 @@
-"""What connects a study with Ray Tune: a searcher, a scheduler and a callback.
+"""Adapters between a study and Ray Tune: a searcher, a scheduler and a callback.
 
 The classes are defined inside functions, since their bases come from Ray, which importing our modules must not load.
 """
@@ -75,7 +75,7 @@ def new_searcher(
                 search.tell(number, _outcome(result, metric, error=error))
 
         def save(self, checkpoint_path: str) -> None:
-            """Write nothing: the study's own files are all that a restart needs."""
+            """Write nothing, since the study's own files suffice for a restart."""
 
     return StudySearcher()
 
@@ -95,7 +95,7 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
     from ray.tune.schedulers import ASHAScheduler
 
     class StudyScheduler(ASHAScheduler):  # type: ignore[misc, unused-ignore]
-        """By the study's names of trials, since Ray gives a resumed trial another id."""
+        """Scheduler by the study's names of trials, since Ray gives a resumed trial another id."""
 
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
             super().on_trial_add(tune_controller, _named(trial))
@@ -142,7 +142,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
             self._progress = progress
 
         def __getstate__(self) -> dict[str, Any]:
-            """Leave the display out: it may be a terminal, and Ray's pickle of it is never read."""
+            """Leave out the display, which may be a terminal; Ray's pickle of it is never read."""
             return {"_progress": None}
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -209,7 +209,7 @@ def _row(result: Mapping[str, Any]) -> Row:
 
 
 def _reason(trial: Any) -> str:
-    """Return what Ray says of an error: the exception, without the traceback."""
+    """Return the exception of a Ray error without its traceback."""
     file = Path(trial.error_file or "")
     lines = [line.strip() for line in file.read_text().splitlines() if line.strip()] if file.is_file() else []
     if not lines or any(line.startswith("The actor died") for line in lines[-12:]):

@@ -1,4 +1,4 @@
-"""What a tuning run leaves for people: a table, a plot of the surface, a summary."""
+"""Results of a tuning run for the user: a table, a plot of the surface, a summary."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ _BEST_STYLE = {"marker": "*", "s": 340, "facecolors": "none", "edgecolors": "tab
 
 
 def write_table(folder: Path, trials: Sequence[Trial], *, names: Sequence[str], metric: str) -> Path:
-    """Write one line for each trial as CSV; return the file."""
+    """Write one line per trial as CSV and return the file."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["trial", "status", *names, "epochs", metric, "recoveries", "started", "ended", "message"])
@@ -54,7 +54,7 @@ def write_table(folder: Path, trials: Sequence[Trial], *, names: Sequence[str], 
 
 
 def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric: str) -> Path:
-    """Write the best trial and how many ended in which way as JSON; return the file."""
+    """Write the best trial and the number of trials per outcome as JSON, and return the file."""
     content = {
         "best": {"trial": best.name, "parameters": best.parameters, metric: best.last(metric), "epochs": best.epoch},
         "trials": dict(Counter(trial.status for trial in trials)),
@@ -115,7 +115,7 @@ def _surface(trials: Sequence[Trial], axes: Sequence[str], space: Space, metric:
 
 
 def _limits(domain: FloatRange | IntRange) -> tuple[float, float]:
-    """Return the ends of an axis, a little outside the range so that no marker is cut."""
+    """Return the ends of an axis, slightly beyond the range so that no marker is cut."""
     if domain.log:
         factor = (domain.high / domain.low) ** _MARGIN
         return domain.low / factor, domain.high * factor
@@ -154,7 +154,7 @@ def _draw_trials(figure: Any, axis: Any, trials: Sequence[Trial], axes: Sequence
 
 
 def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float], shades: dict[str, Any]) -> None:
-    """Fill the surface between the points, where they span one."""
+    """Fill the surface between the points, if they span one."""
     tri = require("matplotlib.tri", extra="esnet")
     known = dict(zip(map(tuple, points), values, strict=True))
     if len(known) < 4 or len(set(known.values())) < 2:

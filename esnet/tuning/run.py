@@ -1,4 +1,4 @@
-"""Runs the trials of a study with Ray Tune, from the start or continuing an earlier process."""
+"""Execution of a study's trials with Ray Tune, from the start or resumed."""
 
 import logging
 import signal
@@ -33,7 +33,7 @@ def run_trials(
     retry_failed: bool = False,
     progress: TrialProgress | None = None,
 ) -> list[Trial]:
-    """Run the trials that a study still lacks. Ray must be connected (see `esnet.ray.session.ray_session`).
+    """Run the remaining trials of a study. Ray must be connected (see `esnet.ray.session.ray_session`).
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def _trial_name(trial: Any) -> str:
 
 
 def _telling(study: Study, progress: TrialProgress | None, actors: TrialActors) -> TrialProgress:
-    """Return what passes a trial on to ``progress``, and to Ray's dashboard and metrics."""
+    """Return a function that passes a trial on to ``progress`` and to Ray's dashboard and metrics."""
     metrics = RayMetrics(study.path.name)
 
     def tell(trial: Trial) -> None:
@@ -178,7 +178,7 @@ def _telling(study: Study, progress: TrialProgress | None, actors: TrialActors) 
 
 
 def _room(*, cpus: int, gpus: float) -> int:
-    """Return how many trials Ray's nodes have room for at a time."""
+    """Return the number of trials that fit on Ray's nodes at a time."""
     found = 0
     for node in alive_nodes():
         room = int(node.get("CPU", 0) // cpus)

@@ -1,4 +1,4 @@
-"""How to look for the best parameters, and what trials are given to run on."""
+"""Settings of the search, and resources of the trials."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,7 +10,7 @@ Stopping = Literal["asha", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How to look for the best parameters.
+    """Settings of the search.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class SearchSettings:
         _require("reduction", self.reduction, self.reduction > 1, "above 1")
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes the trials of a study comparable, as JSON takes it."""
+        """Return the settings that make the trials of a study comparable, as JSON types."""
         return {
             "grid": list(self.grid) if self.grid else None,
             "stopping": self.stopping,
@@ -65,7 +65,7 @@ class SearchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What trials are given; not part of a study's identity.
+    """Resources of the trials; not part of a study's identity.
 
     Attributes
     ----------

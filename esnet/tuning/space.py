@@ -1,4 +1,4 @@
-"""What is tuned and in which range: the search space, plain grids over it, and random points in it."""
+"""Search space: tuned parameters and their ranges, grids over them, and random points."""
 
 import itertools
 import math
@@ -14,12 +14,12 @@ Parameters = Mapping[str, Any]
 
 
 class TuningError(UserError, ValueError):
-    """A tuning run that cannot start or go on as asked, or that found nothing; the message says what would help."""
+    """A tuning run cannot start or continue as requested, or found nothing; the message gives a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FloatRange:
-    """Real numbers from ``low`` to ``high``, evenly distributed, or evenly in the logarithm."""
+    """Real numbers from ``low`` to ``high``, uniformly distributed, linearly or logarithmically."""
 
     low: float
     high: float
@@ -29,7 +29,7 @@ class FloatRange:
         _check_range(self.low, self.high, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        """Whether a value lies in the range."""
+        """Return whether a value lies in the range."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def draw(self, random: Random) -> float:
@@ -37,13 +37,13 @@ class FloatRange:
         return _between(self.low, self.high, random.random(), log=self.log)
 
     def grid(self, points: int) -> list[float]:
-        """Return this many values at equal distances, including both ends (the middle if only one)."""
+        """Return ``points`` evenly spaced values, including both ends (only the middle for one)."""
         return [_between(self.low, self.high, place, log=self.log) for place in _places(points)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntRange:
-    """Whole numbers from ``low`` to ``high``, both included (``tune.randint`` leaves the upper one out)."""
+    """Integers from ``low`` to ``high``, both included (``tune.randint`` excludes the upper one)."""
 
     low: int
     high: int
@@ -56,7 +56,7 @@ class IntRange:
         _check_range(self.low, self.high, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is a whole number in the range."""
+        """Return whether a value is an integer in the range."""
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def draw(self, random: Random) -> int:
@@ -64,7 +64,7 @@ class IntRange:
         return round(_between(self.low, self.high, random.random(), log=self.log))
 
     def grid(self, points: int) -> list[int]:
-        """Return this many different values, as evenly spaced as integers allow, including both ends."""
+        """Return ``points`` different values, as evenly spaced as integers allow, including both ends."""
         if points > self.high - self.low + 1:
             raise TuningError(f"{points} different whole numbers do not fit into {self.low} to {self.high}")
         values = {round(_between(self.low, self.high, place, log=self.log)) for place in _places(points)}
@@ -78,7 +78,7 @@ class IntRange:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of some values, all of one JSON type, without an order."""
+    """Choice among values of one JSON type, without an order."""
 
     values: tuple[Any, ...]
 
@@ -90,7 +90,7 @@ class Choice:
             )
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is among them."""
+        """Return whether a value is one of the choices."""
         return any(type(value) is type(known) and value == known for known in self.values)
 
     def draw(self, random: Random) -> Any:
@@ -109,7 +109,7 @@ Space = Mapping[str, Domain]
 
 
 def check_point(space: Space, point: Parameters) -> None:
-    """Raise TuningError, naming the parameter, if a point is not one of the space."""
+    """Raise TuningError, naming the parameter, if a point is not in the space."""
     if set(point) != set(space):
         raise TuningError(f"a point of this space has {', '.join(space)}; found {', '.join(point) or 'nothing'}")
     for name, value in point.items():

@@ -1,4 +1,4 @@
-"""The folder of a tuning run: its settings, and each trial with its results, as JSON files that survive a kill.
+"""Folder of a tuning run, with its settings and trials as JSON files that survive interruption.
 
 study.json                    format, what makes the study what it is, versions, UTC
 trials/trial-001/trial.json   parameters, status and results by epoch of one trial; written anew after each epoch
@@ -32,7 +32,7 @@ Row = Mapping[str, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One trial as its file has it.
+    """Content of a trial's file.
 
     Attributes
     ----------
@@ -63,28 +63,28 @@ class Trial:
 
     @property
     def epoch(self) -> int:
-        """The last epoch that a result is there of; 0 without any."""
+        """Last epoch with a result; 0 if there is none."""
         return int(self.curve[-1]["epoch"] or 0) if self.curve else 0
 
     def last(self, metric: str) -> float | None:
-        """Return the last value of a metric; None without one, or where it was not finite."""
+        """Return the last value of a metric; None if it is missing or not finite."""
         return self.curve[-1].get(metric) if self.curve else None
 
     def with_row(self, row: Row) -> Self:
-        """Add the results of an epoch; a worker that was restarted may repeat some, which are replaced."""
+        """Add the results of an epoch, replacing those that a restarted worker repeats."""
         kept = [old for old in self.curve if (old["epoch"] or 0) < (row["epoch"] or 0)]
         return replace(self, curve=(*kept, dict(row)))
 
 
 @dataclass(frozen=True)
 class Study:
-    """The folder of one tuning run. One process writes it at a time (see `locked`)."""
+    """Folder of one tuning run, written by one process at a time (see `locked`)."""
 
     path: Path
 
     @classmethod
     def begin(cls, path: Path | str, *, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
-        """Make the folder, or continue in one started with the same settings.
+        """Create the folder, or open one started with the same settings.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Study:
         return [self.trial(file.parent.name) for file in sorted(self.path.glob(f"trials/*/{TRIAL}"))]
 
     def trial(self, name: str) -> Trial:
-        """Return one trial; TuningError if its file cannot be read."""
+        """Return one trial; raise TuningError if its file cannot be read."""
         file = self.folder(name) / TRIAL
         content = _read_json(file)
         names = {entry.name for entry in fields(Trial)}
@@ -140,17 +140,17 @@ class Study:
         return Trial(**content | {"curve": tuple(content["curve"])})
 
     def write(self, trial: Trial) -> None:
-        """Write one trial, as a whole or not at all."""
+        """Write one trial atomically."""
         folder = self.folder(trial.name)
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / TRIAL, asdict(trial))
 
     def end(self, trial: Trial, status: Status, *, message: str = "") -> None:
-        """Write one trial that has ended."""
+        """Write one ended trial."""
         self.write(replace(trial, status=status, message=message or trial.message, ended=_now()))
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other processes from working on the study; the system frees the lock of a process that is gone.
+        """Lock the study against other processes; the system releases the lock of a dead process.
 
         Raises
         ------
@@ -206,7 +206,7 @@ def best_trial(trials: Sequence[Trial], metric: str) -> Trial:
 
 
 def parameters_text(parameters: Parameters) -> str:
-    """Return parameters as people read them: ``learning_rate 0.00112, batch_size 32``."""
+    """Format parameters for the user: ``learning_rate 0.00112, batch_size 32``."""
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in parameters.items()
     )

@@ -1,4 +1,4 @@
-"""One trial inside a Ray worker: what it is told, and how it tells its results."""
+"""Execution of one trial in a Ray worker: its task, and the report of its results."""
 
 import math
 import os
@@ -30,7 +30,7 @@ _THREAD_TIMEOUT_S = "120"
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What an objective is given.
+    """Input of an objective.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""Queues of a cluster: the files that qlaunch reads, jobs for what is ready, many short jobs in one allocation."""
+"""Queues of a cluster: files for qlaunch, jobs for ready fireworks, many short fireworks in one job."""

@@ -1,4 +1,4 @@
-"""Checks a cluster's files by using them: runs the node check here, and as a small real job in each queue."""
+"""Check a cluster's files by using them: run the node check here, and as a small real job in each queue."""
 
 import contextlib
 import json
@@ -34,14 +34,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class EngineQuestions:
-    """What campaigns need of VASP on a node, beside the site's own command line.
+    """Requirements of campaigns for VASP on a node, besides the site's own command line.
 
     Attributes
     ----------
     commands
         Command lines of VASP.
     potcars
-        Elements whose POTCARs are needed, by the set that they are of.
+        Elements whose POTCARs are needed, by set.
     """
 
     commands: Sequence[str] = ()
@@ -49,7 +49,7 @@ class EngineQuestions:
 
 
 def check_here(site: SiteSettings, folder: Path, questions: EngineQuestions) -> tuple[Checked, dict[str, str]]:
-    """Look at the launch files, and run the node check on this machine; the findings include the versions here."""
+    """Check the launch files and run the node check on this machine; return findings and versions."""
     found = [_look_at_files(site, folder)]
     with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
         output = Path(temporary) / "here.json"
@@ -70,12 +70,11 @@ def check_here(site: SiteSettings, folder: Path, questions: EngineQuestions) -> 
 
 
 def check_scheduler(site: SiteSettings, folder: Path) -> tuple[list[Checked], list[str]]:
-    """Ask the scheduler about the jobs of each category; nothing is submitted.
+    """Query the scheduler about the jobs of each category, without submitting anything.
 
     Returns
     -------
-    The findings, with problems common to several categories listed once; and the categories whose jobs would be
-    accepted.
+    Findings, with problems common to several categories listed once; and the categories whose jobs would be accepted.
     """
     wrong = scheduler_findings(site, folder)
     good = [name for name in CATEGORIES if name not in wrong and qadapter_path(folder, name).is_file()]
@@ -104,9 +103,9 @@ def check_queues(
     here
         Versions on this machine, which those of the nodes must equal.
     wait_s
-        How long to wait for the jobs, seconds.
+        Time to wait for the jobs, in s.
     questions
-        What campaigns need of VASP, by category.
+        Requirements of campaigns for VASP, by category.
     """
     outputs: dict[str, Path] = {}
     jobs: dict[str, str] = {}
@@ -150,7 +149,7 @@ def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
     if absent:
         return Finding(f"launch files: {', '.join(absent)} missing", f"campaign cluster init {folder} --again")
     if other:
-        # allowed: they are the user's to edit
+        # allowed, since users may edit them
         return Finding(
             f"launch files: {', '.join(other)} are not as cluster.yaml would make them: edited by hand, or "
             f"cluster.yaml was changed, then `campaign cluster init {folder} --again`"

@@ -1,4 +1,4 @@
-"""The files that FireWorks' own commands read: a FireWorker and a queue adapter for each category."""
+"""Files for FireWorks' commands: a FireWorker and a queue adapter for each category."""
 
 import json
 import shlex
@@ -20,24 +20,24 @@ TEMPLATE_NAME = "pbs_template.txt"
 _Q_TYPE = {"slurm": "SLURM", "pbs": "PBS"}
 #: Categories whose fireworks use Ray.
 _WITH_RAY = ("screen", "train")
-#: FireWorks gives up on squeue after 5 s by default; a busy controller takes longer.
+#: FireWorks waits 5 s for squeue by default; a busy controller takes longer.
 _STATUS_TIMEOUT_S = 30
 
 
 def _fworker_path(folder: Path, category: str) -> Path:
-    """Path of a category's FireWorker file."""
+    """Return the path of a category's FireWorker file."""
     return folder / f"my_fworker_{category}.yaml"
 
 
 def qadapter_path(folder: Path, category: str) -> Path:
-    """Path of a category's queue adapter file."""
+    """Return the path of a category's queue adapter file."""
     return folder / f"my_qadapter_{category}.yaml"
 
 
 def launch_files(site: SiteSettings, folder: Path) -> dict[Path, str]:
-    """Return the text of every file that FireWorks reads.
+    """Return the text of every file for FireWorks, by path.
 
-    The folder is where the files will be, as an absolute path: they name each other.
+    The folder is the files' absolute location: they refer to each other.
     """
     files: dict[Path, str] = {}
     for category in CATEGORIES:
@@ -49,12 +49,12 @@ def launch_files(site: SiteSettings, folder: Path) -> dict[Path, str]:
 
 
 def write_new(site: SiteSettings, folder: Path) -> list[Path]:
-    """Write `cluster.yaml` and the launch files into a folder that has none of them.
+    """Write `cluster.yaml` and the launch files into a folder without any of them; return their paths.
 
     Raises
     ------
     ClusterError
-        If one of them is there: nothing is written then.
+        If one of them exists; nothing is written then.
     """
     folder = folder.absolute()
     files = {folder / FILE_NAME: site.to_yaml(), **launch_files(site, folder)}
@@ -69,7 +69,7 @@ def write_new(site: SiteSettings, folder: Path) -> list[Path]:
 
 
 def write_again(folder: Path) -> list[Path]:
-    """Regenerate the launch files from the folder's `cluster.yaml`, whatever they contain."""
+    """Regenerate the launch files from the folder's `cluster.yaml`, overwriting any edits; return their paths."""
     folder = folder.absolute()
     files = launch_files(SiteSettings.from_file(folder), folder)
     _write(files)
@@ -77,12 +77,12 @@ def write_again(folder: Path) -> list[Path]:
 
 
 def load_adapter(folder: Path, category: str) -> QueueAdapterBase:
-    """Read a category's queue adapter, which its owner may have edited or removed.
+    """Read a category's queue adapter, which the user may have edited or removed.
 
     Raises
     ------
     ClusterError
-        If it is not there, or is no queue adapter.
+        If it is missing or not a queue adapter.
     """
     path = qadapter_path(folder, category)
     again = f"`campaign cluster init {folder} --again` regenerates it"
@@ -101,7 +101,7 @@ def load_fworker(folder: Path, category: str) -> FWorker:
     Raises
     ------
     ClusterError
-        If it is not there.
+        If it is missing.
     """
     path = _fworker_path(folder, category)
     if not path.is_file():
@@ -152,7 +152,7 @@ def _yaml(value: object) -> str:
 
 
 def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Keys of a queue adapter in groups, each with the comment above it."""
+    """Yield groups of keys of a queue adapter, each with the comment above it."""
     queue = site.queues[category]
     template = str(folder / TEMPLATE_NAME) if site.scheduler == "pbs" else None
     yield (
@@ -193,9 +193,9 @@ def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[t
 
 
 def _rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
-    """Command that a job of a category ends in.
+    """Return the last command of a category's job.
 
-    FireWorks asks for the word ``singleshot`` in reservation mode and appends ``--fw_id`` with the reserved firework.
+    In reservation mode FireWorks requires the word ``singleshot`` and appends ``--fw_id`` with the reserved firework.
     """
     queue = site.queues[category]
     files = ["-l", str(site.launchpad), "-w", str(_fworker_path(folder, category))]
@@ -211,18 +211,18 @@ def _rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
 
 
 def _ray_cluster(site: SiteSettings) -> list[str]:
-    """Begin a command line that runs with a Ray over all nodes of its job."""
+    """Return the start of a command line that runs with Ray on all nodes of its job."""
     script = Path(__file__).resolve().parents[1] / "ray_cluster" / "ray_cluster.sh"
-    # Ray stops after the programs that use it, and both before the time limit
+    # Ray stops after the programs that use it, both before the time limit
     grace_s = max(5, site.close_s - 15)
     return ["bash", str(script), "--python", str(site.python), "--grace", str(grace_s)]
 
 
 def exec_prefix(site: SiteSettings) -> str:
-    """The prefix of a job's program that interrupts it in time."""
+    """Return the prefix of a job's program that interrupts it in time."""
     if site.scheduler == "slurm":
         return "exec"
-    # without --foreground, the program's children would be interrupted too, before the program can react
+    # without --foreground, the program's children would be interrupted before it can react
     return 'exec timeout --foreground --signal=INT "$close_after_s"'
 
 

@@ -1,4 +1,4 @@
-"""A lock in the database that expires: only one process at a time fills a queue, wherever it runs."""
+"""An expiring lock in the database, so that only one process at a time fills a queue, wherever it runs."""
 
 import os
 import socket
@@ -12,13 +12,13 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 COLLECTION = "launcher_locks"
-#: Longer than one submission takes, a slow sbatch included; the lock is renewed before each.
+#: Longer than any submission, slow sbatch included; the lock is renewed before each.
 _LIFE_S = 300
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Lock:
-    """A lock that this process holds until it ends or goes unrenewed for five minutes."""
+    """A lock that this process holds until it releases it or does not renew it for five minutes."""
 
     def __init__(self, database: Database[dict[str, Any]], name: str) -> None:
         self._collection = database[COLLECTION]
@@ -26,9 +26,9 @@ class Lock:
         self._owner = uuid.uuid4().hex
 
     def renew(self) -> bool:
-        """Take the lock or keep it for another five minutes; False if another process has it."""
+        """Take the lock, or keep it for another five minutes; return False if another process holds it."""
         mine = {"$eq": ["$owner", self._owner]}
-        # the database's clock decides: those of two login nodes may differ
+        # by the database's clock, since those of two login nodes may differ
         free = {"$lt": [{"$ifNull": ["$expires", _LONG_AGO]}, "$$NOW"]}
         take = {"$or": [mine, free]}
         holder = f"{socket.gethostname()} {os.getpid()}"
@@ -41,18 +41,18 @@ class Lock:
         return self._collection.find_one({"_id": self._name, "owner": self._owner}, ["_id"]) is not None
 
     def holder(self) -> str:
-        """Host and process id of its holder."""
+        """Return host and process id of its holder."""
         found = self._collection.find_one({"_id": self._name}) or {}
         return str(found.get("holder", "nobody"))
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         self._collection.delete_one({"_id": self._name, "owner": self._owner})
 
 
 @contextmanager
 def locked(database: Database[dict[str, Any]], name: str) -> Iterator[tuple[Lock, bool]]:
-    """Hold a lock for the length of a ``with`` block.
+    """Hold a lock during a ``with`` block.
 
     Yields
     ------
@@ -61,7 +61,7 @@ def locked(database: Database[dict[str, Any]], name: str) -> Iterator[tuple[Lock
     lock = Lock(database, name)
     try:
         taken = lock.renew()
-    except DuplicateKeyError:  # two that made its document at the same moment
+    except DuplicateKeyError:  # created by another process at the same moment
         taken = lock.renew()
     try:
         yield lock, taken

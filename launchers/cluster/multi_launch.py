@@ -1,9 +1,8 @@
 """Many short fireworks in one queue job: ``python -m launchers.cluster.multi_launch``.
 
-It begins with the firework that was reserved for the job, as ``rlaunch singleshot --fw_id`` would, and continues with
-others of its category as long as there are any and the job's time suffices for one more of the expected length. Each of
-them is reserved under the id of the job before it is launched: their process and job can be found like those of any
-firework from the queue.
+It starts with the firework reserved for the job, like ``rlaunch singleshot --fw_id``, and continues with others of its
+category while there are any and the job's time suffices for another one of the expected length. Each is reserved under
+the job's id before it is launched, so that its process and job can be found like those of any queued firework.
 """
 
 import argparse
@@ -31,18 +30,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class PackedRun:
-    """One firework after the other.
+    """Runs fireworks one after the other.
 
     Attributes
     ----------
     launchpad, fworker
-        FireWorks' own.
+        FireWorks' LaunchPad and FireWorker.
     most
-        Calculations at most; what follows from one in its own workflow (its recording) is not counted.
+        Largest number of calculations, not counting the recording of each.
     estimate_s
-        Expected seconds of one. The longest so far counts where it is longer.
+        Expected time of one in s; the longest so far if that is longer.
     margin_s
-        Seconds before the job's end in which nothing may run any more.
+        Time before the job's end in which nothing may run any more, in s.
     """
 
     launchpad: LaunchPad
@@ -54,7 +53,7 @@ class PackedRun:
     interrupted: bool = field(default=False, init=False)
 
     def run(self, first: int | None) -> int:
-        """Launch fireworks, first the one reserved for this job, until there is no work or time; return how many."""
+        """Launch fireworks, starting with the reserved one, until no work or time is left; return their number."""
         launched = calculations = 0
         fw_id = first if first is not None else self._reserve_next()
         while fw_id is not None:
@@ -69,7 +68,7 @@ class PackedRun:
         return launched
 
     def has_time(self) -> bool:
-        """Whether the job's time suffices for one more."""
+        """Whether the job's time suffices for another firework."""
         left = time_left()
         if left is None:
             return True
@@ -79,7 +78,7 @@ class PackedRun:
         return left > needed
 
     def interrupt(self, number: int, _frame: FrameType | None) -> None:
-        """Answer the signal that comes before the time limit: FireWorks ends the firework, and no other begins."""
+        """Handle the signal before the time limit: FireWorks ends the firework, and no other starts."""
         self.interrupted = True
         logger.warning("signal %d: the job's time is over", number)
         sys.exit(128 + number)
@@ -99,7 +98,7 @@ class PackedRun:
         return None if firework is None else self._mark(firework.fw_id, launch_id)
 
     def _reserve_following(self, fw_id: int) -> int | None:
-        """Reserve a firework of the same workflow and category that became ready by the one that has just finished."""
+        """Reserve a firework of the same workflow and category made ready by the one just finished; return its id."""
         workflow = self.launchpad.workflows.find_one({"nodes": fw_id}, ["links"]) or {}
         children = [int(child) for child in (workflow.get("links") or {}).get(str(fw_id), [])]
         if not children:
@@ -117,14 +116,14 @@ class PackedRun:
 
 
 def gpus_of_lane(visible: str | None, lane: int, lanes: int) -> str | None:
-    """CUDA_VISIBLE_DEVICES of one of several processes that share a job's GPUs.
+    """Return CUDA_VISIBLE_DEVICES for one of several processes that share a job's GPUs.
 
     Parameters
     ----------
     visible
-        What the scheduler has set for the job; None or empty: no GPU.
+        Value set by the scheduler for the job; None or empty for no GPU.
     lane, lanes
-        Which process of how many. With fewer GPUs than processes several share one.
+        Number of this process, and of all. With fewer GPUs than processes, several share one.
     """
     if not visible:
         return visible
@@ -133,7 +132,7 @@ def gpus_of_lane(visible: str | None, lane: int, lanes: int) -> str | None:
 
 
 def _run_side_by_side(options: argparse.Namespace) -> int:
-    """Start a process for each lane, hand the signal on to them, and wait for all."""
+    """Start a process for each lane, forward signals to them, and wait for all."""
     lanes = options.side_by_side
     base = [sys.executable, "-m", "launchers.cluster.multi_launch", "-l", options.launchpad, "-w", options.fworker]
     base += ["--estimate", str(options.estimate), "--margin", str(options.margin)]
@@ -169,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--side-by-side", type=int, default=1, help="this number at the same time, sharing the job's GPUs"
     )
-    # the two words that FireWorks' queue launcher insists on and appends
+    # words required and appended by FireWorks' queue launcher
     parser.add_argument("mode", choices=["singleshot"])
     parser.add_argument("--fw_id", type=int, default=None, help="the firework that is reserved for this job")
     return parser

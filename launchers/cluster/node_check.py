@@ -1,7 +1,7 @@
-"""Looks whether jobs could run where this runs: ``python -m launchers.cluster.node_check``, on any node.
+"""Check whether jobs can run on this node: ``python -m launchers.cluster.node_check``.
 
-The same program for the login node and, as a queue job, for a compute node of each queue. It writes its findings as
-JSON into a file atomically, so that a process waiting for the file reads all of it.
+The program runs on the login node and, as a queue job, on a compute node of each queue. It writes its findings as JSON
+atomically, so that a process waiting for the file reads all of it.
 """
 
 import argparse
@@ -28,19 +28,21 @@ from launchers.database.errors import DatabaseError
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 
-#: Packages whose versions must be the same wherever a campaign runs.
+#: Packages that must have the same version wherever a campaign runs.
 PACKAGES = ("esnet-campaign", "fireworks", "pymatgen")
 _LARGEST_SKEW_S = 5.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes
     ----------
     what
-        The subject, and what was found. remedy What to do; None where it is as it should be.
+        The subject, and what was found.
+    remedy
+        The remedy; None if all is well.
     """
 
     what: str
@@ -48,7 +50,7 @@ class Finding:
 
 
 def _findings(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> Iterator[Finding]:
-    """Look at everything that a job needs here; VASP only where there are questions about it."""
+    """Yield the findings of everything that a job needs here; VASP is only checked if there are questions about it."""
     yield from _look_at_database(launchpad_file)
     yield _look_at_directory(directory)
     rlaunch = Path(sys.executable).parent / "rlaunch"
@@ -61,7 +63,7 @@ def _findings(launchpad_file: Path, directory: Path, questions: Sequence[str]) -
 
 
 def _versions() -> dict[str, str]:
-    """Versions that must be equal everywhere; ``absent`` where a package is not installed."""
+    """Return the versions that must agree everywhere; ``absent`` for a missing package."""
     found = {"python": ".".join(map(str, sys.version_info[:2]))}
     for package in PACKAGES:
         try:
@@ -90,7 +92,7 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
 
 
 def _in_job() -> bool:
-    # nodes of a test cluster on one machine share its loopback: there the answer above was the right one
+    # nodes of a test cluster on one machine share its loopback address, so the answer above is correct there
 
     submitted_from = os.environ.get("SLURM_SUBMIT_HOST") or os.environ.get("PBS_O_HOST")
     return job_id() is not None and submitted_from not in (None, socket.gethostname())
@@ -101,7 +103,7 @@ def _look_at_clock(settings: DatabaseSettings) -> Finding:
         before = datetime.now(UTC)
         server = client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
         after = datetime.now(UTC)
-    # the server's time lies between the two; half their distance is the uncertainty
+    # the server's time lies between the two; the uncertainty is half their distance
     skew = (server - (before + (after - before) / 2)).total_seconds()
     text = f"clock: {skew:+.1f} s between the database's and this one"
     if abs(skew) <= _LARGEST_SKEW_S + (after - before).total_seconds() / 2:
@@ -137,7 +139,7 @@ def _look_at_directory(directory: Path) -> Finding:
 
 
 def _look_at_engine(questions: Sequence[str]) -> Iterator[Finding]:
-    """Look for VASP and its POTCARs, as defined in `workflows`, which this package does not import."""
+    """Check VASP and its POTCARs using `workflows`, which this package does not import."""
     command = [sys.executable, "-m", "workflows.engine_check", *questions]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
@@ -148,7 +150,7 @@ def _look_at_engine(questions: Sequence[str]) -> Iterator[Finding]:
 
 
 def _report(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> dict[str, Any]:
-    """All findings of this node, ready for JSON."""
+    """Return all findings of this node in JSON types."""
     return {
         "host": socket.gethostname(),
         "node": os.environ.get("SLURMD_NODENAME"),

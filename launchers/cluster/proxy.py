@@ -1,7 +1,7 @@
-"""A way to the database through the login node: ``python -m launchers.cluster.proxy``.
+"""Proxy to the database on the login node: ``python -m launchers.cluster.proxy``.
 
-It listens where compute nodes can reach it and hands every connection on to the database, bytes as they are. It knows
-nothing of MongoDB; password and TLS remain between the nodes and the database.
+It listens where compute nodes can reach it and forwards every connection unchanged to the database. It does not
+interpret MongoDB's protocol; password and TLS stay between the nodes and the database.
 """
 
 import argparse
@@ -19,18 +19,18 @@ _CONNECT_S = 10.0
 
 
 async def _serve(listen: tuple[str, int], target: tuple[str, int]) -> asyncio.Server:
-    """Listen, and hand connections on.
+    """Listen and forward connections.
 
     Parameters
     ----------
     listen
-        Host or address to listen on, and port (0: any that is free).
+        Host or address to listen on, and port (0 for any free one).
     target
         Host and port of the database.
 
     Returns
     -------
-    The server, which listens already.
+    The listening server.
     """
 
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +55,7 @@ async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
 
 
 def address(text: str) -> tuple[str, int]:
-    """Read ``host:port``; IPv6 addresses in brackets.
+    """Parse ``host:port``, with IPv6 addresses in brackets.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Keeps the queues filled: as many jobs as there are fireworks for them, within each queue's limit.
+"""Keep the queues filled with as many jobs as there are fireworks for, within each queue's limit.
 
-Each job is submitted by FireWorks' own `launch_rocket_to_queue` in reservation mode, which takes one ready firework
-for it: there are never more jobs than fireworks. With several calculations in one job (`jobs_per_allocation`) a job
-reserves the first of them, and takes the others when it runs. Nothing is remembered between calls.
+Each job is submitted by FireWorks' own `launch_rocket_to_queue` in reservation mode, which reserves one ready firework
+for it, so there are never more jobs than fireworks. With several calculations in one job (`jobs_per_allocation`) a job
+reserves the first of them and takes the others when it runs. No state is kept between calls.
 """
 
 import ast
@@ -25,7 +25,7 @@ from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, URGENT, QueueSettings, SiteSettings
 from launchers.workers.project_worker import CampaignWorker
 
-#: So many rejected submissions in a row end a call: the next ones would be rejected too.
+#: Consecutive rejected submissions that end a call, since the next ones would be rejected too.
 _MOST_REJECTED = 3
 #: A reservation gets its job id within seconds; one without a job for this long was left by a killed process.
 _UNSUBMITTED = timedelta(minutes=10)
@@ -33,26 +33,26 @@ _UNSUBMITTED = timedelta(minutes=10)
 
 @dataclass
 class Filled:
-    """What was done for one category.
+    """Result for one category.
 
     Attributes
     ----------
     category, queue
-        Which fireworks, and where their jobs go.
+        Category of the fireworks, and queue of their jobs.
     ready
-        Fireworks that were ready.
+        Number of ready fireworks.
     in_queue
-        Jobs of this user in the queue before; None: the scheduler did not say.
+        Jobs of this user in the queue before; None if unknown.
     max_jobs
-        How many there may be.
+        Largest number of jobs.
     submitted
-        Ids of the jobs that were submitted.
+        Ids of the submitted jobs.
     rejected
-        Fireworks whose job was rejected (they are ready again).
+        Number of fireworks whose job was rejected (they are ready again).
     freed
-        Fireworks that had been reserved without a job, and are ready again.
+        Number of fireworks reserved without a job, which are ready again.
     problem
-        What went wrong.
+        The problem, if any.
     """
 
     category: str
@@ -66,7 +66,7 @@ class Filled:
     problem: str | None = None
 
     def line(self) -> str:
-        """Say it in one line."""
+        """Return a one-line summary."""
         if not self.ready and self.problem is None:
             text = f"{self.category}: nothing ready"
         else:
@@ -84,17 +84,17 @@ class Filled:
 def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Iterator[Filled]:
     """Submit jobs for ready fireworks, queue by queue.
 
-    Of the categories that share a queue, train and screen come first, since others wait for them; relax and dos share
-    the rest by `weight`, so that neither waits until the other has no work left.
+    Among categories that share a queue, train and screen come first, since others wait for them; relax and dos share
+    the rest by `weight`, so that neither waits until the other is done.
 
-    Safe to call from two places simultaneously: it takes a lock in the database, which expires.
+    Safe to call from two places at the same time: it takes an expiring lock in the database.
 
     Raises
     ------
     ClusterError
-        If a launch file is absent or cannot be read; nothing was submitted.
+        If a launch file is missing or cannot be read; nothing is submitted then.
     PyMongoError
-        If the database goes away. What was submitted until then stays submitted, and is known by its reservations.
+        If the connection to the database is lost. Jobs submitted until then are known by their reservations.
     """
     sharing: dict[str, list[_Category]] = {}
     for name in CATEGORIES:
@@ -113,22 +113,22 @@ def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Itera
 
 
 def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
-    """How many more jobs, of ``per_job`` fireworks each, there is work for.
+    """Return the number of further jobs, of ``per_job`` fireworks each, that there is work for.
 
-    Each job that waits in the queue has reserved a firework, and will take ``per_job - 1`` of the ready ones.
+    Each job waiting in the queue has reserved a firework and will take ``per_job - 1`` of the ready ones.
     """
     return max(0, -(-(ready - waiting * (per_job - 1)) // per_job))
 
 
 def whose_turn(jobs: Mapping[str, float], weights: Mapping[str, float]) -> str:
-    """Category that gets the next job of a queue.
+    """Return the category that gets the next job of a queue.
 
     Parameters
     ----------
     jobs
-        Jobs, waiting and running, of each category that has work for another one.
+        Number of waiting and running jobs of each category with work for another one.
     weights
-        Relative share of jobs of the categories; urgent ones (`URGENT`) come before them.
+        Relative share of jobs of each category; urgent ones (`URGENT`) come first.
     """
     first = [name for name in CATEGORIES if name in jobs and name in URGENT]
     return (
@@ -152,7 +152,7 @@ class _Category:
     tries_left: int = _MOST_REJECTED
 
     def look(self, launchpad: LaunchPad) -> None:
-        """Count ready and queued fireworks, and ask the scheduler if there is work."""
+        """Count ready and queued fireworks, and query the scheduler if there is work."""
         self.done.freed = _free_unsubmitted(launchpad, self.fworker)
         counts = [
             launchpad.fireworks.count_documents({**self.fworker.query, "state": state})
@@ -171,15 +171,15 @@ class _Category:
 
     @property
     def jobs(self) -> float:
-        """Jobs that wait or run."""
+        """Number of waiting or running jobs."""
         return self.reserved + self.running + len(self.done.submitted)
 
 
 def _fill(launchpad: LaunchPad, site: SiteSettings, categories: Sequence[_Category], lock: Lock) -> None:
-    """Submit jobs of the categories of one queue in turn, until there is no more work, or no more room."""
+    """Submit jobs for the categories of one queue in turn until no work or room is left."""
     for category in categories:
         category.look(launchpad)
-    # reserved fireworks are queued, even if the scheduler does not count them (yet)
+    # reserved fireworks are queued even if the scheduler does not count them (yet)
     reserved = sum(category.reserved for category in categories)
     in_queue = max([reserved, *(category.done.in_queue or 0 for category in categories)])
     weights = {category.done.category: category.queue.weight for category in categories}
@@ -202,13 +202,13 @@ def _fill(launchpad: LaunchPad, site: SiteSettings, categories: Sequence[_Catego
 
 
 def _submit(launchpad: LaunchPad, site: SiteSettings, category: _Category, lock: Lock) -> bool:
-    """Submit one job of a category; False if no other of it is to be tried."""
+    """Submit one job of a category; return False if no other should be tried."""
     done, adapter = category.done, category.adapter
     directory = site.launch_directory / done.category / f"block_{datetime.now(UTC):%Y-%m-%d}"
     directory.mkdir(parents=True, exist_ok=True)
     while category.tries_left and lock.renew():
         others = _without(category.fworker, done.rejected)
-        candidate = launchpad._get_a_fw_to_run(others.query, checkout=False)  # as run_exists looks
+        candidate = launchpad._get_a_fw_to_run(others.query, checkout=False)  # like run_exists
         if candidate is None:
             return False
         with collected_messages(f"qadapter.{adapter.q_name}", "queue.launcher") as said:
@@ -218,7 +218,7 @@ def _submit(launchpad: LaunchPad, site: SiteSettings, category: _Category, lock:
         if job:
             done.submitted.append(str(job))
             return True
-        if job is None:  # another took the last one
+        if job is None:  # another process took the last one
             return False
         category.tries_left -= 1
         done.rejected.append(candidate.fw_id)
@@ -227,16 +227,16 @@ def _submit(launchpad: LaunchPad, site: SiteSettings, category: _Category, lock:
 
 
 def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
-    """The same FireWorker, but not for these: one firework that is always rejected must not keep the others waiting."""
+    """Return the FireWorker without these fireworks: one that is always rejected must not block the others."""
     if not fw_ids:
         return fworker
     return CampaignWorker(fworker.name, fworker.category, {**fworker._query, "fw_id": {"$nin": fw_ids}}, fworker.env)
 
 
 def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:
-    """Make fireworks ready that a killed process reserved and submitted no job for.
+    """Make fireworks ready that a killed process reserved without submitting a job; return their ids.
 
-    If there is nevertheless a job, it takes its firework by its id or, if another was faster, finds nothing to do.
+    If there is a job nevertheless, it takes its firework by id or, if another one came first, finds nothing to do.
     """
     freed: list[int] = []
     query = {**fworker.query, "state": "RESERVED", "launches.0": {"$exists": True}}
@@ -252,7 +252,7 @@ def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:
         try:
             launchpad.cancel_reservation(firework["launches"][-1])
         except DuplicateKeyError:
-            continue  # it began just now
+            continue  # started just now
         freed.append(firework["fw_id"])
     return freed
 
@@ -268,7 +268,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def collected_messages(*loggers: str) -> Iterator[list[str]]:
-    """Collect what FireWorks logs about a submission: it returns no reason."""
+    """Collect FireWorks' log messages about a submission, since it returns no reason."""
     collector = _Collector()
     for name in loggers:
         logging.getLogger(name).addHandler(collector)
@@ -283,18 +283,18 @@ def collected_messages(*loggers: str) -> Iterator[list[str]]:
 
 
 def scheduler_words(texts: list[str]) -> str:
-    """The scheduler's own words among what FireWorks has logged, which puts them between lines of its own."""
+    """Return the scheduler's own words from FireWorks' log messages, which embed them."""
     marker = "The error response reads:"
     lines = [line.strip("*| ") for text in texts for line in text.splitlines()]
     reasons = [line.split(marker, 1)[1].strip() for line in lines if marker in line]
-    # with a traceback, where the command is absent or its answer is not understood, the exception comes last
+    # with a traceback (a missing command, or output that is not understood), the exception comes last
     words = reasons or [line for line in lines if re.match(r"[\w.]+(Error|Exception|Expired):", line)]
     words = words or [line for line in lines if line and not re.fullmatch(r"-+\|?[v^]*\|?-+", line)]
     return " ".join(_unquoted(words[0]).split())[:300] if words else "it gave no reason"
 
 
 def _unquoted(text: str) -> str:
-    """FireWorks logs what sbatch wrote as the representation of bytes."""
+    """Undo FireWorks' logging of sbatch's output as a bytes literal."""
     if not re.match(r"b['\"]", text):
         return text
     try:

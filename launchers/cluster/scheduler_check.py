@@ -1,4 +1,4 @@
-"""Asks the scheduler, without submitting anything, whether it would take and ever start the jobs of each category."""
+"""Query the scheduler, without submitting, whether it would accept and start the jobs of each category."""
 
 import shutil
 import subprocess
@@ -17,20 +17,19 @@ _ASK_S = 60
 
 
 def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
-    """Find problems of each category's jobs, exactly as they would be submitted.
+    """Return problems of each category's jobs, exactly as they would be submitted.
 
-    On SLURM by `sbatch --test-only`, and by the partition's time limit: where a site does not enforce it at submission,
-    a job that asks for more is accepted and never starts. PBS has no such question; there only its commands are looked
-    for.
+    On SLURM this uses `sbatch --test-only` and the partition's time limit: unless a site enforces that at submission, a
+    job that requests more is accepted and never starts. PBS has no such test; there only its commands are checked.
 
     Parameters
     ----------
     site, folder
-        The cluster and its launch files; a category whose file is absent is passed over.
+        The cluster and its launch files; a category without a file is skipped.
 
     Returns
     -------
-    A finding for each category with something wrong, in the order of `CATEGORIES`.
+    A finding for each category with a problem, in the order of `CATEGORIES`.
     """
     absent = [name for name in _COMMANDS[site.scheduler] if shutil.which(name) is None]
     if absent:
@@ -47,12 +46,12 @@ def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
 
 
 def cancel(site: SiteSettings, job: str) -> None:
-    """Take a job out of the queue; one that has finished is ignored."""
+    """Cancel a job; a finished one is ignored."""
     answer(("scancel" if site.scheduler == "slurm" else "qdel", job))
 
 
 def why_it_waits(site: SiteSettings, job: str) -> str | None:
-    """State of a job and the reason for it in SLURM's words; None where there is no answer."""
+    """Return the state of a job and its reason in SLURM's words; None if there is no answer."""
     if site.scheduler != "slurm":
         return None
     said = (answer(("squeue", "-h", "-j", job, "-o", "%T (%r)")) or "").split("\n")[0].strip()
@@ -79,7 +78,7 @@ def _would_be_rejected(site: SiteSettings, folder: Path, category: str) -> Findi
 
 
 def _never_starts(folder: Path, category: str) -> Finding | None:
-    adapter = load_adapter(folder, category)  # what is submitted: its owner may have edited it
+    adapter = load_adapter(folder, category)  # the file that is submitted, which the user may have edited
     try:
         asked = seconds(str(adapter["walltime"]))
     except (KeyError, ValueError):

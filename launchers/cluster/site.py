@@ -1,4 +1,4 @@
-"""What a cluster is like: `cluster.yaml`, the one file from which the launch files of all queues are made."""
+"""Description of a cluster: `cluster.yaml`, from which the launch files of all queues are made."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 FILE_NAME = "cluster.yaml"
-#: The categories of a campaign's fireworks; those that others wait for come first.
+#: Categories of a campaign's fireworks; those that others wait for come first.
 CATEGORIES = ("train", "screen", "relax", "dos")
-#: Those that come before the others of their queue, whatever the weights say.
+#: Categories that come before the others of their queue, regardless of weights.
 URGENT = ("train", "screen")
 
 Scheduler = Literal["slurm", "pbs"]
@@ -101,7 +101,7 @@ class QueueSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """A cluster, and queue of each category."""
+    """A cluster, and the queue of each category."""
 
     name: str = Field(default="cluster", pattern=r"^[\w-]{1,40}$", description="name of its workers in FireWorks")
     scheduler: Scheduler = Field(description="slurm | pbs")
@@ -141,15 +141,15 @@ class SiteSettings(_Section):
 
     @property
     def rlaunch(self) -> Path:
-        """FireWorks' rlaunch of the same environment."""
+        """Path of FireWorks' rlaunch in the same environment."""
         return self.python.parent / "rlaunch"
 
     def worker_name(self, category: str) -> str:
-        """Name of a category's FireWorker."""
+        """Return the name of a category's FireWorker."""
         return f"{self.name}-{category}"
 
     def shell_lines(self, category: str) -> list[str]:
-        """The first lines of each job of a category: settings that neither a login shell nor a plain one has."""
+        """Return the first lines of each job of a category: settings that a login or plain shell may lack."""
         lines = [f"module load {module}" for module in self.modules]
         lines += [*self.environment, *self.queues[category].environment]
         if self.vasp_command is not None:
@@ -180,7 +180,7 @@ class SiteSettings(_Section):
 
     @classmethod
     def from_dict(cls, content: object, *, origin: str) -> SiteSettings:
-        """Check settings; `origin` is the file or command that errors name."""
+        """Validate settings; `origin` is the file or command named in errors."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -193,7 +193,7 @@ class SiteSettings(_Section):
             raise ClusterError(f"{origin}: " + "; ".join(texts)) from None
 
     def to_yaml(self) -> str:
-        """The commented file."""
+        """Return the commented file."""
         head = [
             "# The cluster on which campaigns run. After a change, `campaign cluster init DIR --again` regenerates",
             "# the files for FireWorks (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tests "
@@ -221,13 +221,13 @@ def _commented(section: _Section, *, skip: str, indent: str) -> list[str]:
             continue
         value = getattr(section, name)
         plain = str(value) if isinstance(value, Path) else value
-        # JSON is YAML, and always quoted where it must be
+        # JSON is valid YAML and always quotes where necessary
         lines.append(f"{indent}{name}: {json.dumps(plain, ensure_ascii=False)}  # {field.description}")
     return lines
 
 
 def _format_problem(problem: ErrorDetails, name: str) -> str:
-    """What pydantic found, as a sentence for who wrote the file."""
+    """Return pydantic's finding as a sentence for the author of the file."""
     found = f"found {problem['input']!r}"
     if problem["type"] == "extra_forbidden":
         known = [*SiteSettings.model_fields, *QueueSettings.model_fields]
@@ -240,7 +240,7 @@ def _format_problem(problem: ErrorDetails, name: str) -> str:
 
 
 def _together(names: list[str]) -> str:
-    """One name for the same field of all queues."""
+    """Return one name for the same field of all queues."""
     field = names[0].rpartition(".")[2]
     everywhere = [f"queues.{category}.{field}" for category in CATEGORIES]
     return f"{field} of all queues" if sorted(names) == sorted(everywhere) else ", ".join(names)

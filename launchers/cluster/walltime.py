@@ -1,4 +1,4 @@
-"""Times of queue jobs: how they are written, and how much is left of the one that this process runs in."""
+"""Time limits of queue jobs: their format, and the time left in the job of this process."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _ASK_S = 30.0
 
 
 def seconds(walltime: str) -> int:
-    """Seconds of a time as SLURM and PBS both read it: ``HH:MM:SS``, with more than 24 hours where need be.
+    """Parse ``HH:MM:SS``, possibly with more than 24 hours, the format common to SLURM and PBS.
 
     Raises
     ------
@@ -25,20 +25,20 @@ def seconds(walltime: str) -> int:
 
 
 def text(seconds_: int) -> str:
-    """Write seconds as ``HH:MM:SS``."""
+    """Format seconds as ``HH:MM:SS``."""
     return f"{seconds_ // 3600:02d}:{seconds_ // 60 % 60:02d}:{seconds_ % 60:02d}"
 
 
 def job_id() -> str | None:
-    """Id of the job that this process runs in, as FireWorks keeps it as the reservation's id; None outside a job."""
+    """Return the id of this process's job in the form of FireWorks' reservation ids; None outside a job."""
     found = re.match(r"\d+", os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID") or "")
     return None if found is None else found.group()
 
 
 def _job_end() -> float | None:
-    """When the scheduler ends this job, as seconds since 1970; None if unknown.
+    """Return when the scheduler ends this job, in s since 1970; None if unknown.
 
-    The launch file's own variable (``LAUNCHERS_JOB_END``, PBS), then SLURM's, then the controller's answer.
+    Sources are the launch file's own variable (``LAUNCHERS_JOB_END``, PBS), SLURM's, then the controller.
     """
     for variable in ("LAUNCHERS_JOB_END", "SLURM_JOB_END_TIME"):
         if os.environ.get(variable, "").isdigit():
@@ -55,11 +55,11 @@ def _end_by_scontrol(job: str) -> float | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\bEndTime=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", done.stdout)
-    # the controller writes local time without saying so
+    # the controller writes local time without a zone
     return None if found is None else datetime.fromisoformat(found.group(1)).astimezone().timestamp()
 
 
 def time_left() -> float | None:
-    """Seconds until the scheduler ends this job; None if unknown."""
+    """Return the seconds until the scheduler ends this job; None if unknown."""
     end = _job_end()
     return None if end is None else end - time.time()

@@ -1,1 +1,1 @@
-"""my_launchpad.yaml, and every connection that is built from it."""
+"""my_launchpad.yaml, and all connections made from it."""

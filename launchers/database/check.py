@@ -1,4 +1,4 @@
-"""Asks the database whether it can be used, and says in one sentence why not."""
+"""Check whether the database can be used; errors say in one sentence why not."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
 from launchers.database.launchpad_file import EMBEDDED_USER
 from launchers.database.settings import DatabaseSettings
 
-# Together under five seconds: the driver looks for a server, then one question to each server named.
+# Together under five seconds: the driver looks for a server, then each named server is queried once.
 SELECTION_MS = 3000
 LOCAL_SELECTION_MS = 1500  # a database on this machine answers immediately or not at all
 PROBE_MS = 1000
@@ -18,14 +18,14 @@ UNAUTHORIZED = 13
 
 
 def check_database(settings: DatabaseSettings) -> None:
-    """Make sure, within about five seconds, that the database answers, lets us in and has transactions.
+    """Check, within about five seconds, that the database responds, accepts the login and has transactions.
 
     Raises
     ------
     DatabaseUnreachable
-        Nobody answers, or user, password or TLS are refused: one sentence with host and port.
+        If no server responds, or user, password or TLS are refused; one sentence with host and port.
     DatabaseNotReplicaSet
-        The server is a standalone one.
+        If the server is standalone.
     """
     limits = {
         "serverSelectionTimeoutMS": LOCAL_SELECTION_MS if settings.is_local else SELECTION_MS,
@@ -77,7 +77,7 @@ def _refusal(settings: DatabaseSettings, code: int | None) -> str:
 
 
 def _silence(settings: DatabaseSettings, detail: str) -> str:
-    """Say why no server answered, from the driver's message."""
+    """Return why no server responded, from the driver's message."""
     low = detail.lower()
     if "ssl" in low or "certificate" in low or "tls" in low.replace("tlsv", ""):
         reason = "TLS failed: " + _tls_reason(low)
@@ -106,7 +106,7 @@ def _tls_reason(detail: str) -> str:
 
 
 def _explain_other_set(settings: DatabaseSettings) -> None:
-    """Raise if a server does answer, but is not a member of the replica set that is asked for."""
+    """Raise if a server responds but is not a member of the requested replica set."""
     if settings.replica_set is None:
         return
     for host, port in settings.seeds:
@@ -129,7 +129,7 @@ def _explain_other_set(settings: DatabaseSettings) -> None:
 
 
 def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, Any] | None:
-    """Ask one server, without logging in, who it is."""
+    """Query a server for its identity without logging in."""
     tls = {key: value for key, value in settings.options.items() if key.startswith("tls")}
     try:
         with MongoClient[dict[str, Any]](
@@ -137,7 +137,7 @@ def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, A
         ) as client:
             return client.admin.command("hello")
     except PyMongoError:
-        return None  # the caller's own error says it
+        return None  # reported by the caller's own error
 
 
 def _standalone(where: str) -> str:

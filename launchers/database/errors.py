@@ -1,20 +1,20 @@
-"""The errors that anything about the database raises: each one sentence that a user can act on."""
+"""Errors about the database: each is one sentence that a user can act on."""
 
 
 class DatabaseError(RuntimeError):
-    """Something about the database is wrong; the message names what and the remedy, and never a password."""
+    """A problem with the database; the message names it and the remedy, but never a password."""
 
 
 class LaunchpadFileError(DatabaseError):
-    """my_launchpad.yaml is missing, cannot be read, or says something that cannot be."""
+    """my_launchpad.yaml is missing, unreadable or invalid."""
 
 
 class DatabaseUnreachable(DatabaseError):
-    """No MongoDB answered, or it did not let us in."""
+    """No MongoDB responded, or it refused the login."""
 
 
 class DatabaseNotReplicaSet(DatabaseError):
-    """The server is standalone, but changes of a campaign's state need transactions."""
+    """The server is standalone, but a campaign's state changes need transactions."""
 
 
 class MongoServerError(DatabaseError):

@@ -1,4 +1,4 @@
-"""jobflow's JobStore on the campaign's database, with the indexes that its queries need."""
+"""jobflow's JobStore on the campaign's database, with the indexes needed by its queries."""
 
 from functools import partial
 from pathlib import Path
@@ -20,22 +20,22 @@ DATA_COLLECTION = "data"  # GridFS: its files are in data.files and data.chunks
 def open_job_store(settings: DatabaseSettings) -> JobStore:
     """Return jobflow's JobStore: collection ``outputs``, and the additional store ``data`` in GridFS.
 
-    It waits for nothing; see `open_patient_job_store`.
+    It does not wait for an unavailable database; see `open_patient_job_store`.
     """
     return open_patient_job_store(settings, directory=Path(), wait_s=0.0)
 
 
 def open_patient_job_store(settings: DatabaseSettings, *, directory: Path, wait_s: float) -> PatientJobStore:
-    """Return the JobStore of a calculation, whose outputs are not lost while the database is away.
+    """Return a JobStore that does not lose outputs while the database is unavailable.
 
     Parameters
     ----------
     directory, wait_s
-        Where an output waits for the database, and how long.
+        Folder in which an output waits for the database, and how long, in s.
 
     The store's serialised form holds the password: never put it into a firework or a file.
-    jobflow asks for ``uuid`` with the highest ``index``, and for the large objects (atomate2's DOS) by their
-    ``blob_uuid``; it makes no index itself, and without these every answer reads the whole collection.
+    jobflow queries ``uuid`` with the highest ``index``, and large objects (atomate2's DOS) by ``blob_uuid``, but
+    creates no indexes; without these every query reads the whole collection.
     """
     where = _connection(settings)
     store = PatientJobStore(
@@ -57,10 +57,10 @@ def _ensure_indexes(settings: DatabaseSettings) -> None:
 
 
 def _connection(settings: DatabaseSettings) -> dict[str, Any]:
-    """Return the arguments that both of maggma's stores take."""
+    """Return the arguments common to both maggma stores."""
     options = dict(settings.mongoclient_kwargs)
     if settings.uri_mode:
-        # maggma shows the URI as the store's name, so user and password travel beside it.
+        # maggma shows the URI as the store's name, so user and password are passed separately.
         uri = mongo_uri.without_credentials(settings.host)
         return {"database": settings.name, "uri": uri, "mongoclient_kwargs": options | settings.login()}
     where: dict[str, Any] = {"database": settings.name, "host": settings.host, "mongoclient_kwargs": options}
@@ -72,6 +72,6 @@ def _connection(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def _ensure_index(collection: Collection[dict[str, Any]], keys: dict[str, int]) -> None:
-    """Create an index unless one on the same keys exists, under whatever name."""
+    """Create an index unless one on the same keys exists under any name."""
     if list(keys.items()) not in [entry["key"] for entry in collection.index_information().values()]:
         collection.create_index(list(keys.items()))

@@ -1,4 +1,4 @@
-"""Finds and reads my_launchpad.yaml, the one description of the database, as FireWorks has it."""
+"""Find and read my_launchpad.yaml, the only description of the database, in FireWorks' format."""
 
 import contextlib
 import difflib
@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "my_launchpad.yaml"
 PASSWORD_VARIABLE = "ESNET_CAMPAIGN_DB_PASSWORD"
-#: The embedded database's only user, the database that keeps it, and its default port and name.
+#: The embedded database's only user, the database that stores it, and its default port and name.
 EMBEDDED_USER = "esnet-embedded"
 EMBEDDED_LOGIN_DATABASE = "admin"
 EMBEDDED_PORT = 27117
 EMBEDDED_NAME = "esnet_campaign"
-#: Its data, in a folder beside the file.
+#: Its data folder, next to the file.
 EMBEDDED_FOLDER = "mongodb"
 
-# What fireworks.core.launchpad.LaunchPad takes, with the type that each value must have.
+# Arguments of fireworks.core.launchpad.LaunchPad, with the type of each value.
 FIELDS: dict[str, type] = {
     "host": str,
     "port": int,
@@ -45,7 +45,7 @@ FIELDS: dict[str, type] = {
     "uri_mode": bool,
     "mongoclient_kwargs": dict,
 }
-# TLS as FireWorks 1 had it; FireWorks 2 knows mongoclient_kwargs only. Value: pymongo's name for it.
+# TLS fields of FireWorks 1; FireWorks 2 only knows mongoclient_kwargs. Value: pymongo's name.
 TLS_FIELDS: dict[str, tuple[type, str]] = {
     "ssl": (bool, "tls"),
     "ssl_ca_certs": (str, "tlsCAFile"),
@@ -57,7 +57,7 @@ TLS_FIELDS: dict[str, tuple[type, str]] = {
 PATH_OPTIONS = frozenset({"tlscafile", "tlscertificatekeyfile", "tlscrlfile"})
 SECRET_FIELDS = frozenset({"password", "ssl_pem_passphrase", "mongoclient_kwargs", "host"})
 _LARGEST_FILE = 64 << 10  # bytes
-_WARNED: set[Path] = set()  # files whose warning was printed in this process
+_WARNED: set[Path] = set()  # files already warned about in this process
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
 
@@ -75,13 +75,13 @@ name: {EMBEDDED_NAME}
 def find_launchpad_file(explicit: Path | None = None) -> Path:
     """Find the file that describes the database; return its absolute path.
 
-    The order is that of FireWorks' own commands: the file asked for, ``my_launchpad.yaml`` in the current folder, then
+    The order is that of FireWorks' own commands: the given file, ``my_launchpad.yaml`` in the current folder, then
     FireWorks' configuration (``FW_CONFIG_FILE``, ``LAUNCHPAD_LOC``, ``~/.fireworks``).
 
     Raises
     ------
     LaunchpadFileError
-        The named file does not exist, or none was found anywhere.
+        If the given file does not exist, or none is found.
     """
     if explicit is not None:
         if not explicit.is_file():
@@ -90,7 +90,7 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
     here = Path.cwd() / FILE_NAME
     if here.is_file():
         return here
-    # FireWorks prints while it looks for its files, which would spoil what our commands print.
+    # FireWorks prints while it looks for its files, which would spoil the output of our commands.
     with contextlib.redirect_stdout(io.StringIO()):
         from fireworks import fw_config
     configured = fw_config.LAUNCHPAD_LOC
@@ -103,14 +103,14 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
 
 
 def write_embedded_launchpad_file(folder: Path) -> Path:
-    """Write the ``my_launchpad.yaml`` of an embedded database on this machine.
+    """Write the ``my_launchpad.yaml`` of an embedded database on this machine; return its path.
 
     A link into a data folder that was removed (`launchers.database.launchpad_login`) is replaced.
 
     Raises
     ------
     LaunchpadFileError
-        If there is something else of that name, or it cannot be written.
+        If something else of that name exists, or it cannot be written.
     """
     path = folder / FILE_NAME
     try:
@@ -135,14 +135,12 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path
-        A file as FireWorks' ``LaunchPad.from_file`` takes it. Relative paths of certificates are taken
-        from the file's folder.
+        A file for FireWorks' ``LaunchPad.from_file``. Relative paths of certificates refer to the file's folder.
 
     Returns
     -------
-    The keyword arguments of ``LaunchPad``, without those that are absent or null. TLS fields of FireWorks 1
-    have become ``mongoclient_kwargs``; the environment variable ``ESNET_CAMPAIGN_DB_PASSWORD`` has replaced
-    the password.
+    The keyword arguments of ``LaunchPad``, without those that are absent or null. TLS fields of FireWorks 1 are
+    converted to ``mongoclient_kwargs``; the environment variable ``ESNET_CAMPAIGN_DB_PASSWORD`` replaces the password.
 
     Raises
     ------
@@ -156,7 +154,7 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
         if value is not None:
             fields[key] = value
     if fields.get("uri_mode"):
-        # FireWorks ignores these in this mode: two programs reading one file would log in differently.
+        # FireWorks ignores these in this mode, so two programs reading one file would log in differently.
         for key in ("port", "username", "password"):
             if key in fields:
                 raise LaunchpadFileError(f"{path}: {key}: with uri_mode: true this belongs into host's URI")
@@ -164,7 +162,7 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
     for key in TLS_FIELDS:
         fields.pop(key, None)
     _warn_of_readers(path, fields)
-    # the embedded database's password is made, never given: a variable that is set is meant for another database
+    # the embedded database's password is generated, so a variable that is set is meant for another database
     user = fields.get("username") or fields["mongoclient_kwargs"].get("username")
     if os.environ.get(PASSWORD_VARIABLE) and user != EMBEDDED_USER:
         fields["password"] = os.environ[PASSWORD_VARIABLE]
@@ -172,7 +170,7 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
 
 
 def _warn_of_readers(path: Path, fields: Mapping[str, Any]) -> None:
-    """Say once in a process that others may read a file with a password."""
+    """Warn, once per process, that others can read a file with a password."""
     secrets = [
         fields.get("password"),
         *(value for key, value in fields["mongoclient_kwargs"].items() if "password" in key.lower()),
@@ -198,7 +196,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
         raise LaunchpadFileError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise LaunchpadFileError(f"{path}: is not a text file in UTF-8") from None
-    # The parser's own messages quote the line that they complain of, which may be the password's.
+    # The parser's messages quote the offending line, which may contain the password.
     try:
         content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
@@ -232,7 +230,7 @@ def _check_field(path: Path, key: object, value: object) -> None:
 
 
 def _connection_options(path: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return mongoclient_kwargs with the TLS fields of FireWorks 1 folded in and paths made absolute."""
+    """Return mongoclient_kwargs with the TLS fields of FireWorks 1 merged and paths made absolute."""
     options = dict(fields.get("mongoclient_kwargs", {}))
     for key in options:
         if not isinstance(key, str):

@@ -1,4 +1,4 @@
-"""Puts the login of the embedded database into my_launchpad.yaml, where FireWorks' own commands find it too."""
+"""Write the login of the embedded database into my_launchpad.yaml, for FireWorks' own commands too."""
 
 import contextlib
 import io
@@ -15,23 +15,23 @@ from launchers.database.settings import DatabaseSettings
 
 
 def write_login(path: Path, password: str, *, private_folder: Path) -> None:
-    """Let a launchpad file log in as the owner of the embedded database, and only this user read it.
+    """Add the login of the embedded database's owner to a launchpad file, and make it readable by this user only.
 
-    Comments and all other fields stay. With a URI the login goes beside it, since ``lpad`` prints the URI when it
-    finds no server. A file that is under version control keeps no password: the content goes into the private folder
-    and a link takes its place.
+    Comments and other fields are kept. With a URI the login is stored separately, since ``lpad`` prints the URI when it
+    finds no server. A file under version control gets no password: its content moves to the private folder and is
+    replaced by a link.
 
     Parameters
     ----------
     path
-        A file that `read_launchpad_file` accepts.
+        A file accepted by `read_launchpad_file`.
     private_folder
-        Where the content goes if git tracks the file.
+        Folder for the content if git tracks the file.
 
     Raises
     ------
     LaunchpadFileError
-        It cannot be written.
+        If it cannot be written.
     """
     place = path.resolve()
     settings = DatabaseSettings.from_file(place)
@@ -56,7 +56,7 @@ def write_login(path: Path, password: str, *, private_folder: Path) -> None:
 def _with_login(text: str, password: str, *, uri_mode: bool) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 4096  # a URI stays on its line
+    yaml.width = 4096  # keeps a URI on one line
     content = yaml.load(text)
     if uri_mode:
         login = {"username": EMBEDDED_USER, "password": password, "authSource": EMBEDDED_LOGIN_DATABASE}
@@ -92,5 +92,5 @@ def _is_tracked(path: Path) -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False  # without git there is no version control that we know of
+        return False  # without git there is no known version control
     return answer.returncode == 0

@@ -1,4 +1,4 @@
-"""A MongoDB URI taken apart, with user and password kept away from everything else."""
+"""Parsing of MongoDB URIs, with user and password kept separate from everything else."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class ParsedUri:
     nodes
         Host and port of every server; the port is None for a Unix socket.
     options
-        What follows the question mark.
+        Options after the question mark.
     """
 
     nodes: list[tuple[str, int | None]]
@@ -29,17 +29,17 @@ class ParsedUri:
 
 
 def parse(uri: str) -> ParsedUri:
-    """Take a URI apart; of a ``mongodb+srv`` one, only the parts known without asking a name server.
+    """Parse a URI; for ``mongodb+srv``, only the parts known without a name server.
 
     Raises
     ------
     ValueError
-        It is not a MongoDB URI. The message does not quote it.
+        If it is not a MongoDB URI. The message does not quote it.
     """
     if uri.startswith(SRV_SCHEME):
         return ParsedUri([(hosts_text(uri), None)], {})
 
-    # The driver's messages may quote a part of the URI that holds the password.
+    # The driver's messages may quote the part of the URI with the password.
     try:
         parsed = parse_uri(uri, DEFAULT_PORT, validate=False)
     except (PyMongoError, ValueError):
@@ -51,7 +51,7 @@ def parse(uri: str) -> ParsedUri:
 
 
 def given_options(uri: str) -> list[tuple[str, str]]:
-    """Return the options after the question mark, also of a ``mongodb+srv`` URI; unknown ones too."""
+    """Return the options after the question mark, including unknown ones and those of a ``mongodb+srv`` URI."""
     _, _, query = uri.partition("?")
     return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
 

@@ -1,4 +1,4 @@
-"""Waiting for a database that does not answer, instead of failing."""
+"""Wait for an unavailable database instead of failing."""
 
 import logging
 import time
@@ -10,14 +10,14 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-#: How long to wait where no setting says so (`retries.database_wait_hours`).
+#: Default waiting time if no setting applies (`retries.database_wait_hours`).
 DEFAULT_WAIT_S = 2 * 3600.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error means that the database is unavailable, so that the operation may succeed later."""
+    """Whether an error means that the database is unavailable, so that a retry may succeed."""
     if isinstance(error, ConnectionFailure):
         return True
     return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
@@ -26,7 +26,7 @@ def is_outage(error: BaseException) -> bool:
 def patiently(
     body: Callable[[], T], *, wait_s: float = DEFAULT_WAIT_S, on_outage: Callable[[bool], None] | None = None
 ) -> T:
-    """Call a function, again and again while the database is away.
+    """Call a function, repeatedly while the database is unavailable; return its result.
 
     Parameters
     ----------
@@ -35,13 +35,12 @@ def patiently(
     wait_s
         Seconds from the first error after which the error is raised.
     on_outage
-        Called with True at the first error, and with False when the database has answered again; default: a line in
-        the log.
+        Called with True at the first error, and with False when the database is back. By default, the log gets a line.
 
     Raises
     ------
     PyMongoError
-        The last one, if the database stays away.
+        The last error, if the database remains unavailable.
     """
     tell = on_outage or _log
     since: float | None = None

@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 class PatientJobStore(JobStore):  # type: ignore[misc, unused-ignore]
     """jobflow's JobStore, which waits while the database is unavailable and keeps pending data in a file.
 
-    Large objects are stored before the document that names them: a document that is there is complete.
+    Large objects are stored before the document that refers to them, so that an existing document is complete.
 
     Parameters
     ----------
     docs_store, additional_stores
-        As in `jobflow.JobStore`.
+        As for `jobflow.JobStore`.
     directory
-        Where an output is kept while it waits.
+        Folder for waiting outputs.
     wait_s
-        How long it waits, in seconds.
+        Longest waiting time in s.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PatientJobStore(JobStore):  # type: ignore[misc, unused-ignore]
         self.wait_s = wait_s
 
     def update(self, docs: Any, key: Any = None, save: Any = None) -> None:
-        """Store the documents of jobs, and their large objects beside them."""
+        """Store the documents of jobs and their large objects."""
         split = JobStore(MemoryStore(), {name: MemoryStore() for name in self.additional_stores}, save=self.save)
         with split:
             split.update(docs, key=key, save=save)
@@ -68,14 +68,14 @@ class PatientJobStore(JobStore):  # type: ignore[misc, unused-ignore]
             file.unlink(missing_ok=True)
 
     def store_kept(self, directory: Path, uuid: str, *, as_uuid: str) -> bool:
-        """Store the output of a job that waits in a directory, under the uuid of another try; False if there is none.
+        """Store a waiting output from a directory under the uuid of another try; return False if there is none.
 
         Parameters
         ----------
         directory
             Launch directory of an earlier try.
         uuid, as_uuid
-            Of the job then, and now.
+            Uuid of the job then and now.
         """
         file = _file(directory, uuid)
         try:
@@ -83,7 +83,7 @@ class PatientJobStore(JobStore):  # type: ignore[misc, unused-ignore]
             documents = [{**kept["document"], "uuid": as_uuid}]
             blobs = {name: [{**blob, "job_uuid": as_uuid} for blob in found] for name, found in kept["blobs"].items()}
         except (OSError, EOFError, zlib.error, BSONError, KeyError):
-            return False  # none is there, or it is cut off
+            return False  # missing or truncated
         self._store(documents, blobs)
         file.unlink(missing_ok=True)
         return True
@@ -98,7 +98,7 @@ def _file(directory: Path, uuid: str) -> Path:
 
 
 def _keep(directory: Path, document: dict[str, Any], blobs: Mapping[str, list[dict[str, Any]]]) -> Path:
-    """Write the output of a job into a file that is there as a whole or not at all."""
+    """Write the output of a job into a file, atomically."""
     file = _file(directory, document["uuid"])
     own = {name: [blob for blob in found if blob["job_uuid"] == document["uuid"]] for name, found in blobs.items()}
     part = file.with_suffix(".part")

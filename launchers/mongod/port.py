@@ -1,4 +1,4 @@
-"""Whether the port that the embedded MongoDB is to listen on is free, and who has it if not."""
+"""Check that the port for the embedded MongoDB is free, or find out who uses it."""
 
 import socket
 import time
@@ -14,23 +14,23 @@ _LINGERING_S = 3.0
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Make sure that no process listens on a port of this machine.
+    """Check that no process listens on a port of this machine.
 
     Raises
     ------
     MongoServerError
-        Names the port, who has it as far as can be seen, and the remedy.
+        If it is taken; names the port, the process if visible, and the remedy.
     """
     deadline = time.monotonic() + _LINGERING_S
     while (reason := _why_taken(host, port)) is not None:
-        # the sockets of a mongod that was killed outlive its process for a moment
+        # the sockets of a killed mongod briefly outlive its process
         if time.monotonic() > deadline:
             raise MongoServerError(_who_has_port(host, port, reason))
         time.sleep(0.1)
 
 
 def _why_taken(host: str, port: int) -> str | None:
-    """Say why a port cannot be listened on; None where it can."""
+    """Return why a port cannot be listened on, or None."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,7 +44,7 @@ def _why_taken(host: str, port: int) -> str | None:
 
 
 def _who_has_port(host: str, port: int, reason: str) -> str:
-    """Say who listens where the database should."""
+    """Return a description of the process listening on the database's port."""
     remedy = "stop that, or give another port in my_launchpad.yaml"
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 1000, "socketTimeoutMS": 1000}
     try:
@@ -57,7 +57,7 @@ def _who_has_port(host: str, port: int, reason: str) -> str:
 
 
 def _data_folder(port: int) -> str | None:
-    """Return the data folder of the mongod at a port, if its process is one that we may look at."""
+    """Return the data folder of the mongod at a port, if its process is accessible."""
     try:
         for connection in psutil.net_connections("tcp"):
             is_it = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN

@@ -1,4 +1,6 @@
-"""Which process is a folder's embedded MongoDB: mongod's lock file has its id, its command line names the folder."""
+"""Find the process of a folder's embedded MongoDB: its id is in mongod's lock file, its command line names the
+folder.
+"""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-LOCK_FILE = "mongod.lock"  # written by mongod when it begins, emptied when it ends cleanly
+LOCK_FILE = "mongod.lock"  # written by mongod at its start, emptied at a clean end
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class ServerProcess:
     process
         The process; psutil distinguishes it from a later one with the same id.
     host, port
-        Where it listens.
+        Address that it listens on.
     is_protected
         Whether it requires a password; those started by earlier versions do not.
     """
@@ -35,11 +37,11 @@ class ServerProcess:
 
     @property
     def address(self) -> str:
-        """The text ``host:port``."""
+        """Address as ``host:port``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def is_alive(self) -> bool:
-        """Return whether the process still runs (one that ended and was not waited for does not)."""
+        """Return whether the process still runs; a zombie does not count."""
         try:
             return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
@@ -47,10 +49,10 @@ class ServerProcess:
 
 
 def find_process(data_dir: Path) -> ServerProcess | None:
-    """Return the running process of a folder's server, None where there is none.
+    """Return the running process of a folder's server, or None.
 
-    Ids are reused, and a server that was killed leaves its lock file behind: a process counts only if it is a
-    mongod whose command line names this folder.
+    Ids are reused and a killed server leaves its lock file behind, so only a mongod whose command line names this
+    folder counts.
     """
     try:
         process = psutil.Process(int((data_dir / LOCK_FILE).read_text()))

@@ -1,4 +1,4 @@
-"""Makes one mongod the primary of a replica set of one."""
+"""Make one mongod the primary of a single-node replica set."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,22 +15,22 @@ POLL_S = 0.05
 def make_primary(
     host: str, port: int, replica_set: str, *, login: Mapping[str, Any], deadline: float, is_alive: Callable[[], bool]
 ) -> None:
-    """Wait until the server accepts writes, and found or repair its replica set on the way.
+    """Initiate or repair the replica set, and wait until the server accepts writes.
 
-    A folder whose server listened on another port before has that port in its replica set's configuration,
-    and would wait for ever to be a member: the configuration is changed by force.
+    If the server listened on another port before, its replica set's configuration contains that port and it would wait
+    forever to be a member; the configuration is then changed by force.
 
     Parameters
     ----------
     login
         The driver's options to log in as a user who may change the configuration.
     deadline
-        When to give up, on the clock of ``time.monotonic``.
+        Latest time, on the clock of ``time.monotonic``.
 
     Raises
     ------
     MongoServerError
-        The process ended, the time is up, or the folder belongs to a replica set of another name.
+        If the process ended, the time is up, or the folder belongs to a replica set of another name.
     """
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 500, "connectTimeoutMS": 2000, "socketTimeoutMS": 5000}
     with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits, **login) as client:
@@ -40,7 +40,7 @@ def make_primary(
                     return
                 _join_own_set(client, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", replica_set)
             except PyMongoError:
-                pass  # not up yet, or busy with its configuration; whether it lives is asked next
+                pass  # not up yet, or busy with its configuration; checked next for being alive
             if not is_alive():
                 raise MongoServerError(f"MongoDB at {host}:{port} ended while it started")
             if time.monotonic() > deadline:
@@ -49,7 +49,7 @@ def make_primary(
 
 
 def _join_own_set(client: MongoClient[dict[str, Any]], member: str, replica_set: str) -> None:
-    """Found the replica set, or put the server's present address into it."""
+    """Initiate the replica set, or update the server's address in it."""
     configuration = client.local["system.replset"].find_one()
     if configuration is None:
         members = [{"_id": 0, "host": member}]

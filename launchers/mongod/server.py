@@ -1,9 +1,9 @@
 """The embedded MongoDB: a real mongod on loopback, as a one-node replica set, with its data in one folder.
 
-It lets in its owner alone, see `launchers.mongod.access`.
+Only its owner has access, see `launchers.mongod.access`.
 
-A replica set, even of one node, because transactions need it, and because it loses no acknowledged write when
-it is killed (measured November 2026: a standalone mongod lost 357 of 8,935). It is up in one to two seconds.
+A replica set, even with one node, is needed for transactions, and loses no acknowledged write when killed (measured
+November 2026: a standalone mongod lost 357 of 8,935). It starts in one to two seconds.
 """
 
 import contextlib
@@ -34,12 +34,12 @@ from launchers.mongod.replica_set import make_primary
 logger = logging.getLogger(__name__)
 
 LOCK_NAME = "start.lock"
-LOG_LIMIT = 20 * 2**20  # bytes; a longer log is put aside when the server starts
-START_TIMEOUT_S = 30.0  # for it to accept writes
+LOG_LIMIT = 20 * 2**20  # bytes; a longer log is moved aside at the next start
+START_TIMEOUT_S = 30.0  # until it accepts writes
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 SERVER_OPTIONS = (
-    "--nounixsocket",  # it is not needed, and its path may not exceed 107 bytes
+    "--nounixsocket",  # not needed, and its path may not exceed 107 bytes
     "--oplogSize",
     "64",
     "--setParameter",
@@ -51,7 +51,7 @@ SERVER_OPTIONS = (
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What is known of an embedded server.
+    """Status of an embedded server.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class ServerStatus:
     data_dir
         The folder with its data and its log.
     pid, address
-        Process id and ``host:port``; None where it does not run.
+        Process id and ``host:port``; None if it does not run.
     uptime_s
-        Seconds since its process began.
+        Seconds since its process started.
     is_protected
-        Whether it asks for its owner's password. One that an earlier version started does not until its next start.
+        Whether it requires its owner's password; one started by an earlier version does not until its next start.
     """
 
     running: bool
@@ -76,14 +76,14 @@ class ServerStatus:
 
     @property
     def log_file(self) -> Path:
-        """The server's log."""
+        """Path of the server's log."""
         return self.data_dir / LOG_NAME
 
 
 def default_data_dir(launchpad_file: Path) -> Path:
-    """Return the default place of the data: the folder ``mongodb`` beside a launchpad file.
+    """Return the default data folder: ``mongodb`` next to a launchpad file.
 
-    A launchpad file that is under version control is a link to one in the data folder itself, see
+    A launchpad file under version control is a link to one inside the data folder, see
     `launchers.database.launchpad_login`.
     """
     folder = launchpad_file.resolve().parent
@@ -91,25 +91,25 @@ def default_data_dir(launchpad_file: Path) -> Path:
 
 
 def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
-    """Start the embedded server and wait until it accepts writes; one that runs already is left alone.
+    """Start the embedded server unless it runs, and wait until it accepts writes.
 
-    The file that the settings come from then has the owner's login, and must be read again; settings that come from
-    none get it from `launchers.mongod.access.with_login`. Data from before there was a login get one.
+    Afterwards the settings' file contains the owner's login and must be read again; settings without a file get it from
+    `launchers.mongod.access.with_login`. Data of earlier versions without a login get one.
 
     Parameters
     ----------
     settings
-        Its address and replica set's name are taken from here; the host must be a loopback one.
+        Address and name of the replica set; the host must be a loopback one.
     data_dir
-        The folder for its data, made if need be. One server per folder.
+        Folder for its data, created if necessary. One server per folder.
 
     Raises
     ------
     MongoServerError
-        The host is not this machine's, there is no mongod, the port is taken, the folder cannot be written,
-        or the server did not come up (with the reason from its log).
+        If the host is not this machine, there is no mongod, the port is taken, the folder cannot be written, or the
+        server did not start (with the reason from its log).
     LaunchpadFileError
-        The login cannot be written into the file; a server that was started for it is stopped again.
+        If the login cannot be written into the file; the server is stopped again.
     """
     host, port = own_address(settings)
     replica_set = settings.replica_set or "rs0"
@@ -140,12 +140,12 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
 
 
 def stop(data_dir: Path) -> ServerStatus:
-    """Stop the embedded server of a folder cleanly, by its process id; does nothing where none runs.
+    """Stop the embedded server of a folder cleanly, by its process id; does nothing if none runs.
 
     Raises
     ------
     MongoServerError
-        It still runs after a minute, or belongs to another user.
+        If it still runs after a minute, or belongs to another user.
     """
     server = find_process(data_dir.absolute())
     if server is not None:
@@ -170,7 +170,7 @@ def stop(data_dir: Path) -> ServerStatus:
 
 
 def status(data_dir: Path) -> ServerStatus:
-    """Tell whether the embedded server of a folder runs, without connecting to it."""
+    """Return whether the embedded server of a folder runs, without connecting to it."""
     data_dir = data_dir.absolute()
     server = find_process(data_dir)
     if server is None:
@@ -186,7 +186,7 @@ def status(data_dir: Path) -> ServerStatus:
 
 
 def _let_owner_in(settings: DatabaseSettings, host: str, port: int, data_dir: Path) -> None:
-    """Make the owner's login, and write it into the launchpad file."""
+    """Create the owner's login, and write it into the launchpad file."""
     password = owner_password(data_dir)
     if password is None:
         raise MongoServerError(
@@ -206,7 +206,7 @@ def _let_owner_in(settings: DatabaseSettings, host: str, port: int, data_dir: Pa
 
 @contextlib.contextmanager
 def _only_one_start(data_dir: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two simultaneous starts create one server."""
+    """Hold the folder's lock, so that two starts at the same time create one server."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if data_dir.stat().st_mode & 0o077:
@@ -228,7 +228,7 @@ def _only_one_start(data_dir: Path) -> Iterator[None]:
 
 
 def _launch(*, host: str, port: int, replica_set: str, data_dir: Path) -> None:
-    """Start mongod and wait until it accepts writes; where it does not, end it and say why."""
+    """Start mongod and wait until it accepts writes; if it does not, end it and raise with the reason."""
     mongod, version = find_mongod()
     log = data_dir / LOG_NAME
     if size_of(log) > LOG_LIMIT:
@@ -254,14 +254,14 @@ def _runs(data_dir: Path) -> bool:
 
 
 def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Path) -> None:
-    """Start mongod as a daemon, which outlives us and which no Ctrl-C reaches.
+    """Start mongod as a daemon, which outlives this process and is not affected by Ctrl-C.
 
-    With ``--fork`` mongod returns when its daemon listens or has failed.
+    With ``--fork`` mongod returns once its daemon listens or has failed.
 
     Raises
     ------
     MongoServerError
-        The daemon has failed, with the last lines that mongod wrote, or does not listen yet.
+        If the daemon failed (with mongod's last lines) or does not listen yet.
     """
     command = [str(mongod), "--dbpath", str(data_dir), "--bind_ip", host, "--port", str(port)]
     command += ["--replSet", replica_set, "--fork", "--logpath", str(data_dir / LOG_NAME), "--logappend"]
@@ -290,15 +290,15 @@ def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Pat
 
 
 def _cache_gib() -> float:
-    """Memory for mongod's cache, GiB: it would take half of the machine's, which calculations need.
+    """Return the size of mongod's cache in GiB; its default, half of the memory, is needed by calculations.
 
-    Where it is smaller than the features of a campaign (18 kB a candidate), a Screen takes a tenth longer.
+    If smaller than the features of a campaign (18 kB per candidate), a Screen takes a tenth longer.
     """
     return float(min(max(psutil.virtual_memory().total / 2**30 / 10, 0.25), 1.0))
 
 
 def _end(data_dir: Path) -> None:
-    """End a server that we started and that did not come up."""
+    """End a server that this process started and that did not come up."""
     server = find_process(data_dir)
     if server is None:
         return

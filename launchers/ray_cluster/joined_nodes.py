@@ -1,6 +1,6 @@
 """Wait until a number of nodes have joined a Ray cluster: ``python joined_nodes.py FILE --nodes N --timeout S``.
 
-Asks the head's GCS alone: connecting as a driver would show as a job in the dashboard.
+Only queries the head's GCS: connecting as a driver would appear as a job in the dashboard.
 """
 
 import argparse
@@ -14,9 +14,9 @@ _POLL_S = 0.5
 
 
 def _wait_for_nodes(address_file: Path, *, nodes: int, timeout_s: float) -> int:
-    """Return how many nodes there are once there are enough, or after ``timeout_s`` seconds.
+    """Return the number of nodes once there are enough, or after ``timeout_s`` seconds.
 
-    The file with ``host:port`` of the head may not be there yet. The token is that of the environment.
+    The file with the head's ``host:port`` may not exist yet. The token is taken from the environment.
     """
     deadline = time.monotonic() + timeout_s
     found = 0
@@ -51,12 +51,12 @@ def _alive(client: Any) -> int:
     try:
         nodes = client.get_all_node_info(timeout=5).values()
     except RpcError:
-        return 0  # it listens and cannot answer yet
+        return 0  # it listens but cannot answer yet
     return sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes)
 
 
 def main() -> None:
-    """Entry point; exits with 1 where nodes are missing."""
+    """Entry point; exits with 1 if nodes are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address_file", type=Path, help="has host:port of the head")
     parser.add_argument("--nodes", type=int, required=True)

@@ -1,1 +1,1 @@
-"""What a batch scheduler, SLURM or PBS, says of its jobs. Only a positive answer is one; silence means unknown."""
+"""States of jobs from a batch scheduler, SLURM or PBS. Only a positive answer counts; silence means unknown."""

@@ -1,4 +1,4 @@
-"""Runs a scheduler's command without a shell, with a time limit, and distinguishes silence from an answer."""
+"""Run a scheduler's command without a shell, with a time limit, distinguishing silence from an answer."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 
-#: A controller under load takes its time; an unavailable one must not block the caller.
+#: A busy controller is slow; an unavailable one must not block the caller.
 TIMEOUT_S = 30.0
 
 
@@ -28,7 +28,7 @@ def answer(
 
 
 def failure(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
-    """Return why a command did not succeed, in its own words where it has any; None where it did."""
+    """Return why a command failed, in its own words if it gave any; None if it succeeded."""
     done = _ended(command, timeout_s, None)
     if done is None:
         return f"{command[0]} is not here, or does not answer"
@@ -36,7 +36,7 @@ def failure(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | No
 
 
 def refusal(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
-    """Return why a command failed, in its own words; None where it succeeded, is absent, or took too long."""
+    """Return why a command failed, in its own words; None if it succeeded, is absent, or took too long."""
     done = _ended(command, timeout_s, None)
     return None if done is None or not done.returncode else done.stderr.strip()
 

@@ -1,4 +1,4 @@
-"""The state of one job, in the same words for every scheduler."""
+"""The state of a job, in the same terms for every scheduler."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,34 +10,36 @@ Ending = Literal["completed", "failed", "cancelled", "timeout", "out_of_memory",
 
 @dataclass(frozen=True, kw_only=True)
 class JobState:
-    """What a scheduler says of one job.
+    """State of a job as reported by a scheduler.
 
     Attributes
     ----------
     job_id
         The scheduler's id, without the name of its server.
     phase
-        Waits, runs, or has ended.
+        Waiting, running or ended.
     ending
-        How it ended; None before that, or where the scheduler does not say.
+        How it ended; None before that, or if not reported.
     restarts
-        How often the scheduler has put it back into the queue; None if not reported.
+        Number of times the scheduler has requeued it; None if not reported.
     started, ended
         Times in UTC; `ended` of a running job is when its time limit is reached.
     time_limit_s
         Its time limit, s.
     memory_mb, memory_per
-        The memory that it asked for, in MiB, for each node or for each CPU.
+        Requested memory in MiB, per node or per CPU.
     exit_code
-        As the scheduler writes it.
+        As written by the scheduler.
     partition
         Partition or queue.
     directory
-        Where it was submitted.
+        Folder in which it was submitted.
     is_ending
-        It counts as running in the scheduler, but its processes are being stopped.
+        Whether it counts as running while its processes are being stopped.
     source
-        The command with this answer. text Its answer, for people.
+        The command that gave this answer.
+    text
+        Its answer, for people.
     """
 
     job_id: str
@@ -58,5 +60,5 @@ class JobState:
 
     @property
     def description(self) -> str:
-        """The state in words: ``ended (timeout)``."""
+        """Return the state in words, e.g. ``ended (timeout)``."""
         return self.phase if self.ending is None else f"{self.phase} ({self.ending})"

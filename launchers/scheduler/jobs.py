@@ -11,7 +11,7 @@ from launchers.scheduler.pbs import Pbs
 from launchers.scheduler.slurm import Slurm
 from launchers.scheduler.this_job import scheduler as the_scheduler
 
-#: Each is one call of scontrol.
+#: Each needs a call of scontrol.
 _MOST_FORGOTTEN = 50
 
 
@@ -22,18 +22,19 @@ class Job:
     Attributes
     ----------
     scheduler
-        ``slurm`` or ``pbs``; None: the one whose commands are here.
+        ``slurm`` or ``pbs``; None for the one whose commands are available.
     cluster
-        Its name as the job was told; None: not known.
+        Name of the cluster as known in the job, or None.
     job_id
         The scheduler's id.
     restarts
-        How often the job had been put back when the process began; None: unknown, or no process has started. began When
-        the process started (UTC); None: none has.
+        Number of times the job had been requeued when the process started; None if unknown or not started.
+    began
+        When the process started (UTC), or None.
     directory
-        Where the job was submitted, for a reservation; None: not known.
+        Folder in which the job was submitted, for a reservation, or None.
     submitted, host
-        When, and from which host, for a reservation; None: not known.
+        When and from which host it was submitted, for a reservation, or None.
     """
 
     scheduler: str | None
@@ -47,7 +48,7 @@ class Job:
 
 
 def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
-    """What the schedulers of this machine say of jobs; jobs of another cluster, and silence, are left out."""
+    """Return the states reported by this machine's schedulers; unknown jobs, e.g. of another cluster, are left out."""
     found: dict[Job, JobState] = {}
     for name in sorted({job.scheduler for job in jobs}, key=str):
         scheduler = the_scheduler(name)
@@ -62,12 +63,12 @@ def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
 
 
 def cancel_jobs(jobs: Sequence[Job]) -> dict[Job, str | None]:
-    """Cancel those jobs that the schedulers of this machine know and that have not ended.
+    """Cancel the jobs that this machine's schedulers know and that have not ended.
 
     Returns
     -------
     dict
-        Why a job could not be cancelled, None where it was; jobs of which nothing is known here are left out.
+        Why each job could not be cancelled, or None if it was; unknown jobs are left out.
     """
     done: dict[Job, str | None] = {}
     for job, state in job_states(jobs).items():
@@ -78,7 +79,7 @@ def cancel_jobs(jobs: Sequence[Job]) -> dict[Job, str | None]:
 
 
 def _forgotten(slurm: Slurm, jobs: Sequence[Job]) -> dict[Job, JobState]:
-    """Jobs of this cluster of which its controller says that there is no such job any more."""
+    """Return states of this cluster's jobs whose controller reports that they no longer exist."""
     since = {job: began for job in jobs if (began := _known_since(job)) is not None}
     return {
         job: JobState(job_id=job.job_id, phase="ended", source="scontrol", text="the controller has forgotten it")
@@ -88,14 +89,14 @@ def _forgotten(slurm: Slurm, jobs: Sequence[Job]) -> dict[Job, JobState]:
 
 
 def _known_since(job: Job) -> datetime | None:
-    """When a job ran on this cluster, or was submitted to it from this host; None: to which cluster is not known."""
+    """Return when a job ran on this cluster, or was submitted from this host; None if its cluster is unknown."""
     if job.began is not None:
         return job.began if job.cluster is not None else None
     return job.submitted if job.host == socket.gethostname() else None
 
 
 def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
-    """Jobs whose ids mean something to these commands: another cluster numbers its own jobs from 1, too."""
+    """Return the jobs of this cluster; job ids of other clusters also start from 1."""
     if all(job.cluster is None for job in jobs):
         return list(jobs)
     here = scheduler.cluster()
@@ -106,7 +107,7 @@ def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _is_same(job: Job, states: Mapping[str, JobState]) -> bool:
-    """Whether a reservation's job is the one that was submitted in its launch directory."""
+    """Whether a reservation's job is the one submitted in its launch directory."""
     directory = states[job.job_id].directory
-    # the names alone: one path may go through a link that the other one does not
+    # only the names: a path may go through a link
     return None in (job.directory, directory) or PurePath(str(job.directory)).name == PurePath(str(directory)).name

@@ -12,7 +12,7 @@ _AT_ONCE = 200
 
 
 class Pbs:
-    """The PBS that this machine's commands talk to, each for at most ``timeout_s`` seconds."""
+    """The PBS of this machine's commands, each limited to ``timeout_s`` seconds."""
 
     name = "pbs"
 
@@ -20,11 +20,11 @@ class Pbs:
         self._timeout_s = timeout_s
 
     def cluster(self) -> str | None:
-        """Name of the server, where PBS_DEFAULT or PBS_SERVER says it."""
+        """Return the name of the server if PBS_DEFAULT or PBS_SERVER is set."""
         return os.environ.get("PBS_DEFAULT") or os.environ.get("PBS_SERVER")
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
-        """State of every job that PBS reports; a job that is missing is unknown, not ended."""
+        """Return the state of every job that PBS reports; a missing job is unknown, not ended."""
         wanted = sorted({without_server(job_id) for job_id in job_ids})
         found: dict[str, JobState] = {}
         for ids in chunks(wanted, _AT_ONCE):
@@ -32,21 +32,21 @@ class Pbs:
                 missing = [job_id for job_id in ids if job_id not in found]
                 if missing:
                     found |= self._ask(*options, ids=missing)
-            # one id that qstat does not know makes it fail for all of them
+            # one unknown id makes qstat fail for all of them
             for job_id in [job_id for job_id in ids if job_id not in found] if len(ids) > 1 else []:
                 found |= self._ask("-f", ids=[job_id])
         return found
 
     def cancel(self, job_id: str) -> str | None:
-        """Cancel a job; return why that failed, None where it did not."""
+        """Cancel a job; return why that failed, or None."""
         return failure(("qdel", job_id), timeout_s=self._timeout_s)
 
     def details(self, job_id: str) -> dict[str, JobState]:
-        """State of one job by its id."""
+        """Return the state of one job by its id."""
         return self.states([job_id])
 
     def longest_time_s(self, partition: str | None) -> float | None:
-        """Time limit of a queue: PBS' limits have too many places to be known here."""
+        """Return None: PBS keeps limits in too many places to determine a queue's time limit."""
         return None
 
     def _ask(self, *options: str, ids: list[str]) -> dict[str, JobState]:

@@ -1,4 +1,4 @@
-"""What ``qstat -f`` prints, read: PBS Pro's and OpenPBS', TORQUE's, and that of SLURM's wrapper for it."""
+"""Parser for ``qstat -f`` of PBS Pro, OpenPBS, TORQUE, and SLURM's wrapper of it."""
 
 import re
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ _PHASES: dict[str, Phase] = {
     # C: TORQUE; F: PBS Pro with -x; X: a finished subjob of an array
     **dict.fromkeys("CFX", "ended"),
 }
-#: PBS Pro's exit codes of jobs that it has killed (PBS Professional Administrator's Guide, "Job Exit Status Codes").
+#: PBS Pro's exit codes of jobs that it killed (PBS Professional Administrator's Guide, "Job Exit Status Codes").
 _KILLED: dict[int, Ending] = {-29: "timeout", -27: "out_of_memory", -26: "out_of_memory"}
 _SIGTERM, _SIGKILL = 271, 265  # 256 + 15, 256 + 9
 
 
 def parse_qstat(text: str) -> dict[str, JobState]:
-    """States by job id, the server's name left out."""
+    """Return the states by job id, without the server's name."""
     states = {}
-    # long values go on in the next line, which begins with a tab and holds no "name = value"
+    # long values continue on the next line, which begins with a tab and contains no "name = value"
     joined = re.sub(r"\n\t(?!\s*[\w.]+ = )", "", text)
     for block in re.split(r"^Job Id:\s*", joined, flags=re.MULTILINE)[1:]:
         head, *lines = block.splitlines()
@@ -56,7 +56,7 @@ def parse_qstat(text: str) -> dict[str, JobState]:
 
 
 def without_server(job_id: str) -> str:
-    """``123`` of ``123.server.site``; of a subjob ``123[4]``."""
+    """Return e.g. ``123`` for ``123.server.site`` and ``123[4]`` for a subjob."""
     return job_id.split(".")[0]
 
 
@@ -91,7 +91,7 @@ def _megabytes(text: str) -> float | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    """A time in UTC; PBS writes the server's local time without its zone."""
+    """Return a time in UTC; PBS writes the server's local time without its zone."""
     try:
         return datetime.strptime(text or "", "%a %b %d %H:%M:%S %Y").astimezone(UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""SLURM queried for many jobs together: squeue, then sacct, then what jobcomp keeps, then scontrol."""
+"""SLURM queried for many jobs together: squeue, then sacct, then jobcomp's records, then scontrol."""
 
 import re
 from collections.abc import Iterable
@@ -22,13 +22,13 @@ from launchers.scheduler.slurm_output import (
 )
 
 _AT_ONCE = 500
-#: scontrol takes one job at a time, and is asked last.
+#: scontrol takes one job at a time, and is called last.
 _MOST_SCONTROL = 50
 _SECONDS = {"SLURM_TIME_FORMAT": "%s"}
 
 
 class Slurm:
-    """The SLURM that this machine's commands talk to, each for at most ``timeout_s`` seconds."""
+    """The SLURM of this machine's commands, each limited to ``timeout_s`` seconds."""
 
     name = "slurm"
 
@@ -38,11 +38,11 @@ class Slurm:
         self._federation: set[str] | None = None
 
     def cluster(self) -> str | None:
-        """Name of the cluster; None where the controller does not answer."""
+        """Return the name of the cluster; None if the controller does not respond."""
         return self._settings().get("ClusterName")
 
     def clusters(self) -> set[str]:
-        """Names of the clusters whose jobs these commands know: this one, and those federated with it."""
+        """Return the clusters whose jobs these commands know: this one and those federated with it."""
         if self._federation is None:
             self._federation = parse_federation(self._ask("scontrol", "show", "federation") or "")
         here = self.cluster()
@@ -54,10 +54,10 @@ class Slurm:
         return self._config
 
     def forgotten(self, job_id: str, *, began: datetime) -> bool:
-        """Whether the controller says that it has no job that ran here: it has ended, and how is not recorded.
+        """Whether the controller no longer knows a job that ran here: it has ended, without a record of how.
 
-        A controller knows every job that waits or runs, and one that has ended for MinJobAge seconds more. Where jobs
-        are private (PrivateData) it says the same of others' jobs, and of a federation's other clusters it knows none.
+        A controller knows all waiting and running jobs, and ended ones for another MinJobAge seconds. With private jobs
+        (PrivateData) it also denies knowing others' jobs, and it knows none of a federation's other clusters.
         """
         settings = self._settings()
         age = re.match(r"\d+", settings.get("MinJobAge", ""))
@@ -69,16 +69,16 @@ class Slurm:
         return said is not None and "Invalid job id specified" in said
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
-        """State of every job that SLURM reports; a job that is missing is unknown, not ended."""
+        """Return the state of every job that SLURM reports; a missing job is unknown, not ended."""
         wanted = sorted(set(job_ids))
         found: dict[str, JobState] = {}
         if not wanted:
             return found
-        # a controller that is away lets every command wait for as long as it may: it is asked once
+        # an unavailable controller makes every command wait until its limit: test once
         answers = self.cluster() is not None
         federated = ("--federation",) if answers and len(self.clusters()) > 1 else ()
         for ids in chunks(wanted, _AT_ONCE) if answers else ():
-            # for a single unknown id, squeue only reports failure: that is no answer
+            # for a single unknown id, squeue only reports failure, which is no answer
             said = self._ask("squeue", *federated, "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
             found |= _asked_for(parse_squeue(said or ""), ids)
         for fields, extra, source in ((SACCT_FIELDS, federated, "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
@@ -86,7 +86,7 @@ class Slurm:
             for ids in chunks(missing, _AT_ONCE):
                 said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
                 states = _asked_for(parse_sacct(said or "", fields, source=source), ids)
-                # a record of finished jobs in which one waits: it was requeued, and its outcome is not in it
+                # a waiting job among records of finished ones was requeued, so its outcome is not recorded there
                 found |= {key: state for key, state in states.items() if state.phase == "ended" or source == "sacct"}
         missing = [job_id for job_id in wanted if job_id not in found]
         for job_id in missing[:_MOST_SCONTROL] if answers else ():
@@ -94,23 +94,23 @@ class Slurm:
         return found
 
     def cancel(self, job_id: str) -> str | None:
-        """Cancel a job; return why that failed, None where it did not."""
+        """Cancel a job; return why that failed, or None."""
         return failure(("scancel", job_id), timeout_s=self._timeout_s)
 
     def details(self, job_id: str) -> dict[str, JobState]:
-        """State of one job with the memory that it asked for, by its id; empty where SLURM has forgotten it."""
+        """Return the state of one job with its requested memory; empty if SLURM has forgotten it."""
         return parse_scontrol(self._ask("scontrol", "-o", "show", "job", job_id) or "")
 
     def step_cpu_seconds(self, job_id: str, *, since: datetime) -> float:
-        """CPU-seconds on all nodes of the steps (srun) that a job has begun since a time, as accounting counts them.
+        """Return the CPU-seconds, from accounting, of a job's steps (srun) started since a time, on all nodes.
 
-        0 where there is no accounting, or no such step.
+        0 without accounting or such steps.
         """
         said = self._ask("sacct", "-n", "-P", "-o", ",".join(STEP_FIELDS), "-j", job_id)
         return parse_step_costs(said or "", since=since)
 
     def longest_time_s(self, partition: str | None) -> float | None:
-        """Time limit of a partition, s; None: none, or not known."""
+        """Return the time limit of a partition, s; None if there is none or it is unknown."""
         if partition is None:
             return None
         return parse_time_limits(self._ask("sinfo", "-h", "-p", partition, "-o", "%R|%l") or "").get(partition)

@@ -1,4 +1,4 @@
-"""What squeue, sacct and scontrol print, read. Times are asked for as seconds (SLURM_TIME_FORMAT=%s)."""
+"""Parsers for squeue, sacct and scontrol. Times are requested in seconds (SLURM_TIME_FORMAT=%s)."""
 
 import re
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Literal
 
 from launchers.scheduler.job_state import Ending, JobState, Phase
 
-#: Words of SLURM's manual (squeue, "JOB STATE CODES"). A word that is in none of these says nothing: REVOKED, of a
-#: federated job's copy on a cluster, that another cluster runs it.
+#: States of SLURM's manual (squeue, "JOB STATE CODES"). Other words are ignored: REVOKED, for a federated job's copy on
+#: a cluster, means that another cluster runs it.
 _PENDING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 _RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 _ENDED: dict[str, Ending] = {
@@ -23,7 +23,7 @@ _ENDED: dict[str, Ending] = {
     "PREEMPTED": "preempted",
 }
 
-#: Columns of squeue -O, each wide enough that nothing is cut off, and a bar behind each.
+#: Columns of squeue -O, each wide enough to avoid truncation and followed by a bar.
 SQUEUE_COLUMNS = {
     "JobID": 40,
     "State": 30,
@@ -36,8 +36,8 @@ SQUEUE_COLUMNS = {
     "WorkDir": 4096,
 }
 SQUEUE_FORMAT = ",".join(f"{name}:{width}|" for name, width in SQUEUE_COLUMNS.items())
-#: By the raw id, which is a job's own SLURM_JOB_ID: sacct writes 123_4 and 200+1 of tasks of arrays and of parts of
-#: heterogeneous jobs.
+#: By the raw id, a job's own SLURM_JOB_ID: sacct writes 123_4 and 200+1 for array tasks and parts of heterogeneous
+#: jobs.
 SACCT_FIELDS = (
     "jobidraw",
     "state",
@@ -50,14 +50,14 @@ SACCT_FIELDS = (
     "reqmem",
     "nnodes",
 )
-#: What accounting counts of the steps of a job.
+#: Accounting fields of a job's steps.
 STEP_FIELDS = ("jobid", "start", "totalcpu", "cputimeraw")
-#: What is kept of a job in the file or table of jobcomp, which `sacct -c` reads.
+#: Fields that the file or table of jobcomp keeps, read by `sacct -c`.
 JOBCOMP_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir")
 
 
 def parse_squeue(text: str) -> dict[str, JobState]:
-    """States by job id out of ``squeue -h -O`` with `SQUEUE_FORMAT`."""
+    """Return the states by job id from ``squeue -h -O`` with `SQUEUE_FORMAT`."""
     states: dict[str, JobState] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
@@ -82,7 +82,7 @@ def parse_squeue(text: str) -> dict[str, JobState]:
 
 
 def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str, JobState]:
-    """States by job id out of ``sacct -n -P -X``; of a job that ran more than once the last run."""
+    """Return the states by job id from ``sacct -n -P -X``; the last run of a job that ran more than once."""
     states: dict[str, JobState] = {}
     for line in text.splitlines():
         cells = line.split("|")
@@ -109,10 +109,10 @@ def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str,
 
 
 def parse_step_costs(text: str, *, since: datetime) -> float:
-    """CPU-seconds of the steps of ``sacct -n -P`` with `STEP_FIELDS` that srun has begun since a time.
+    """Return the CPU-seconds of steps started by srun since a time, from ``sacct -n -P`` with `STEP_FIELDS`.
 
-    The batch script and what SLURM runs beside it are no steps of srun. Where no CPU time was gathered
-    (JobAcctGatherType), the time of the allocated CPUs counts.
+    The batch script and SLURM's own processes are not steps of srun. Without recorded CPU time (JobAcctGatherType), the
+    time of the allocated CPUs counts.
     """
     total = 0.0
     for line in text.splitlines():
@@ -123,7 +123,7 @@ def parse_step_costs(text: str, *, since: datetime) -> float:
         began = _time(row["start"])
         if not row["jobid"].rpartition(".")[2].isdigit() or "." not in row["jobid"]:
             continue
-        # sacct knows whole seconds
+        # sacct has whole seconds
         if began is None or began.timestamp() < int(since.timestamp()):
             continue
         total += _cpu_time(row["totalcpu"]) or float(_whole(row["cputimeraw"]) or 0)
@@ -131,7 +131,7 @@ def parse_step_costs(text: str, *, since: datetime) -> float:
 
 
 def _cpu_time(text: str) -> float:
-    """Seconds of accounting's ``[days-][hours:]minutes:seconds[.milliseconds]``; 0 where it says nothing."""
+    """Return the seconds of accounting's ``[days-][hours:]minutes:seconds[.milliseconds]``; 0 if empty."""
     found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", text.strip())
     if found is None:
         return 0.0
@@ -140,7 +140,7 @@ def _cpu_time(text: str) -> float:
 
 
 def parse_scontrol(text: str) -> dict[str, JobState]:
-    """State by job id out of ``scontrol -o show job ID``."""
+    """Return the state by job id from ``scontrol -o show job ID``."""
     states: dict[str, JobState] = {}
     for line in text.splitlines():
         row = dict(re.findall(r"(?:^| )([A-Za-z/:_]+)=(\S*)", line))
@@ -167,17 +167,17 @@ def parse_scontrol(text: str) -> dict[str, JobState]:
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """Settings by name out of ``scontrol show config``."""
+    """Return the settings by name from ``scontrol show config``."""
     return dict(re.findall(r"^(\w+)\s*=[ \t]*(.*?)[ \t]*$", text, flags=re.MULTILINE))
 
 
 def parse_federation(text: str) -> set[str]:
-    """Names of the clusters out of ``scontrol show federation``; empty outside a federation."""
+    """Return the names of the clusters from ``scontrol show federation``; empty outside a federation."""
     return set(re.findall(r"^(?:Self|Sibling):\s*([^\s:]+)", text, flags=re.MULTILINE))
 
 
 def parse_time_limits(text: str) -> dict[str, float | None]:
-    """Longest time, s, by partition out of ``sinfo -h -o '%R|%l'``; None: no limit."""
+    """Return the longest time, s, by partition from ``sinfo -h -o '%R|%l'``; None for no limit."""
     limits: dict[str, float | None] = {}
     for line in text.splitlines():
         name, bar, limit = line.strip().partition("|")
@@ -203,7 +203,7 @@ def _add(
     memory: float | None = None,
     memory_per: Literal["node", "cpu"] | None = None,
 ) -> None:
-    """Add the state of a job, unless its word says nothing."""
+    """Add the state of a job, unless its word is ignored."""
     phase: Phase
     if word in _ENDED:
         phase = "ended"
@@ -214,7 +214,7 @@ def _add(
     else:
         return
     if phase == "ended" and job_id in states and states[job_id].phase != "ended":
-        return  # of a federated job each cluster says something
+        return  # each cluster of a federation reports on a job
     states[job_id] = JobState(
         job_id=job_id,
         phase=phase,
@@ -243,7 +243,9 @@ def _whole(text: str) -> int | None:
 
 
 def seconds(text: str) -> float | None:
-    """Seconds of SLURM's ``[days-]hours:minutes:seconds``, ``minutes:seconds`` or ``minutes``; None: none of these."""
+    """Return the seconds of ``[days-]hours:minutes:seconds``, ``minutes:seconds`` or ``minutes``; None for anything
+    else.
+    """
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
     if found is None:
         return None
@@ -259,7 +261,7 @@ def seconds(text: str) -> float | None:
 
 
 def megabytes(text: str) -> float | None:
-    """MiB of SLURM's ``256M``, ``4G``, ``1000`` (MiB); None where no amount is given, or 0 (all of a node)."""
+    """Return the MiB of SLURM's ``256M``, ``4G``, ``1000`` (MiB); None if not an amount, or 0 (all of a node)."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)[nc]?", text.strip())
     if found is None or float(found.group(1)) == 0.0:
         return None
@@ -272,6 +274,6 @@ def _memory_of_each_node(total: str, nodes: str) -> float | None:
 
 
 def chunks(ids: list[str], size: int) -> Iterator[list[str]]:
-    """Job ids in groups that a command line holds."""
+    """Yield job ids in groups that fit into a command line."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]

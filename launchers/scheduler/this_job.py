@@ -1,4 +1,4 @@
-"""The batch job that this process runs in, and the scheduler that this machine has."""
+"""The batch job of this process, and the scheduler of this machine."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from launchers.scheduler.slurm import Slurm
 
 
 def this_job(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Scheduler, cluster and job id of this process (by its environment), and how often the job was put back.
+    """Return scheduler, cluster and job id of this process, from its environment, and the number of requeues.
 
     Empty outside a job.
     """
@@ -25,13 +25,13 @@ def this_job(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
             "restarts": int(said.get("SLURM_RESTART_COUNT") or 0),
         }
     if job_id := said.get("PBS_JOBID"):
-        # it does not say how often it ran
+        # PBS does not report requeues
         return {"scheduler": "pbs", "cluster": None, "job_id": without_server(job_id), "restarts": None}
     return {}
 
 
 def scheduler(name: str | None = None, *, timeout_s: float = TIMEOUT_S) -> Slurm | Pbs | None:
-    """The scheduler of that name, or the one whose commands are here; None: there is none."""
+    """Return the scheduler of that name, or the one whose commands are available, or None."""
     if name == "slurm" or (name is None and shutil.which("squeue")):
         return Slurm(timeout_s=timeout_s)
     if name == "pbs" or (name is None and shutil.which("qstat")):

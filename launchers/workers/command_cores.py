@@ -1,4 +1,4 @@
-"""How many cores a command line computes on: MPI ranks times the cores of each."""
+"""Number of cores used by a command line: MPI ranks times the cores of each."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 _MPIRUN = frozenset(
     {"mpirun", "mpiexec", "mpiexec.hydra", "mpirun_rsh", "mpiexec.mpich", "mpiexec.openmpi", "orterun", "prterun"}
 )
-#: Options that give the number of ranks, and of cores of each rank, by launcher.
+#: Options for the number of ranks, and of cores per rank, by launcher.
 _RANKS = {
     **dict.fromkeys(_MPIRUN, ("-n", "-np", "-c", "--n", "--np")),
     "srun": ("-n", "--ntasks"),
@@ -28,16 +28,16 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class CommandCores:
-    """What a command line needs.
+    """Cores needed by a command line.
 
     Attributes
     ----------
     ranks
-        MPI processes; None: the command leaves it to its launcher.
+        Number of MPI processes; None if left to the launcher.
     per_rank
-        Cores of each.
+        Cores per process.
     why
-        The words that say so.
+        The words of the command that determine this.
     """
 
     ranks: int | None
@@ -46,19 +46,20 @@ class CommandCores:
 
     @property
     def cores(self) -> int | None:
-        """Cores of one calculation; None: whatever its launcher finds."""
+        """Cores of one calculation; None if left to the launcher."""
         return None if self.ranks is None else self.ranks * self.per_rank
 
 
 def command_cores(command: str, environment: Mapping[str, str]) -> CommandCores:
-    """Read from a command line how many cores it computes on.
+    """Determine from a command line how many cores it uses.
 
     Parameters
     ----------
     command
-        E.g. ``OMP_NUM_THREADS=2 mpirun -np 16 vasp_std``. Variables in it ($NAME) are taken from the environment.
+        For example ``OMP_NUM_THREADS=2 mpirun -np 16 vasp_std``. Variables in it ($NAME) are taken from the
+        environment.
     environment
-        Environment that it is started in.
+        Environment in which it is started.
     """
     words = _words(command, environment)
     own, words = _assignments(words)
@@ -85,7 +86,7 @@ def _words(command: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def _assignments(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Split the leading ``VAR=value`` words, with ``env`` or without, from the command."""
+    """Split leading ``VAR=value`` words, with or without ``env``, from the command."""
     left = [word for word in words[:1] if Path(word).name != "env"] + list(words[1:])
     own: dict[str, str] = {}
     while left and _ASSIGNMENT.fullmatch(left[0]):
@@ -112,7 +113,7 @@ def _ranks(launcher: str, options: Sequence[str], environment: Mapping[str, str]
 def _with_threads(
     ranks: int | None, why: str, by_launcher: Mapping[str, str], environment: Mapping[str, str]
 ) -> CommandCores:
-    # a list of numbers is for nested loops: the first counts
+    # a list of numbers is for nested loops; the first one counts
     threads = by_launcher.get(_THREADS, environment.get(_THREADS, "")).split(",")[0].strip()
     if not threads.isdigit() or int(threads) < 1:
         return CommandCores(ranks=ranks, per_rank=1, why=why)
@@ -120,7 +121,9 @@ def _with_threads(
 
 
 def _number(options: Sequence[str], names: Sequence[str]) -> tuple[int | None, str]:
-    """Value of the first of some options (``-n 8``, ``-n8``, ``--n=8``) before the program's name, and the words."""
+    """Return the value of the first of some options (``-n 8``, ``-n8``, ``--n=8``) before the program, and its
+    words.
+    """
     index = 0
     while index < len(options):
         word, following = options[index], options[index + 1] if index + 1 < len(options) else ""

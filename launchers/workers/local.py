@@ -18,7 +18,7 @@ from launchers.workers.worker import LOST_DATABASE
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
-#: So many deaths of workers within a minute mean that they cannot work here at all.
+#: Deaths of workers within a minute that show that they cannot work here at all.
 _MOST_DEATHS = 10
 _DEATHS_WITHIN_S = 60.0
 
@@ -33,13 +33,13 @@ class LocalWorkers:
     Parameters
     ----------
     launchpad_file
-        my_launchpad.yaml.
+        Path of my_launchpad.yaml.
     directory
-        Launch directories and the workers' logs go there; it is created.
+        Folder for launch directories and the workers' logs; it is created.
     query
-        MongoDB filter on the fireworks that they take.
+        MongoDB filter of the fireworks that they take.
     environment
-        Variables set for the workers on top of this process's own.
+        Variables set for the workers in addition to this process's own.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LocalWorkers:
         self.query = query
         self.environment = {
             **os.environ,
-            # one calculation for each worker, one thread for each calculation
+            # one calculation per worker, one thread per calculation
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
             **(environment or {}),
         }
@@ -85,7 +85,7 @@ class LocalWorkers:
                     stderr=subprocess.STDOUT,
                     env=self.environment,
                     cwd=self.directory,
-                    # Ctrl-C in the terminal is for the runner, which then ends the workers itself
+                    # Ctrl-C in the terminal is for the runner, which then ends the workers
                     start_new_session=True,
                 )
             self.processes.append(process)
@@ -100,13 +100,13 @@ class LocalWorkers:
         Raises
         ------
         WorkersDieError
-            If they keep ending: naming the newest log.
+            If they keep ending; names the newest log.
         """
         dead = [process for process in self.processes if process.poll() is not None]
         for process in dead:
             logger.warning("worker %d ended with code %s; starting another", process.pid, process.returncode)
             self.processes.remove(process)
-            if process.returncode != LOST_DATABASE:  # an outage ends many together; those started now wait for it
+            if process.returncode != LOST_DATABASE:  # an outage ends many; new ones wait for it
                 self._deaths.append(time.monotonic())
         if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
             raise WorkersDieError(
@@ -117,7 +117,7 @@ class LocalWorkers:
         return len(dead)
 
     def stop(self) -> None:
-        """Stop the workers and their calculations; return when they are gone."""
+        """Stop the workers and their calculations, and wait until they are gone."""
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

@@ -1,8 +1,7 @@
-"""Which process this is, and whether another one still runs.
+"""Identity of a process, and whether it still runs.
 
-A process is named by its host, its id, and when it started: in clock ticks since the machine booted, with the id of
-that boot. The time of day is unsuitable: it jumps (suspend, first answer of a time server), and so would values
-computed from it.
+A process is identified by its host, its id, and its start time in clock ticks since boot, with the id of that boot.
+The time of day is unsuitable because it may jump (suspend, first time synchronisation).
 """
 
 import os
@@ -16,15 +15,15 @@ from typing import Any
 
 import psutil
 
-#: Time for threads to finish before a process is stopped regardless of them.
+#: Time for threads to finish before the process ends regardless, in s.
 _THREADS_END_S = 5.0
 _WATCH = "end-with-main-thread"
-#: Fields that name a process for ever.
+#: Fields that identify a process permanently.
 IDENTITY = ("host", "pid", "boot_id", "pid_ticks")
 
 
 def this_process() -> dict[str, Any]:
-    """Name this process, with its start time for people (``pid_created``, s since 1970)."""
+    """Return the identity of this process, with its start time for people (``pid_created``, s since 1970)."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -35,7 +34,7 @@ def this_process() -> dict[str, Any]:
 
 
 def is_alive(process: Mapping[str, Any]) -> bool | None:
-    """Whether a process still runs; None if unknown (another host)."""
+    """Return whether a process still runs; None if unknown (another host)."""
     if process["host"] != socket.gethostname():
         return None
     try:
@@ -52,22 +51,22 @@ def is_alive(process: Mapping[str, Any]) -> bool | None:
 
 
 def boot_id() -> str:
-    """Id of this boot of the machine's kernel."""
+    """Return the id of the kernel's current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def start_ticks(pid: int) -> int:
-    """Start of a process in clock ticks since boot."""
+    """Return the start time of a process in clock ticks since boot."""
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    # the second field is the program's name in brackets, and may hold spaces and brackets
+    # the second field, the program's name in brackets, may contain spaces and brackets
     return int(stat.rpartition(")")[2].split()[19])
 
 
 def end_with_main_thread() -> None:
-    """Let this process end when its main thread does, whatever other threads still wait for.
+    """Make this process end with its main thread, even if other threads are still waiting.
 
-    An error out of FireWorks itself (a full disk, a database that is away) ends the main thread of `rlaunch`, and
-    FireWorks' ping thread, which sleeps for an hour, would keep the process: it would be taken for a live one.
+    An error in FireWorks itself (a full disk, an unavailable database) ends the main thread of `rlaunch`, but
+    FireWorks' ping thread, which sleeps for an hour, would keep the process alive.
     """
     if not any(thread.name == _WATCH for thread in threading.enumerate()):
         threading.Thread(target=_end_after_main_thread, name=_WATCH, daemon=True).start()
@@ -76,7 +75,7 @@ def end_with_main_thread() -> None:
 def _end_after_main_thread() -> None:
     threading.main_thread().join()
     time.sleep(_THREADS_END_S)
-    # without such threads Python is at its own end by now, and does that itself
+    # without such threads Python ends anyway
     if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()):
         sys.stderr.flush()
         os._exit(1)

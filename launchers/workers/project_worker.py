@@ -1,4 +1,4 @@
-"""The FireWorker of a project: which worker takes a campaign's fireworks where others work in the same database."""
+"""The FireWorker of a project, which takes a campaign's fireworks if others work in the same database."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ env: {{}}
 
 
 class CampaignWorker(FWorker):  # type: ignore[misc, unused-ignore]
-    """A worker that also takes fireworks of campaigns that name another one: it has this package."""
+    """A worker that can also take fireworks of campaigns assigned to another worker, since it has this package."""
 
     @classmethod
     def of(cls, worker: FWorker) -> "CampaignWorker":
@@ -29,8 +29,8 @@ class CampaignWorker(FWorker):  # type: ignore[misc, unused-ignore]
 
     @property
     def query(self) -> dict[str, Any]:
-        """MongoDB filter of the fireworks that it takes."""
-        # FireWorks appends its condition on the name to a query of the worker's own
+        """Return the MongoDB filter of the fireworks that it takes."""
+        # FireWorks appends its condition on the name to the worker's own query
         own: dict[str, Any] = {**self._query, "$and": list(self._query.get("$and", []))}
         named: dict[str, Any] = FWorker(self.name, self.category).query
         by_name = [*named.pop("$or"), {"spec.campaign_name": {"$exists": True}}]
@@ -41,12 +41,13 @@ class CampaignWorker(FWorker):  # type: ignore[misc, unused-ignore]
 
 
 def project_worker_name(folder: Path) -> tuple[str, Path, bool]:
-    """Name in the `my_fworker.yaml` of a folder, which is written where there is none.
+    """Return the name in a folder's `my_fworker.yaml`, writing the file if it is missing.
 
     Returns
     -------
     name, path, written
-        Whether it was written now. A file that gives no name is left as it is, and the project's own name returned.
+        Name, path of the file, and whether it was written. A file without a name is unchanged, and the project's own
+        name is returned.
     """
     path = folder / FILE_NAME
     try:

@@ -1,9 +1,9 @@
 """One FireWorks worker process of this machine: ``python -m launchers.workers.worker``.
 
-It differs from ``rlaunch rapidfire`` in how it ends: it never outlives the process that started it, nor a launch that
-raises, and it takes the calculation that it has started with it. A firework it was running stays RUNNING in the
-LaunchPad; its fworker's name says which process that was, so that others can determine that it is gone. While the
-database is unavailable it waits, also with the results at the end of a firework.
+Unlike ``rlaunch rapidfire``, it never outlives the process that started it or a launch that raises, and terminates its
+calculation when it ends. Its firework then stays RUNNING in the LaunchPad, with the process in the fworker's name, so
+that others can determine that it is gone. While the database is unavailable it waits, including with the results of a
+firework.
 """
 
 import argparse
@@ -41,13 +41,13 @@ LOST_DATABASE = 75
 
 
 def worker_name() -> str:
-    """Name of this process as an fworker: host, process id, boot and start time, which together are never reused."""
+    """Return this process's fworker name: host, process id, boot and start time, which together are unique."""
     process = this_process()
     return f"{_NAME_PREFIX} {process['host']} {process['pid']} {process['boot_id']}/{process['pid_ticks']}"
 
 
 def process_of(name: str) -> dict[str, Any] | None:
-    """The process in an fworker's name; None for fworkers that are not of this kind."""
+    """Return the process in an fworker's name; None for other fworkers."""
     if not name.startswith(f"{_NAME_PREFIX} "):
         return None
     host, pid, started = name.removeprefix(f"{_NAME_PREFIX} ").rsplit(" ", 2)
@@ -58,7 +58,7 @@ def process_of(name: str) -> dict[str, Any] | None:
 
 
 def _end_now(exit_code: int) -> None:
-    """Terminate this process and everything it started, immediately."""
+    """Terminate this process and all processes it started, immediately."""
     children = psutil.Process().children(recursive=True)
     for child in children:
         try:
@@ -80,9 +80,9 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | None, until_empty: bool) -> None:
-    """Launch the fireworks that match a MongoDB filter one after the other, in launch directories of ``directory``.
+    """Launch matching fireworks one after the other, in launch directories inside ``directory``.
 
-    With ``until_empty`` return when nothing is ready, instead of waiting for more.
+    With ``until_empty``, return when nothing is ready instead of waiting.
     """
     launchpad = DatabaseSettings.from_file(launchpad_file).launchpad(kind=PatientLaunchPad)
     fworker = CampaignWorker(name=worker_name(), query=query)
@@ -105,7 +105,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
 
 
 def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
-    """Run one firework; an error out of FireWorks itself ends this process.
+    """Run one firework; an error in FireWorks itself ends this process.
 
     It leaves the firework RUNNING, and `campaign reconcile` can then determine that its process is gone.
     An exception alone would not end the process: FireWorks' ping thread sleeps for an hour.
@@ -116,7 +116,7 @@ def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
         code = LOST_DATABASE if is_outage(error) else 1
         try:
             logger.warning("FireWorks could not end a launch: this worker ends", exc_info=code == 1)
-        finally:  # the log itself may have failed: a full disk
+        finally:  # logging itself may have failed: a full disk
             _end_now(code)
 
 

@@ -1,19 +1,19 @@
 """A plane-wave basis whose energy is a smooth function of the cell.
 
-With a sharp cutoff, plane waves enter and leave the basis one star after the other as a cell changes. The energy
-then has small steps, the stress (computed with the basis of the moment) is not the slope of the energy (Pulay
-stress), and a relaxation ends where these errors happen to cancel: two starts end in two places.
+With a sharp cutoff, stars of plane waves enter and leave the basis as a cell changes. The energy then has small steps,
+the stress (computed with the current basis) is not the slope of the energy (Pulay stress), and a relaxation ends where
+these errors happen to cancel, depending on its start.
 
-Here all plane waves up to ENCUT are as they should be, and those in a band of width w above it are there too, but
-with a kinetic energy that rises steeply,
+Here plane waves up to ENCUT are unchanged, and those in a band of width w above it are included with a kinetic energy
+that rises steeply,
 
     T(e) = e + A w x^3,    x = max(0, (e - ENCUT) / w),    e = |k + G|^2 / 2 < ENCUT + w,
 
-so that they are empty where they enter or leave. The stress has the term that belongs to it, so it is the slope of
-the energy. The idea is that of ABINIT's ``ecutsm`` and of Bernasconi et al., J. Phys. Chem. Solids 56, 501 (1995);
-the energy lies between those of sharp cutoffs at ENCUT and at ENCUT + w. Measurements: docs/explanation/engine.md.
+so that they are empty where they enter or leave. The stress includes the corresponding term, so it is the slope of the
+energy. The idea is that of ABINIT's ``ecutsm`` and of Bernasconi et al., J. Phys. Chem. Solids 56, 501 (1995); the
+energy lies between those of sharp cutoffs at ENCUT and at ENCUT + w. Measurements: docs/explanation/engine.md.
 
-GPAW's classes are imported inside the functions: this module costs nothing to import.
+GPAW's classes are imported inside the functions: importing this module is cheap.
 """
 
 import functools
@@ -32,7 +32,7 @@ STEEPNESS = 300.0
 
 
 def _kinetic_excess(energies: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much the kinetic energies (G,) of plane waves are raised, and the derivative of that.
+    """Return the increase of the kinetic energies (G,) of plane waves, and its derivative.
 
     All in hartree: ``energies`` e = |k + G|^2 / 2, ``cutoff`` is the end of the band, ENCUT + w, the excess is T(e) - e
     and its derivative that with respect to e.
@@ -94,9 +94,9 @@ def _hamiltonian_class() -> Any:
 
 
 def excess_stress(dft: Any) -> np.ndarray:
-    """Return the stress (3, 3) of the raised kinetic energy, which GPAW's own stress lacks.
+    """Return the stress (3, 3) due to the raised kinetic energy, missing from GPAW's stress.
 
-    In eV/A^3, with ASE's sign, symmetrised, of a ``gpaw.new.calculation.DFT`` that has wave functions.
+    In eV/A^3, with ASE's sign, symmetrised, for a ``gpaw.new.calculation.DFT`` with wave functions.
     """
     ibzwfs = dft.ibzwfs
     total = np.zeros((3, 3))

@@ -1,4 +1,4 @@
-"""The GPAW calculation behind one run: set up once, then one geometry after another."""
+"""The GPAW calculation of a run: set up once, then applied to one geometry after another."""
 
 import logging
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from workflows.gpaw_vasp.settings import Settings
 HARTREE = 27.211386245981  # eV
 EV_PER_A3_IN_KB = 1602.1766208
 LOG_FILE = "engine.log"
-"""GPAW's own log. Its name holds none of the words by which emmet sorts files."""
+"""GPAW's own log. Its name contains none of the words by which emmet sorts files."""
 
 logger = logging.getLogger(__name__)
 
 _FRESH_STARTS = 2
-"""How often the electronic minimisation of a geometry is restarted after a failure of the eigenvalue solver."""
+"""Number of restarts of a geometry's electronic minimisation after a failure of the eigenvalue solver."""
 
 OnScf = Callable[[int, ScfStep], None]
 
@@ -35,7 +35,7 @@ class GpawCalculator:
         self._calc: Any = None
 
     def compute(self, cell: np.ndarray, positions: np.ndarray, *, on_scf: OnScf) -> IonicStep:
-        """Solve one geometry; wave functions of the one before are the start.
+        """Solve one geometry, starting from the wave functions of the previous one.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class GpawCalculator:
         Returns
         -------
         IonicStep
-            With forces and stress, also where the electronic steps ran out (``converged`` is then False).
+            Includes forces and stress even if the electronic steps ran out (``converged`` is then False).
         """
         from gpaw import KohnShamConvergenceError
 
@@ -73,7 +73,7 @@ class GpawCalculator:
             except KohnShamConvergenceError:
                 converged = False
             except np.linalg.LinAlgError:
-                # now and then LAPACK finds no eigenvectors in the nearly dependent Davidson basis of a bad start
+                # LAPACK sometimes finds no eigenvectors in the nearly dependent Davidson basis of a bad start
                 if fresh_start == _FRESH_STARTS:
                     raise
                 logger.warning("the Davidson eigenvalue problem was not solved: starting from new wave functions")
@@ -190,18 +190,18 @@ def _convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> 
     Parameters
     ----------
     ediff
-        eV for the whole cell, as VASP's.
+        eV for the whole cell, as in VASP.
     electrons
         Valence electrons in the cell.
     least
-        NELMIN: electronic steps that are made in any case.
+        NELMIN: smallest number of electronic steps.
 
     Returns
     -------
     dict
-        ``energy`` in eV for each electron over three steps; ``density`` in electrons for each electron;
-        ``eigenstates`` in eV^2 for each electron. Forces and stress, which are of first order in the errors
-        of density and wave functions, get better as EDIFF gets smaller.
+        ``energy`` in eV per electron over three steps; ``density`` in electrons per electron; ``eigenstates`` in eV^2
+        per electron. Forces and stress, of first order in the errors of density and wave functions, improve with
+        smaller EDIFF.
     """
     tight = min(1.0, ediff / 1e-5)
     criteria: dict[str, float] = {
@@ -209,18 +209,17 @@ def _convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> 
         "density": max(1e-4 * tight**0.5, 1e-6),
         "eigenstates": max(4e-7 * tight, 4e-10),
     }
-    # The energy criterion needs three steps as it is.
+    # The energy criterion alone needs three steps.
     return criteria | ({"minimum iterations": least} if least > 3 else {})
 
 
 def _mixer_options(settings: Settings) -> dict[str, Any]:
     """Return GPAW's mixing for ALGO and AMIX.
 
-    GPAW's default mixing is used unless the INCAR asks for care: ALGO = All, Damped or Conjugate, or an AMIX
-    below 0.2 (what custodian writes when it retries). With one spin that gives a small linear step with a long memory.
-    With two spins the charge and the magnetisation are mixed apart: what does not converge then is mostly a metal near
-    the Stoner criterion, whose magnetisation sloshes (fcc Rh: no convergence in 5 x 200 steps with either of the
-    others).
+    GPAW's default mixing is used unless the INCAR requests cautious mixing: ALGO = All, Damped or Conjugate, or an AMIX
+    below 0.2 (written by custodian for a retry). With one spin this is a small linear step with a long memory. With two
+    spins, charge and magnetisation are mixed separately: cases that do not converge are mostly metals near the Stoner
+    criterion, whose magnetisation sloshes (fcc Rh: no convergence in 5 x 200 steps with either of the others).
     """
     amix = settings.tags.get("AMIX")
     if not (settings.algo[:1].upper() in "ADC" or (isinstance(amix, int | float) and amix < 0.2)):
@@ -231,10 +230,10 @@ def _mixer_options(settings: Settings) -> dict[str, Any]:
 
 
 def _band_count(settings: Settings) -> int:
-    """Return the number of bands: NBANDS, or VASP's default, or more where a DOS is asked for.
+    """Return the number of bands: NBANDS, or VASP's default, or more if a DOS is requested.
 
-    For a DOS there are six empty bands for each atom and two more, which reach about 10 eV above the Fermi
-    level; in small cells they cost next to nothing.
+    A DOS gets six empty bands per atom and two more, which reach about 10 eV above the Fermi level; in small cells they
+    cost little.
     """
     if settings.nbands is not None:
         return settings.nbands

@@ -18,7 +18,7 @@ def poscar_text(poscar: Poscar, cell: np.ndarray, positions: np.ndarray) -> str:
 
 
 def write_contcar(path: Path, poscar: Poscar, step: IonicStep) -> None:
-    """Write a geometry under another name and rename it, so that CONTCAR is always whole."""
+    """Write a geometry atomically, so that CONTCAR is always complete."""
     scratch = path.with_name(path.name + ".part")
     scratch.write_text(poscar_text(poscar, step.cell, step.positions), encoding="utf-8")
     os.replace(scratch, path)

@@ -70,7 +70,7 @@ def density_of_states(bands: ElectronicStructure, settings: Settings) -> Dos:
 
 
 def occupation(x: np.ndarray, settings: Settings) -> np.ndarray:
-    """Return how full a level is that lies ``x`` = (E_F - e) / width below the Fermi level.
+    """Return the occupation of a level ``x`` = (E_F - e) / width below the Fermi level.
 
     0 to 1 (a little outside for Methfessel-Paxton). Source: Methfessel and Paxton, Phys. Rev. B 40, 3616 (1989),
     equations 13 to 16.

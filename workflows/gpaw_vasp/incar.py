@@ -1,4 +1,4 @@
-"""INCAR: reads it, and decides for each tag whether it is honoured, ignored or refused."""
+"""Read INCAR, and decide for each tag whether it is honoured, ignored or refused."""
 
 import difflib
 import re
@@ -33,7 +33,7 @@ IGNORED = _names(
     NMAXFOCKAE NPACO NPAR NSIM NWRITE POTIM PREC ROPT RWIGS SMASS SYMPREC TIME VOSKOWN WC
     """
 )
-"""Tags that choose algorithms, parallelism or extra files: they change no result here.
+"""Tags for algorithms, parallelism or extra files, which change no result here.
 
 POTIM, SMASS and IOPT belong to VASP's minimisers (all relaxations are BFGS here); SYMPREC, LREAL, PREC,
 ADDGRID and NGX... to its numerics; LDAUU, LDAUJ, LDAUL, LDAUTYPE count only with LDAU = .TRUE., which is
@@ -48,9 +48,9 @@ class Refusal:
     Attributes
     ----------
     harmless
-        Whether a value asks for nothing (the tag is then accepted).
+        Whether a value has no effect (the tag is then accepted).
     reason
-        What is missing, and what to do instead.
+        What is not available, and the alternative.
     """
 
     harmless: Callable[[Value], bool]
@@ -116,7 +116,7 @@ REFUSED: dict[str, Refusal] = {
     "IMAGES": Refusal(_zero, "nudged elastic bands are not available; leave it out"),
     "LKPOINTS_OPT": Refusal(_off, "KPOINTS_OPT is not read; leave it out"),
 }
-"""Tags that are refused by name unless their value asks for nothing."""
+"""Tags refused by name unless their value has no effect."""
 
 
 def parse_incar(text: str) -> Tags:
@@ -144,7 +144,7 @@ def parse_incar(text: str) -> Tags:
     for line in text.replace(";", "\n").splitlines():
         line = re.split(r"[#!]", line)[0].strip()
         if "=" not in line:
-            # VASP takes such a line for a title; a lone word is more often a typing error.
+            # VASP reads such a line as a title, but a lone word is more often a typing error.
             if re.fullmatch(r"[A-Z][A-Z0-9_]+ +\S+", line):
                 raise InputRefused(f"INCAR: line {line!r} has no '='; write TAG = value")
             continue
@@ -178,12 +178,12 @@ def _scalar(word: str) -> Scalar:
 
 
 def check_tags(tags: Mapping[str, Value]) -> list[str]:
-    """Refuse what cannot be honoured; return the tags that are ignored, sorted.
+    """Refuse tags that cannot be honoured; return the ignored ones, sorted.
 
     Raises
     ------
     InputRefused
-        A tag asks for physics that is not available, or is not known to this program.
+        If a tag requests physics that is not available, or is unknown to this program.
     """
     known = HONOURED | IGNORED | REFUSED.keys()
     for name, value in tags.items():

@@ -22,8 +22,8 @@ class KMesh:
     size
         Divisions along the three reciprocal vectors.
     style
-        ``Gamma``: k = (i + s) / N. ``Monkhorst-Pack``: k = (i + s + (1 - N) / 2) / N, which leaves Gamma
-        out where N is even.
+        ``Gamma``: k = (i + s) / N. ``Monkhorst-Pack``: k = (i + s + (1 - N) / 2) / N, which excludes Gamma if N is
+        even.
     shift
         s, in units of the mesh's own steps.
     """
@@ -44,19 +44,19 @@ class KMesh:
 
 
 def read_mesh(kpoints: str | None, tags: Mapping[str, Value], cell: np.ndarray) -> KMesh:
-    """Build the mesh that the inputs ask for.
+    """Build the mesh requested by the inputs.
 
     Parameters
     ----------
     kpoints
-        Text of the KPOINTS file; None where there is none, and KSPACING (default 0.5 1/A) and KGAMMA count.
+        Text of the KPOINTS file. If None, KSPACING (default 0.5 1/A) and KGAMMA apply.
     cell : ndarray, shape (3, 3)
         Lattice vectors in A, as rows.
 
     Raises
     ------
     InputRefused
-        The file lists points or lines, or cannot be read, or KSPACING is not positive.
+        If the file lists points or lines or cannot be read, or KSPACING is not positive.
     """
     lengths = np.linalg.norm(np.linalg.inv(np.asarray(cell, dtype=float)), axis=0)  # 1/A, without 2 pi
     if kpoints is None:

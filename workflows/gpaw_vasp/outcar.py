@@ -14,7 +14,7 @@ RULE = "-" * 104
 
 
 class OutcarWriter:
-    """Writes as the calculation goes."""
+    """Writes the OUTCAR during the calculation."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._file = path.open("w", encoding="utf-8")
@@ -23,7 +23,7 @@ class OutcarWriter:
         self._started = time.monotonic()
 
     def header(self) -> None:
-        """Write what is computed, and by which engine."""
+        """Write what is computed, and with which engine."""
         settings = self._settings
         size = " x ".join(str(count) for count in settings.mesh.size)
         self._write(

@@ -48,7 +48,7 @@ def read_input(directory: Path, name: str) -> str:
     Raises
     ------
     InputRefused
-        It is not there.
+        If it does not exist.
     """
     try:
         return (directory / name).read_text(encoding="utf-8")
@@ -62,8 +62,8 @@ def parse_poscar(text: str) -> Poscar:
     Raises
     ------
     InputRefused
-        It does not parse, names an unknown element, asks for selective dynamics, or has an element for
-        which GPAW has no data set.
+        If it cannot be parsed, names an unknown element, requests selective dynamics, or has an element without a GPAW
+        data set.
     """
     lines = text.splitlines()
     try:
@@ -113,12 +113,12 @@ def _selective(line: str) -> InputRefused:
 def read_titles(directory: Path, species: Sequence[str]) -> tuple[str, ...]:
     """Return the POTCAR title of each species, in POSCAR's order.
 
-    First lines of the POTCAR's data sets; constructed from POTCAR.spec or the elements if there is no POTCAR.
+    These are the first lines of the POTCAR's data sets, or are built from POTCAR.spec or the elements without a POTCAR.
 
     Raises
     ------
     InputRefused
-        The POTCAR's elements are not those of the POSCAR, or it is not a PBE one.
+        If the POTCAR's elements differ from the POSCAR's, or it is not for PBE.
     """
     if (directory / "POTCAR").exists():
         blocks = read_input(directory, "POTCAR").split("End of Dataset")

@@ -1,10 +1,10 @@
-"""Which elements GPAW has PAW data sets for, and header-only POTCAR files for them.
+"""Elements with GPAW PAW data sets, and header-only POTCAR files for them.
 
-pymatgen and atomate2 write a POTCAR before a calculation starts and read numbers from it (ZVAL, ENMAX). VASP's
-own files may not be passed on; the files made here carry GPAW's numbers in VASP's header, a body of three
-numbers, and "GPAW" in their titles. They hold no VASP data, and real VASP cannot use them.
+pymatgen and atomate2 write a POTCAR before a calculation starts and read numbers from it (ZVAL, ENMAX). VASP's own
+files may not be distributed; the files made here have GPAW's numbers in VASP's header, a body of three numbers, and
+"GPAW" in their titles. They contain no VASP data, and real VASP cannot use them.
 
-Neither GPAW nor atomate2 is imported here: this module answers before anything runs.
+Neither GPAW nor atomate2 is imported, so that the module can be used for quick checks.
 """
 
 import functools
@@ -29,7 +29,7 @@ FUNCTIONAL_FOLDERS = ("POT_GGA_PAW_PBE", "POT_GGA_PAW_PBE_52", "POT_GGA_PAW_PBE_
 """Folders below PMG_VASP_PSP_DIR, one for each PBE release that pymatgen knows."""
 
 TREE_VERSION = "2"
-"""Changed whenever the content of the files changes, so that an old cache is not taken for a new one."""
+"""Increased whenever the content of the files changes, so that an old cache is not used."""
 
 INPUT_SETS = ("MPRelaxSet", "PBE54Base", "PBE64Base", "MPSCANRelaxSet", "MP24RelaxSet", "MatPESStaticSet")
 """pymatgen's input sets whose POTCAR symbols are covered."""
@@ -38,10 +38,10 @@ ATOMATE2_SYMBOLS = {
     **{"Be": "Be", "Bi": "Bi_d", "Cu": "Cu", "Eu": "Eu_2", "Fe": "Fe", "Gd": "Gd_3", "Mg": "Mg", "Mo": "Mo_sv"},
     **{"Nb": "Nb_sv", "Ni": "Ni", "Os": "Os", "Re": "Re", "Ti": "Ti_sv", "V": "V_sv"},
 }
-"""Symbols that atomate2's base set has in place of pymatgen's (atomate2 0.1.5, vasp/sets/base.py)."""
+"""Symbols in atomate2's base set that differ from pymatgen's (atomate2 0.1.5, vasp/sets/base.py)."""
 
 HARD_ELEMENTS = frozenset({"O", "F", "N"})
-"""Elements whose GPAW data sets need 700 eV; 500 eV do for the others (measured, see docs/explanation/engine.md)."""
+"""Elements whose GPAW data sets need 700 eV; 500 eV suffices for the others (docs/explanation/engine.md)."""
 
 
 def _setup_folders() -> list[Path]:
@@ -55,7 +55,7 @@ def _setup_folders() -> list[Path]:
 
 
 def _find_setup(element: str) -> Path | None:
-    """Return GPAW's PBE data set of an element, ``<element>.PBE`` or ``<element>.PBE.gz``; None where there is none."""
+    """Return GPAW's PBE data set of an element, ``<element>.PBE`` or ``<element>.PBE.gz``, or None."""
     for folder in _setup_folders():
         for name in (f"{element}.PBE", f"{element}.PBE.gz"):
             if (folder / name).is_file():
@@ -64,7 +64,7 @@ def _find_setup(element: str) -> Path | None:
 
 
 def available_elements() -> frozenset[str]:
-    """Return the elements with a PBE PAW data set here; empty where ``gpaw_data`` is not installed."""
+    """Return the elements with a PBE PAW data set here; empty if ``gpaw_data`` is not installed."""
     names = (path.name for folder in _setup_folders() for path in folder.iterdir())
     found = (re.fullmatch(r"([A-Z][a-z]?)\.PBE(\.gz)?", name) for name in names)
     return frozenset(match[1] for match in found if match)
@@ -72,12 +72,12 @@ def available_elements() -> frozenset[str]:
 
 @functools.cache
 def valence(element: str) -> float:
-    """Return the number of valence electrons, for each atom, of GPAW's data set.
+    """Return the number of valence electrons per atom of GPAW's data set.
 
     Raises
     ------
     ValueError
-        There is no data set for the element, or it does not say.
+        If there is no data set for the element, or it does not state the number.
     """
     path = _find_setup(element)
     if path is None:
@@ -139,7 +139,7 @@ def header_potcar(symbol: str) -> str:
 
 
 def _potcar_symbols() -> frozenset[str]:
-    """Return every POTCAR symbol that the input sets of pymatgen and atomate2 ask for, and all bare elements.
+    """Return all POTCAR symbols used by the input sets of pymatgen and atomate2, and all bare elements.
 
     Only symbols of elements with a GPAW data set.
     """
@@ -160,23 +160,23 @@ def _input_set_symbols() -> Iterator[tuple[str, str]]:
 
 
 def default_tree() -> Path:
-    """Return where the tree is kept: below XDG_CACHE_HOME, or ~/.cache."""
+    """Return the folder of the tree: below XDG_CACHE_HOME, or ~/.cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "esnet-campaign" / f"potcars-{TREE_VERSION}-gpaw-{gpaw_version()}"
 
 
 def header_potcar_tree(directory: Path | None = None) -> Path:
-    """Make the folder that PMG_VASP_PSP_DIR should name, unless it already exists; return it.
+    """Create the folder for PMG_VASP_PSP_DIR unless it exists; return it.
 
-    It appears complete or not at all: two processes may request it simultaneously. ``directory`` None: a versioned
-    folder in the user's cache.
+    It appears complete or not at all, since two processes may request it at the same time. If ``directory`` is None, it
+    is a versioned folder in the user's cache.
 
     Raises
     ------
     ValueError
-        No GPAW data set is installed.
+        If no GPAW data set is installed.
     FileExistsError
-        ``directory`` exists and is not such a tree.
+        If ``directory`` exists and is not such a tree.
     """
     target = default_tree() if directory is None else Path(directory)
     if all((target / folder).is_dir() for folder in FUNCTIONAL_FOLDERS):
@@ -197,7 +197,7 @@ def header_potcar_tree(directory: Path | None = None) -> Path:
         try:
             scratch.rename(target)
         except OSError:
-            # Another process may have been first; anything else that is in the way is not ours to replace.
+            # Another process may have been first; anything else in the way must not be replaced.
             if not all((target / folder).is_dir() for folder in FUNCTIONAL_FOLDERS):
                 raise FileExistsError(
                     f"{target}: exists and is not a tree of header-only POTCARs; name another folder"

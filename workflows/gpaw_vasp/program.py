@@ -20,7 +20,7 @@ REPORTS = ("OUTCAR", "OSZICAR", "vasprun.xml", "DOSCAR", "XDATCAR", "CONTCAR")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run in the working directory; return 0 where files are written, converged or not, and 2 for a refused input."""
+    """Run in the working directory; return 0 if files are written, converged or not, and 2 for refused inputs."""
     parser = argparse.ArgumentParser(
         prog="vasp-gpaw",
         description="Reads INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec in the working directory, computes with"
@@ -47,7 +47,7 @@ def run(directory: Path) -> RunResult:
     Raises
     ------
     InputRefused
-        An input asks for something that is not available; nothing is computed or written then.
+        If an input requests something that is not available; nothing is computed or written then.
     """
     from workflows.gpaw_vasp.settings import read_settings
 
@@ -128,7 +128,7 @@ def _write_reports(settings: Settings, result: RunResult, directory: Path) -> No
 
 
 def stop_requested(directory: Path) -> bool:
-    """Say whether a STOPCAR asks for an end after this ionic step (LSTOP or LABORT = .TRUE.)."""
+    """Return whether a STOPCAR requests a stop after this ionic step (LSTOP or LABORT = .TRUE.)."""
     from workflows.gpaw_vasp.incar import parse_incar
 
     stopcar = directory / "STOPCAR"

@@ -1,4 +1,4 @@
-"""Symmetrised lm weights of the bands inside the PAW spheres, as VASP's LORBIT = 11 has them."""
+"""Symmetrised lm weights of the bands inside the PAW spheres, as for VASP's LORBIT = 11."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ import numpy as np
 def lm_weights(dft: Any) -> np.ndarray:
     """Project all bands on s, p and d functions of all atoms.
 
-    GPAW's own projected DOS sums irreducible k-points as they are, so that in a cubic crystal px, py and pz
-    come out different. Here |<lm|psi>|^2 of each irreducible point is averaged over all symmetry operations,
-    atoms mapped onto each other, which equals the sum over the whole zone. And instead of bare projector
-    overlaps, the norm inside the sphere is taken,
+    GPAW's own projected DOS sums irreducible k-points without symmetrisation, so that px, py and pz differ in a cubic
+    crystal. Here |<lm|psi>|^2 of each irreducible point is averaged over all symmetry operations, atoms mapped onto
+    each other, which equals the sum over the whole zone. Instead of bare projector overlaps, the norm inside the sphere
+    is used,
 
         w = sum_ij P_i* P_j N_ij,   N_ij = int_0^rc phi_i(r) phi_j(r) r^2 dr,
 
@@ -56,7 +56,7 @@ def lm_weights(dft: Any) -> np.ndarray:
 def _shell(
     overlaps: np.ndarray, part: tuple[list[int], np.ndarray], angular: int
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """Pick the overlaps of one l: shape (bands, partial waves, 2 l + 1), or None without such waves."""
+    """Return the overlaps of one l, shape (bands, partial waves, 2 l + 1), or None without such waves."""
     columns, norm = part
     if not columns:
         return None, norm

@@ -15,14 +15,14 @@ from workflows.gpaw_vasp.settings import Settings
 STRESS_TOLERANCE = 0.5
 """Largest component of the stress, in kB, at which a cell counts as relaxed.
 
-It leaves a soft metal (bulk modulus 200 kB) within 0.25 % of its volume: docs/explanation/engine-benchmark.md.
+A soft metal (bulk modulus 200 kB) is then within 0.25 % of its volume: docs/explanation/engine-benchmark.md.
 """
 
 CELL_STIFFNESS = 2.5
-"""Second derivative of the energy with respect to a strain, in eV/A^3, that BFGS starts from.
+"""Initial second derivative of the energy with respect to a strain for BFGS, in eV/A^3.
 
-It is three times a bulk modulus of 1.3 Mbar, in the middle of what metals have: the first step neither overshoots
-by much in a stiff crystal nor crawls in a soft one.
+It is three times a bulk modulus of 1.3 Mbar, typical of metals: the first step neither overshoots much in a stiff
+crystal nor is too small in a soft one.
 """
 
 ATOM_STIFFNESS = 70.0
@@ -52,14 +52,14 @@ class Relaxation:
 
 
 def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Relaxation:
-    """Relax with BFGS, whatever of 1, 2 and 3 IBRION says, in at most NSW steps.
+    """Relax with BFGS, whether IBRION is 1, 2 or 3, in at most NSW steps.
 
-    An unconverged electronic solution ends it, not reached. ``solve`` computes a geometry from (cell, fractional
-    positions); ``stop`` is asked after each step whether to stop early.
+    An unconverged electronic solution ends it without success. ``solve`` computes a geometry from (cell, fractional
+    positions); ``stop`` is called after each step and may end the relaxation.
     """
     poscar = settings.poscar
     atoms = Atoms(poscar.symbols, cell=poscar.cell, scaled_positions=poscar.positions, pbc=True)
-    # One Hessian for atoms and cell: the cell is scaled so that its stiffness appears as that of an atom.
+    # One Hessian for atoms and cell: the cell is scaled so that its stiffness matches that of an atom.
     scale = float(np.sqrt(CELL_STIFFNESS * atoms.get_volume() / ATOM_STIFFNESS))
     target = FrechetCellFilter(atoms, exp_cell_factor=scale) if settings.moves_cell else atoms
     optimizer = BFGS(target, logfile=None, maxstep=MAX_STEP, alpha=ATOM_STIFFNESS)
@@ -69,7 +69,7 @@ def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Re
         steps.append(step)
         if not step.converged:
             return Relaxation(steps=tuple(steps), reached=False)
-        # A run that needs all of its NSW steps is taken for unconverged by every parser of VASP's files.
+        # Parsers of VASP's files regard a run that needs all NSW steps as unconverged.
         if _is_relaxed(settings, steps) and len(steps) < max(settings.nsw, 2):
             return Relaxation(steps=tuple(steps), reached=True)
         if len(steps) >= settings.nsw or stop():
@@ -80,7 +80,7 @@ def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Re
 
 
 def _is_relaxed(settings: Settings, steps: list[IonicStep]) -> bool:
-    """Say whether EDIFFG is met: forces (negative, eV/A) or the last energy change (positive, eV).
+    """Return whether EDIFFG is met: forces (negative, eV/A) or the last energy change (positive, eV).
 
     With ISIF = 3 the stress must be small too.
     """

@@ -1,4 +1,4 @@
-"""What a calculation yields, in plain arrays: the writers know nothing of GPAW."""
+"""Results of a calculation as plain arrays, so that the writers are independent of GPAW."""
 
 from dataclasses import dataclass, field
 
@@ -48,7 +48,7 @@ class IonicStep:
     forces : ndarray, shape (N, 3)
         eV/A.
     stress : ndarray, shape (3, 3)
-        kB with VASP's sign: positive where the cell wants to expand.
+        kB with VASP's sign: positive if the cell tends to expand.
     scf
         All electronic steps.
     converged
@@ -94,7 +94,7 @@ class ElectronicStructure:
     eigenvalues : ndarray, shape (S, K, B)
         eV, absolute (zero: the mean electrostatic potential of the cell).
     occupations : ndarray, shape (S, K, B)
-        1 where full, whatever S is.
+        1 if full, for any S.
     projections : ndarray, shape (S, K, B, N, 9)
         Symmetrised weights inside the PAW spheres, in VASP's order s py pz px dxy dyz dz2 dxz x2-y2.
     fermi
@@ -119,7 +119,7 @@ class ElectronicStructure:
 
     @property
     def spins(self) -> int:
-        """1 or 2."""
+        """Number of spin channels, 1 or 2."""
         return int(self.eigenvalues.shape[0])
 
     @property
@@ -136,7 +136,7 @@ class ElectronicStructure:
 
 @dataclass
 class RunResult:
-    """All that one run leaves for the writers.
+    """Results of one run for the writers.
 
     Attributes
     ----------
@@ -145,9 +145,9 @@ class RunResult:
     electrons
         The bands of the last one.
     relaxed
-        Whether a relaxation met its criteria; None where none was asked for.
+        Whether a relaxation met its criteria; None if none was requested.
     notes
-        What was done differently from VASP, in words.
+        Differences from VASP, in words.
     """
 
     steps: list[IonicStep] = field(default_factory=list)

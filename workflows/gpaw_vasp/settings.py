@@ -1,4 +1,4 @@
-"""The four input files as one description of what will be computed."""
+"""The four input files combined into one description of the calculation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ TETRAHEDRON_WIDTH = 0.05
 
 @dataclass(frozen=True)
 class Settings:
-    """What will be computed; names and units as VASP's tags.
+    """Settings of the calculation; names and units as for VASP's tags.
 
     Attributes
     ----------
     tags
-        The INCAR as it was read.
+        The INCAR as read.
     ignored
-        The tags of it that change nothing here.
+        Its tags that have no effect here.
     titles
         One POTCAR title for each species.
     width
@@ -87,7 +87,7 @@ class Settings:
         return TETRAHEDRON_WIDTH if self.ismear < -1 else self.sigma
 
     def smearing_text(self) -> str:
-        """Say in words which smearing is used, and why."""
+        """Return a description of the smearing and the reason for it."""
         if self.ismear < -1:
             return f"ISMEAR = {self.ismear}: no tetrahedra here; Gaussian smearing of {self.width} eV in its place"
         if self.ismear == -1:
@@ -97,12 +97,12 @@ class Settings:
 
 
 def read_settings(directory: Path) -> Settings:
-    """Read INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec, and refuse what cannot be done.
+    """Read INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec, and refuse what is not available.
 
     Raises
     ------
     InputRefused
-        A file is missing or malformed, or asks for something that is not available.
+        If a file is missing or malformed, or requests something that is not available.
     """
     tags = parse_incar(read_input(directory, "INCAR"))
     ignored = check_tags(tags)
@@ -116,12 +116,12 @@ def read_settings(directory: Path) -> Settings:
 def build_settings(
     tags: Tags, *, ignored: Sequence[str], poscar: Poscar, titles: Sequence[str], mesh: KMesh
 ) -> Settings:
-    """Turn tags into settings with VASP's defaults.
+    """Convert tags to settings with VASP's defaults.
 
     Raises
     ------
     InputRefused
-        A value is out of range or not available; the message names the tag.
+        If a value is out of range or not available; the message names the tag.
     """
     atoms = len(poscar.symbols)
     nsw = integer(tags, "NSW", 0)
@@ -181,7 +181,7 @@ def _moments(tags: Mapping[str, Value], ispin: int, atoms: int) -> tuple[float, 
 
 
 def _check_physics(settings: Settings) -> None:
-    """Refuse what is not available."""
+    """Refuse physics that is not available."""
     functional = settings.tags.get("GGA", "PE")
     if str(functional).upper() not in ("PE", "PBE", "--"):
         raise InputRefused(

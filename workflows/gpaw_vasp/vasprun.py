@@ -1,8 +1,7 @@
-"""vasprun.xml, as pymatgen, custodian and emmet read it.
+"""Write vasprun.xml as read by pymatgen, custodian and emmet.
 
 The parsers read the file once: the whole header must precede the first <calculation>.
-Whether a run converged is derived by them from counts: fewer electronic steps than NELM, fewer ionic steps
-than NSW.
+They infer convergence from counts: fewer electronic steps than NELM, fewer ionic steps than NSW.
 """
 
 import os
@@ -23,7 +22,7 @@ from workflows.gpaw_vasp.version import version_string
 
 
 def write_vasprun(path: Path, settings: Settings, result: RunResult, dos: Dos) -> None:
-    """Write the file under another name and rename it, so that it is never seen half-written."""
+    """Write the file atomically, so that it is never read half-written."""
     if result.electrons is None or not result.steps:
         raise ValueError(f"{path}: nothing was computed, there is nothing to write")
     bands = result.electrons
@@ -52,8 +51,8 @@ def write_vasprun(path: Path, settings: Settings, result: RunResult, dos: Dos) -
 def _parameters(settings: Settings, bands: ElectronicStructure) -> dict[str, Value]:
     """Return the tags in use, defaults included.
 
-    pymatgen derives the kind of run from LHFCALC, AEXX, LDAU, METAGGA and LUSE_VDW, and takes a missing one
-    for a hybrid or +U calculation: they are always written.
+    pymatgen derives the kind of run from LHFCALC, AEXX, LDAU, METAGGA and LUSE_VDW, and interprets a missing one as a
+    hybrid or +U calculation, so they are always written.
     """
     return {
         "SYSTEM": str(settings.tags.get("SYSTEM", settings.poscar.comment or "unknown system")),
@@ -249,7 +248,7 @@ def _dos(bands: ElectronicStructure, dos: Dos, settings: Settings) -> list[str]:
 
 
 def projected(dos: Dos, settings: Settings) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the projected DOS in the detail that LORBIT asks for.
+    """Return the projected DOS in the detail requested by LORBIT.
 
     Returns
     -------

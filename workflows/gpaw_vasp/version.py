@@ -3,11 +3,11 @@
 from importlib.metadata import PackageNotFoundError, version
 
 VASP_LOOKALIKE = "6.9.9"
-"""The VASP version whose file formats are imitated: parsers read its major number and nothing else."""
+"""VASP version whose file formats are imitated; parsers only read its major number."""
 
 
 def gpaw_version() -> str:
-    """Return the version of the GPAW that is installed (``26.7.0``, or ``absent``), without importing it."""
+    """Return the version of the installed GPAW (``26.7.0``, or ``absent``), without importing it."""
     try:
         return version("gpaw")
     except PackageNotFoundError:

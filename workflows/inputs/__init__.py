@@ -1,1 +1,1 @@
-"""What a calculation is asked to compute with: INCAR tags, k-points, and what lies outside the campaign file."""
+"""Requested inputs of a calculation: INCAR tags, k-points, and settings outside the campaign file."""

@@ -1,7 +1,7 @@
-"""Which INCAR tags a person may set: safe ones, those that change the results, and refused ones with the reason.
+"""INCAR tags that a user may set: safe ones, those that change the results, and refused ones with the reason.
 
-One list for the campaign file (``dft.incar``), for another try (``campaign retry --set``), and for what passes from
-atomate2's own settings (`workflows.inputs.outside_settings`).
+One list for the campaign file (``dft.incar``), for retries (``campaign retry --set``), and for tags from atomate2's own
+settings (`workflows.inputs.outside_settings`).
 """
 
 import difflib
@@ -18,7 +18,7 @@ from workflows.gpaw_vasp.incar import IGNORED, check_tags, parse_incar
 
 
 class IncarTagError(ValueError):
-    """A tag, or its value, that cannot be set; the message names neither the field nor the option it came from."""
+    """A tag or its value cannot be set; the message does not name its field or option."""
 
 
 def _names(words: str) -> frozenset[str]:
@@ -26,17 +26,17 @@ def _names(words: str) -> frozenset[str]:
 
 
 PARALLEL = _names("KPAR LPLANE LSCALAPACK LSCALU MAXMEM NBLK NCORE NPAR NSIM")
-"""How the work is spread over a machine. These alone may come from a machine's own atomate2 settings."""
+"""Distribution of work over a machine; the only tags accepted from a machine's own atomate2 settings."""
 
 _ALGORITHM = _names(
     "ALGO AMIN AMIX AMIX_MAG BMIX BMIX_MAG IALGO INIMIX INIWAV IBRION IMIX LDIAG LMAXMIX LSUBROT MAXMIX MIXPRE NELM "
     "NELMDL NELMIN NFREE POTIM SYMPREC TIME WC"
 )
 FILES = _names("LAECHG LCHARG LCHARGH5 LELF LH5 LVHAR LVTOT LWAVE LWAVEH5")
-"""Which files are written beside those that are read."""
+"""Files written in addition to those that are read."""
 
 SAFE = PARALLEL | _ALGORITHM | FILES
-"""Tags that affect how the result is reached or which files are kept, not the result."""
+"""Tags that affect how the result is computed or which files are kept, but not the result."""
 
 NUMBERS = {
     "ADDGRID": "the grid on which the augmentation charges are added",
@@ -50,16 +50,16 @@ NUMBERS = {
     "PREC": "the grids, and with them the energies",
     "SIGMA": "the smearing of the relaxations; the DOS keeps its own",
 }
-"""Tags that change the results, and their effect: part of the settings' hash, the same for the whole campaign."""
+"""Tags that change the results, with their effect; part of the settings' hash, and common to the whole campaign."""
 
 RELAXATION_ONLY = _names("IBRION ISMEAR NFREE NSW POTIM SIGMA")
-"""Tags that reach relaxations alone; the DOS keeps fixed ions, and the shape that the model knows."""
+"""Tags that only affect relaxations; the DOS keeps fixed ions and its smearing."""
 
 #: VASP: "ALGO=A and IALGO=5X tend to fail" with the tetrahedra of a DOS.
 _NOT_WITH_TETRAHEDRA = {"ALGO": frozenset({"All", "Conjugate", "Damped"}), "IALGO": frozenset({53, 54, 58})}
 
 _RETRY_ONLY = _names("ICHARG ISTART ISYM MAGMOM NBANDS")
-"""Tags that help one calculation which does not converge, beside the `SAFE` ones and those of relaxations."""
+"""Further tags, besides `SAFE` ones and those of relaxations, that may help a calculation to converge."""
 
 _ENERGIES = "energies with and without it do not compare, and all of a campaign meet in one hull"
 _DOS = "it changes the DOS that the model sees, and every candidate's must be made alike"
@@ -72,7 +72,7 @@ _RETRY_REASONS = {
     **dict.fromkeys(("EDIFFG", "ISIF"), "all relaxations of a campaign end at the same criterion"),
 }
 
-#: Refused wherever they come from, whatever their value.
+#: Refused from any source, whatever their value.
 _REFUSED = {
     **dict.fromkeys(("GGA", "METAGGA", "XC", "LHFCALC", "AEXX", "AGGAX", "AGGAC", "ALDAC", "HFSCREEN"), _FUNCTIONAL),
     **dict.fromkeys(("IVDW", "LVDW", "LUSE_VDW", "LMODELHF", "VOSKOWN", "ZAB_VDW", "LVDW_EWALD"), _FUNCTIONAL),
@@ -91,7 +91,7 @@ _REFUSED = {
     ),
 }
 
-#: Refused in the campaign file, which has a field for it.
+#: Refused in the campaign file, which has a field for them.
 _HAS_A_FIELD = {
     "ENCUT": "dft.encut",
     "EDIFF": "dft.ediff",
@@ -109,7 +109,7 @@ _HAS_A_FIELD = {
     "ENAUG": "nothing: VASP takes it from the POTCARs",
 }
 
-#: Values outside of these make another kind of calculation of it, or none.
+#: Other values would make it another kind of calculation, or none.
 _VALUES: dict[str, frozenset[Any]] = {
     "ALGO": frozenset({"Normal", "Veryfast", "Fast", "Conjugate", "All", "Damped", "Exact"}),
     "IALGO": frozenset({8, 38, 44, 46, 48, 53, 54, 58, 68}),
@@ -126,11 +126,11 @@ _VALUES: dict[str, frozenset[Any]] = {
     "NFREE": frozenset(range(1, 51)),
     "LMAXMIX": frozenset(range(9)),
 }
-#: VASP reads these words by their beginnings: one spelling for each, so that equal settings have equal hashes.
+#: VASP reads the beginnings of these words; one spelling each, so that equal settings have equal hashes.
 _WORDS = _names("ALGO PREC LREAL")
 _POSITIVE = _names("KPAR MAXMEM NBANDS NBLK NCORE NELMIN NPAR NSIM NSW")
-#: Smallest and largest value with which calculations of crystals end, and end right: the mixing parameters are shares
-#: or wave numbers (1/A), POTIM scales the steps of relaxations, SIGMA is in eV, SYMPREC in A, TIME a step of ALGO: All.
+#: Range in which calculations of crystals end correctly: mixing parameters are fractions or wave numbers (1/A), POTIM
+#: scales the steps of relaxations, SIGMA is in eV, SYMPREC in A, TIME a step of ALGO: All.
 _RANGES = {
     **dict.fromkeys(("AMIX", "AMIX_MAG"), (1e-4, 4.0)),
     **dict.fromkeys(("BMIX", "BMIX_MAG"), (1e-6, 10.0)),
@@ -142,20 +142,20 @@ _RANGES = {
     "TIME": (1e-3, 2.0),
     "WC": (1e-3, 1e4),
 }
-#: VASP 6's tags, which pymatgen's table does not have.
+#: VASP 6's tags, missing from pymatgen's table.
 _TYPES = {"LH5": "bool", "LWAVEH5": "bool", "LCHARGH5": "bool", "EFERMI": "float"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """Where tags come from.
+    """Source of tags.
 
     Attributes
     ----------
     retry
-        Whether for another try of some calculations; False: the campaign file, for all of them.
+        Whether they are for a retry of some calculations; if False, from the campaign file for all.
     dos
-        Titles of the DOS calculations that a tag would reach.
+        Titles of the DOS calculations that a tag would affect.
     gpaw
         Whether vasp-gpaw reads them.
     """
@@ -166,12 +166,12 @@ class Door:
 
 
 def changes_numbers(tags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the tags that belong inside the settings' hash, by name."""
+    """Return the tags that belong in the settings' hash, by name."""
     return {tag: tags[tag] for tag in sorted(tags) if tag in NUMBERS}
 
 
 def reaches_dos(tag: str, value: Any) -> bool:
-    """Whether a tag of the campaign file is for the DOS calculations too."""
+    """Whether a tag of the campaign file applies to DOS calculations too."""
     return tag not in RELAXATION_ONLY and value not in _NOT_WITH_TETRAHEDRA.get(tag, ())
 
 
@@ -181,21 +181,21 @@ def check_tag(tag: str, value: Any, door: Door) -> Any:
     Parameters
     ----------
     tag
-        In capitals.
+        Name in capitals.
     value
         A YAML value, or text as in an INCAR.
     door
-        Where it comes from.
+        Source of the tag.
 
     Returns
     -------
     Any
-        The value as pymatgen's Incar has it.
+        The value as in pymatgen's Incar.
 
     Raises
     ------
     IncarTagError
-        Saying why, and what would be right.
+        If it cannot be set; says why, and what would be right.
     """
     _check_name(tag, door)
     text = str(value).strip()
@@ -228,12 +228,12 @@ def _spelled_out(tag: str, value: Any) -> Any:
 
 
 def check_tags_together(tags: Mapping[str, Any]) -> None:
-    """Refuse tags that say the same thing twice.
+    """Refuse tags with the same meaning.
 
     Raises
     ------
     IncarTagError
-        Naming both.
+        Names both.
     """
     for one, other in (("NCORE", "NPAR"), ("ALGO", "IALGO")):
         if one in tags and other in tags:
@@ -282,7 +282,7 @@ def _number_or_word(tag: str, text: str) -> Any:
             raise IncarTagError(f"found {text!r}; right: true or false")
     if kind in ("int", "float"):
         try:
-            # pymatgen takes the digits in front of anything
+            # pymatgen accepts leading digits of anything
             number = float(re.sub(r"[dD](?=[+-]?\d+$)", "e", text))
         except ValueError:
             raise IncarTagError(f"found {text!r}; right: a number") from None
@@ -295,7 +295,7 @@ def _number_or_word(tag: str, text: str) -> Any:
 
 
 def _moments(text: str) -> dict[str, float]:
-    """``Fe:5,O:0.6``: by element, since the order of the atoms is that of POSCAR, which is not written yet."""
+    """Parse ``Fe:5,O:0.6``: by element, since the order of atoms is only known once POSCAR is written."""
     try:
         pairs = [part.split(":") for part in text.replace(";", ",").split(",")]
         return {symbol.strip(): float(moment) for symbol, moment in pairs}

@@ -1,8 +1,8 @@
-"""Keeps settings in a user's home and environment from changing the physics of a campaign file.
+"""Prevent settings in a user's home and environment from changing the physics of a campaign file.
 
-atomate2 reads ``~/.atomate2.yaml`` and ``ATOMATE2_...``. Of these the tags in `PARALLEL` pass, which say how a machine
-is used, and the command and the scratch folder, which say where; everything else is as the product sets it. The
-settings used and those left out are recorded with each attempt.
+atomate2 reads ``~/.atomate2.yaml`` and ``ATOMATE2_...``. Of these, the tags in `PARALLEL`, the command and the scratch
+folder, which depend on the machine, are used; everything else is fixed by this program. The settings used and those
+left out are recorded with each attempt.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from jobflow import Job
 
 PASSES = frozenset({"VASP_CMD", "VASP_GAMMA_CMD", "CUSTODIAN_SCRATCH_DIR"})
-"""atomate2's settings that say where something lies on a machine; they pass as they are."""
+"""Settings of atomate2 for paths and commands of a machine, which are used unchanged."""
 
 MAX_ERRORS = 5
-"""Errors that custodian corrects before it gives up, atomate2's default."""
+"""Number of errors that custodian corrects before it gives up, atomate2's default."""
 
 _FIXED: dict[str, Any] = {
     "SYMPREC": 0.1,
@@ -38,66 +38,66 @@ _FIXED: dict[str, Any] = {
     "VASP_RUN_BADER": False,
     "VASP_RUN_DDEC6": False,
     "DDEC6_ATOMIC_DENSITIES_DIR": None,
-    # only files of VASP: compressing everything would take the firework's own away
+    # only VASP's files: compressing everything would remove the firework's own
     "VASP_ZIP_FILES": "atomate",
     "VASP_INHERIT_INCAR": False,
-    # the features are made of pymatgen's DOS
+    # features are made from pymatgen's DOS
     "VASP_USE_EMMET_MODELS": False,
 }
-"""The other settings of atomate2 that a VASP job reads, as every campaign has them."""
+"""Values, the same for every campaign, of atomate2's other settings that a VASP job reads."""
 
 _WITHOUT_ARGUMENT = ("VASP_ZIP_FILES",)
-"""Those of them that atomate2's jobs read when they run, and take no argument for."""
+"""Those that atomate2's jobs read at run time, without an argument for them."""
 
 _users: dict[str, Any] = {}
-"""The user's values of these settings, while `fixed_settings` replace them."""
+"""The user's values of these settings while `fixed_settings` replaces them."""
 
 TASK_DOCUMENT = {
     **{"store_additional_json": False, "store_volumetric_data": None, "volume_change_warning_tol": 0.2},
     **{"run_bader": False, "run_ddec6": False, "use_emmet_models": False},
 }
-"""How an output is read (emmet's TaskDoc), whatever atomate2's and emmet's settings are."""
+"""How outputs are parsed (emmet's TaskDoc), independent of atomate2's and emmet's settings."""
 
 INPUT_SET = {"sym_prec": 0.1, "bandgap_tol": 1e-4, "inherit_incar": False}
-"""What atomate2's input sets would take from its settings."""
+"""Arguments that atomate2's input sets would otherwise take from its settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """What atomate2's settings on this machine ask for.
+    """Requests of atomate2's settings on this machine.
 
     Attributes
     ----------
     incar
-        Tags of VASP_INCAR_UPDATES that pass.
+        Tags of VASP_INCAR_UPDATES that are used.
     left_out
-        Settings, and tags of VASP_INCAR_UPDATES, that do not.
+        Settings, and tags of VASP_INCAR_UPDATES, that are not.
     """
 
     incar: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, Any] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
-        """Return both in words that MongoDB stores."""
+        """Return both in a form that MongoDB stores."""
         left_out = [f"{name}: {value!r}"[:200] for name, value in self.left_out.items()]
         return {"passed": self.incar, "left_out": left_out}
 
 
 def outside(engine: Engine, *, given: Collection[str] = ()) -> Outside:
-    """Read what atomate2's settings on this machine ask for.
+    """Read the requests of atomate2's settings on this machine.
 
     Parameters
     ----------
     engine
-        Which program reads the tags.
+        Program that reads the tags.
     given
-        Tags that the campaign file has: these count, and not the machine's.
+        Tags in the campaign file, which override the machine's.
     """
     from atomate2 import SETTINGS
 
     passed: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
-    # NCORE and NPAR say the same, so one in the campaign file also takes the place of the other
+    # NCORE and NPAR mean the same, so one in the campaign file also replaces the other
     taken = {*given, *({"NCORE", "NPAR"} if {"NCORE", "NPAR"}.intersection(given) else ())}
     for name, value in SETTINGS.VASP_INCAR_UPDATES.items():
         tag = str(name).upper()
@@ -107,26 +107,26 @@ def outside(engine: Engine, *, given: Collection[str] = ()) -> Outside:
             passed[tag] = check_tag(tag, value, Door(retry=False, gpaw=engine == "gpaw"))
         except IncarTagError:
             left_out[f"VASP_INCAR_UPDATES.{tag}"] = value
-    if {"NCORE", "NPAR"} <= passed.keys():  # they say the same to VASP
+    if {"NCORE", "NPAR"} <= passed.keys():  # they mean the same to VASP
         left_out["VASP_INCAR_UPDATES.NPAR"] = passed.pop("NPAR")
     for name, fixed in _FIXED.items():
         value = _users.get(name, getattr(SETTINGS, name))
         if name != "VASP_INCAR_UPDATES" and value != fixed:
             left_out[name] = value
-    # if our own default differs from atomate2's, only the user's setting counts
+    # our own defaults that differ from atomate2's do not count, only the user's settings
     left_out = {name: value for name, value in left_out.items() if name.partition(".")[0] in SETTINGS.model_fields_set}
     return Outside(incar=passed, left_out=left_out)
 
 
 def has_settings_file() -> bool:
-    """Whether atomate2 may find settings here; without any, its import of some seconds is not worth it."""
+    """Whether atomate2 may find settings here; otherwise its import, which takes seconds, can be avoided."""
     named = any(name.upper().startswith("ATOMATE2_") for name in os.environ)
     return named or Path("~/.atomate2.yaml").expanduser().exists()
 
 
 @contextmanager
 def fixed_settings() -> Iterator[None]:
-    """Let atomate2's jobs find the product's settings in place of the user's, where they take no argument for them."""
+    """Replace the user's settings that atomate2's jobs read at run time by the fixed ones."""
     from atomate2 import SETTINGS
 
     said = set(SETTINGS.model_fields_set)
@@ -142,13 +142,13 @@ def fixed_settings() -> Iterator[None]:
 
 
 def store_large_objects(job: Job) -> None:
-    """Put the DOS of a VASP job into the JobStore's store of large objects, whatever atomate2 thinks of it.
+    """Put the DOS of a VASP job into the JobStore's store of large objects, regardless of atomate2's settings.
 
-    atomate2 decides that when it is imported, by VASP_USE_EMMET_MODELS, and a DOS in the document itself is larger
-    than MongoDB takes.
+    atomate2 decides this at import, from VASP_USE_EMMET_MODELS, and a DOS in the document itself exceeds MongoDB's
+    limit.
     """
     from pymatgen.electronic_structure.dos import DOS, CompleteDos, Dos
 
-    # jobflow has no public way to change it: the decorator of atomate2's makers has set it
+    # jobflow has no public way to change it: it is set by the decorator of atomate2's makers
     kinds = list(job._kwargs.get("data") or [])
     job._kwargs["data"] = [*kinds, *(kind for kind in (DOS, Dos, CompleteDos) if kind not in kinds)]

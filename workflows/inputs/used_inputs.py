@@ -17,31 +17,31 @@ from workflows.potcars.titles import is_known_title, other_sets
 from workflows.settings import DftSettings
 
 ASKED = "asked_inputs"
-"""Field of an output (emmet's TaskDoc) that holds what `asked_inputs` made."""
+"""Field of an output (emmet's TaskDoc) with the result of `asked_inputs`."""
 
-#: Tags that may differ: they say how the work is spread, or which files are kept; VASP 5 writes KPOINT_BSE unasked.
+#: Tags that may differ: distribution of work, or files kept; VASP 5 writes KPOINT_BSE on its own.
 _FREE = PARALLEL | FILES | {"SYSTEM", "KPOINT_BSE"}
-#: Tags that VASP's vasprun.xml has among its parameters even where INCAR does not say them, and their names there.
+#: Tags that vasprun.xml lists among its parameters even if absent from INCAR, with their names there.
 _PARAMETERS = {"ENCUT": "ENMAX", **{tag: tag for tag in ("EDIFF", "ISMEAR", "ISPIN", "NEDOS", "LORBIT", "NSW")}}
 
 
 class InputChangedError(ValueError):
-    """The engine read other inputs than the campaign asks for; the message names them."""
+    """The engine read other inputs than the campaign requests; the message names them."""
 
 
 def asked_inputs(
     input_set: Any, structure: Structure, settings: DftSettings, *, outside: Mapping[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what will be written for a structure, as a document.
+    """Return the inputs that will be written for a structure, as a document.
 
     Parameters
     ----------
     input_set
-        Generator of atomate2.
+        Input set generator of atomate2.
     outside
-        What passed from the machine's own settings (`workflows.inputs.outside_settings`).
+        Settings taken from the machine (`workflows.inputs.outside_settings`).
     notes
-        What a reader of the result should know of these inputs, in sentences.
+        Notes on these inputs for readers of the result.
     """
     written = input_set.get_input_set(structure, potcar_spec=True)
     mesh = written.kpoints
@@ -57,9 +57,9 @@ def asked_inputs(
 
 
 def read_inputs(directory: Path) -> dict[str, Any]:
-    """Read INCAR, KPOINTS and POTCAR of a launch folder, as custodian left them; what cannot be read is left out."""
+    """Read INCAR, KPOINTS and POTCAR of a launch folder, as left by custodian; unreadable ones are left out."""
     found: dict[str, Any] = {}
-    # a folder may be gone, and a file truncated: the outcome of the attempt is reported elsewhere
+    # a folder may be missing, and a file truncated: the outcome of the attempt is reported elsewhere
     with suppress(OSError, ValueError, EOFError):
         found["incar"] = dict(Incar.from_str(_text(directory / "INCAR")))
     with suppress(OSError, ValueError, EOFError):
@@ -74,7 +74,7 @@ def read_inputs(directory: Path) -> dict[str, Any]:
 
 
 def used_potcars(task: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """TITEL and hash of each POTCAR of a TaskDoc."""
+    """Return TITEL and hash of each POTCAR of a TaskDoc."""
     for inputs in (task.get("orig_inputs") or {}, _input_of(task)):
         if specs := inputs.get("potcar_spec"):
             return [{"titel": _get(spec, "titel"), "hash": _get(spec, "hash")} for spec in specs]
@@ -82,7 +82,7 @@ def used_potcars(task: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def used_hubbards(task: Mapping[str, Any]) -> dict[str, float]:
-    """Hubbard U in eV by element, of a TaskDoc; those that are zero are left out."""
+    """Return the non-zero Hubbard U in eV by element, from a TaskDoc."""
     stored = _input_of(task).get("hubbards") or {}
     pairs = stored.items() if isinstance(stored, Mapping) else stored
     return {str(symbol): float(value) for symbol, value in pairs if value}
@@ -94,14 +94,14 @@ def check_inputs(task: Mapping[str, Any], corrections: Sequence[Mapping[str, Any
     Parameters
     ----------
     task
-        TaskDoc with what `asked_inputs` made; one of an earlier version, without it, passes.
+        TaskDoc with the result of `asked_inputs`; one of an earlier version, without it, is accepted.
     corrections
-        Those of `workflows.results.corrections_of`.
+        Result of `workflows.results.corrections_of`.
 
     Raises
     ------
     InputChangedError
-        Naming each difference.
+        If the inputs differ; names each difference.
     """
     asked = task.get(ASKED)
     if not asked:
@@ -129,7 +129,7 @@ def _differences(asked: Mapping[str, Any], task: Mapping[str, Any], corrected: s
         if "KPOINTS" not in explained and mesh is not None and mesh != _mesh_key(wanted):
             yield f"KPOINTS {mesh[0]} {mesh[1]} in place of {wanted['style']} {wanted['divisions']}"
             break
-    # VASP's output has the first line of each POTCAR, which is its TITEL but for rare ones
+    # VASP's output has the first line of each POTCAR, which is nearly always its TITEL
     titles = [[str(_get(spec, "titel") or "") for spec in inputs.get("potcar_spec") or []] for inputs in (read, before)]
     yield from _potcars(asked, *titles)
 
@@ -150,10 +150,10 @@ def _tags(
 
 
 def _same(asked: Any, found: Any) -> bool:
-    """Whether two values of a tag mean the same; VASP writes numbers with eight decimals."""
+    """Whether two values of a tag are equivalent; VASP writes numbers with eight decimals."""
     if isinstance(asked, str) or isinstance(found, str):
         one, other = (str(value).strip().strip(".").lower() for value in (asked, found))
-        # ALGO = Fast may be written F, PREC = Accurate accura, .TRUE. T
+        # ALGO = Fast may be written as F, PREC = Accurate as accura, .TRUE. as T
         return bool(one) and bool(other) and (one.startswith(other) or other.startswith(one))
     if isinstance(asked, bool) or isinstance(found, bool):
         return bool(asked) == bool(found)
@@ -188,7 +188,7 @@ def _potcars(asked: Mapping[str, Any], titles: Sequence[str], written: Sequence[
 
 
 def _corrected(corrections: Sequence[Mapping[str, Any]]) -> set[str]:
-    """INCAR tags, and names of whole files, that custodian's corrections have changed."""
+    """Return the INCAR tags and whole files changed by custodian's corrections."""
     changed: set[str] = set()
     for correction in corrections:
         for action in correction["actions"]:
@@ -199,14 +199,14 @@ def _corrected(corrections: Sequence[Mapping[str, Any]]) -> set[str]:
                 continue
             for change in (action.get("action") or {}).values():
                 if isinstance(change, Mapping) and "dest" in change:
-                    changed.add(str(change["dest"]))  # another file in its place, such as IBZKPT in that of KPOINTS
+                    changed.add(str(change["dest"]))  # another file in its place, such as IBZKPT for KPOINTS
                 elif isinstance(change, Mapping | Sequence) and not isinstance(change, str):
                     changed.update(str(tag).partition("->")[2] or str(tag) for tag in change)
     return changed
 
 
 def _mesh(kpoints: Any) -> tuple[str, list[int]] | None:
-    """Style and divisions of KPOINTS; None where they are not an automatic mesh."""
+    """Return style and divisions of KPOINTS; None if not an automatic mesh."""
     if kpoints is None:
         return None
     mesh = kpoints if isinstance(kpoints, Kpoints) else Kpoints.from_dict(dict(kpoints))
@@ -243,5 +243,5 @@ def _text(path: Path) -> str:
 
 
 def _md5(data: str) -> str:
-    """Hash of a POTCAR without its last line, as emmet's PotcarSpec has it: of the text that pymatgen makes of it."""
+    """Return the hash of a POTCAR's text without its last line, like emmet's PotcarSpec."""
     return hashlib.md5(f"{data}\nEnd of Dataset\n".encode(), usedforsecurity=False).hexdigest()

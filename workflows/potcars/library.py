@@ -1,4 +1,4 @@
-"""The POTCARs of this machine, as pymatgen finds them: which of those that a campaign needs are missing or wrong."""
+"""The POTCARs on this machine, as found by pymatgen, and those missing or wrong for a campaign."""
 
 import bz2
 import gzip
@@ -15,7 +15,7 @@ from pymatgen.io.vasp.inputs import POTCAR_FUNCTIONAL_MAP
 
 from workflows.potcars.titles import potcar_symbol, potcar_titles, sets_with_title
 
-#: Names of the folders that VASP's archives unpack into, by pymatgen's names of the sets.
+#: Folders that VASP's archives unpack into, by pymatgen's names of the sets.
 _VASP_FOLDERS = {
     "PBE": ("potpaw_PBE",),
     **{f"PBE_{number}": (f"potpaw_PBE.{number}", f"potpaw_PBE_{number}") for number in ("52", "54", "64")},
@@ -25,14 +25,14 @@ _NEW_LIBRARY = "~/vasp_potcars"
 
 @dataclass(frozen=True)
 class PotcarFinding:
-    """What was found of POTCARs on this machine.
+    """Result of a check of POTCARs on this machine.
 
     Attributes
     ----------
     what
-        What was looked for, and what was found.
+        What was looked for and found.
     remedy
-        The remedy; None where it keeps no calculation from running.
+        The remedy; None if calculations can run.
     """
 
     what: str
@@ -40,10 +40,10 @@ class PotcarFinding:
 
 
 def library_subfolders(functional: str) -> dict[str, str]:
-    """Where pymatgen should look for a set below PMG_VASP_PSP_DIR, as its setting PMG_VASP_PSP_SUB_DIRS says it.
+    """Return the subfolder of PMG_VASP_PSP_DIR with a set, in the form of pymatgen's PMG_VASP_PSP_SUB_DIRS.
 
-    pymatgen knows the layout that ``pmg config -p`` makes. The unpacked folders of VASP's archives contain the same
-    files under other names, in a subfolder or directly in PMG_VASP_PSP_DIR; those are found here.
+    pymatgen expects the layout made by ``pmg config -p``. Unpacked archives of VASP contain the same files under other
+    names, in a subfolder or directly in PMG_VASP_PSP_DIR; these are found here.
     """
     configured: dict[str, str] = dict(SETTINGS.get("PMG_VASP_PSP_SUB_DIRS") or {})
     root = _library()
@@ -51,7 +51,7 @@ def library_subfolders(functional: str) -> dict[str, str]:
     if root is None or (root / known).is_dir():
         return configured
     for name in _VASP_FOLDERS[functional]:
-        # an archive that holds its own folder, unpacked into one of that name, makes two
+        # an archive with its own folder, unpacked into one of that name, gives two levels
         for place in (f"{name}/{name}", name):
             if (root / place).is_dir():
                 return configured | {functional: place}
@@ -61,7 +61,7 @@ def library_subfolders(functional: str) -> dict[str, str]:
 
 
 def library_folder(functional: str) -> Path | None:
-    """Folder of a set on this machine; None where PMG_VASP_PSP_DIR names none."""
+    """Return the folder of a set on this machine; None if PMG_VASP_PSP_DIR is not set."""
     root = _library()
     if root is None:
         return None
@@ -70,7 +70,7 @@ def library_folder(functional: str) -> Path | None:
 
 
 def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[PotcarFinding]:
-    """Look for the POTCAR of every element, where and under the name that a calculation will.
+    """Check the POTCAR of every element, in the folder and under the name used by calculations.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
     Yields
     ------
     PotcarFinding
-        Problems, and notes on usable POTCARs; none: all is well.
+        Problems, and notes on usable POTCARs.
     """
     symbols = {element: potcar_symbol(element, functional) for element in elements}
     if not symbols:
@@ -132,7 +132,7 @@ def _library() -> Path | None:
 
 
 def _sets_in(root: Path) -> list[str]:
-    """Sets of PBE POTCARs that lie in a folder, by pymatgen's names."""
+    """Return the sets of PBE POTCARs in a folder, by pymatgen's names."""
     return [
         functional
         for functional, names in _VASP_FOLDERS.items()
@@ -141,7 +141,7 @@ def _sets_in(root: Path) -> list[str]:
 
 
 def _finding(element: str, symbol: str, functional: str, folder: Path) -> PotcarFinding | None:
-    """What is wrong with the POTCAR of one element."""
+    """Return the problem of the POTCAR of one element, or None."""
     tried = [folder / f"POTCAR.{symbol}", folder / symbol / "POTCAR"]
     path = next((found for found in (Path(zpath(str(name))) for name in tried) if found.is_file()), None)
     if path is None:
@@ -192,14 +192,16 @@ def _content_finding(text: str, path: Path, element: str, symbol: str, functiona
 
 
 def _variants(element: str, folder: Path) -> list[str]:
-    """Data sets of an element that the folder has."""
+    """Return the data sets of an element in the folder."""
     names = {path.name.removeprefix("POTCAR.").split(".")[0] for path in folder.glob(f"POTCAR.{element}*")}
     names |= {path.name for path in folder.glob(f"{element}*") if path.is_dir()}
     return sorted(name for name in names if re.fullmatch(rf"{element}(_\w+)?", name))
 
 
 def _unpack(folder: Path, functional: str) -> str:
-    """How to make of files that ``compress`` packed what pymatgen reads; pmg knows a set by its folder's name."""
+    """Return the commands that make files packed by ``compress`` readable for pymatgen; pmg knows a set by its folder
+    name.
+    """
     if folder.name in _VASP_FOLDERS[functional]:
         return f"`pmg config -p {folder} {_NEW_LIBRARY}`, then `pmg config --add PMG_VASP_PSP_DIR {_NEW_LIBRARY}`"
     return f"`gunzip {folder}/*/POTCAR.Z`"

@@ -1,4 +1,4 @@
-"""Which PAW data sets a VASP campaign computes with, by the titles (TITEL) in their POTCARs."""
+"""PAW data sets of VASP campaigns, by the titles (TITEL) in their POTCARs."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -10,12 +10,12 @@ from pymatgen.io.vasp.sets import MPRelaxSet
 FUNCTIONALS = ("PBE", "PBE_52", "PBE_54", "PBE_64")
 """pymatgen's names of the sets of POTCARs for PBE."""
 
-#: Symbols of the Materials Project's choice that a later set does not have, and what replaces them there.
+#: Symbols of the Materials Project missing from later sets, with their replacement.
 _REPLACED = {"W_pv": "W_sv"}
 
 
 def potcar_symbol(element: str, functional: str) -> str:
-    """The PAW data set of an element, e.g. ``Fe_pv``: the Materials Project's choice, where the set has it.
+    """Return the PAW data set of an element, e.g. ``Fe_pv``: the Materials Project's choice, if the set has it.
 
     Parameters
     ----------
@@ -29,35 +29,35 @@ def potcar_symbol(element: str, functional: str) -> str:
 
 
 def potcar_symbols(functional: str) -> dict[str, str]:
-    """POTCAR symbols by element, for an input set: the Materials Project's, as far as the set has them."""
+    """Return POTCAR symbols by element for an input set: the Materials Project's, as far as the set has them."""
     return {element: potcar_symbol(element, functional) for element in MPRelaxSet.CONFIG["POTCAR"]}
 
 
 def replaced_symbols(elements: Iterable[str], functional: str) -> dict[str, str]:
-    """Symbols of the Materials Project's choice that a set lacks, and what replaces each, for some elements."""
+    """Return the Materials Project's symbols that a set lacks, with their replacements, for some elements."""
     chosen = {element: MPRelaxSet.CONFIG["POTCAR"].get(element, element) for element in elements}
     used = {element: potcar_symbol(element, functional) for element in chosen}
     return {chosen[element]: used[element] for element in sorted(chosen) if chosen[element] != used[element]}
 
 
 def is_known_title(titel: str) -> bool:
-    """Whether pymatgen knows a title, of any set."""
+    """Whether pymatgen knows a title in any set."""
     return bool(sets_with_title(titel))
 
 
 def other_sets(titel: str, functional: str) -> list[str]:
-    """Sets that a title is known to belong to, where it is known not to belong to this one; empty otherwise."""
+    """Return the sets that a title belongs to if it does not belong to this one; otherwise empty."""
     found = sets_with_title(titel)
     return [] if functional in found else found
 
 
 def potcar_titles(element: str, functional: str) -> frozenset[str]:
-    """Titles that the POTCAR of an element has in a set, without spaces (``PAW_PBEFe_pv02Aug2007``); empty: unknown."""
+    """Return an element's POTCAR titles in a set, without spaces (``PAW_PBEFe_pv02Aug2007``); empty if unknown."""
     return _titles_of(potcar_symbol(element, functional), functional)
 
 
 def sets_with_title(title: str) -> list[str]:
-    """Sets of PBE POTCARs that have a title, by pymatgen's names."""
+    """Return the sets of PBE POTCARs with a title, by pymatgen's names."""
     squeezed = "".join(title.split())
     return [name for name in FUNCTIONALS if squeezed in _known_titles(name)]
 
@@ -71,5 +71,5 @@ def _titles_of(symbol: str, functional: str) -> frozenset[str]:
 
 @cache
 def _known_titles(functional: str) -> frozenset[str]:
-    """Pymatgen's list of all titles of a set, without spaces."""
+    """Return pymatgen's list of all titles of a set, without spaces."""
     return frozenset(loadfn(POTCAR_STATS_PATH).get(functional, {}))

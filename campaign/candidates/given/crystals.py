@@ -1,4 +1,4 @@
-"""One item of a source: read, checked, and described by what crystals are compared by."""
+"""Read and check one item of a source, and compute the properties by which crystals are compared."""
 
 import io
 import json
@@ -23,29 +23,31 @@ from campaign.candidates.usual_volume import usual_volume
 from esnet.files.atomic import sha256_of
 
 _MATCH_SYMPREC = 0.1
-"""Tolerance in A of the symmetry by which crystals are sorted before they are compared: crystals of a generative model
-are off their symmetric places by some hundredths of an A."""
+"""Tolerance in A of the symmetry search used to sort crystals before comparison: crystals from generative models
+deviate
+from their symmetric positions by some hundredths of an A.
+"""
 _CENTRINGS = {"A": "C", "B": "C"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenCrystal:
-    """A crystal that may become a candidate as it is.
+    """A crystal that may become a candidate as given.
 
     Attributes
     ----------
     name, file, columns
         Its name, its file, and other information from its source.
     crystal
-        As it was given, sites sorted by element; rescaled only where that was asked for.
+        As given, with sites sorted by element; rescaled only on request.
     structure_hash
-        See `campaign.candidates.structure_hash`.
+        Hash of the crystal, see `campaign.candidates.structure_hash`.
     space_group, primitive
         Number in International Tables A and primitive cell, both within `_MATCH_SYMPREC`.
     kind
-        Formula without names, Pearson symbol and space group, e.g. ``AB_cP2_221``.
+        Anonymous formula, Pearson symbol and space group, e.g. ``AB_cP2_221``.
     notes
-        What a user should know of how it was read.
+        Notes for the user on how it was read.
     """
 
     name: str
@@ -61,12 +63,14 @@ class GivenCrystal:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A crystal that becomes no candidate.
+    """A crystal that does not become a candidate.
 
     Attributes
     ----------
     name, file
-        Its name and its file. reason In a word, as it is counted.
+        Its name and its file.
+    reason
+        The reason in a word, for counting.
     detail
         What was found and what would be right.
     """
@@ -79,7 +83,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ReadItem:
-    """What came of an item: crystals, those left out, and the SHA-256 of the file that it named, if any."""
+    """Result of reading an item: crystals, crystals left out, and the SHA-256 of the file that it names, if any."""
 
     found: tuple[GivenCrystal | LeftOut, ...]
     sha256: str | None = None
@@ -91,9 +95,9 @@ def read_item(item: Item, *, rescale: bool, max_atoms: int) -> ReadItem:
     Parameters
     ----------
     rescale
-        Whether cells get the volume of their atoms in their own elements.
+        Whether to rescale cells to the volume of their atoms in the elements.
     max_atoms
-        Atoms in the cell of a crystal at most.
+        Largest number of atoms in a cell.
     """
     left_out = partial(LeftOut, file=item.place)
     found: list[GivenCrystal | LeftOut] = []
@@ -122,12 +126,12 @@ def read_item(item: Item, *, rescale: bool, max_atoms: int) -> ReadItem:
 
 
 def read_items(items: list[Item], *, rescale: bool, max_atoms: int) -> list[ReadItem]:
-    """Read items one after the other."""
+    """Read several items in order."""
     return [read_item(item, rescale=rescale, max_atoms=max_atoms) for item in items]
 
 
 def _path_of(content: Any) -> Path | None:
-    """The file that an item is, or that its column names."""
+    """Return the file that an item is or that its column names, or None."""
     if isinstance(content, Path):
         return content
     if isinstance(content, Value) and isinstance(content.value, str):
@@ -148,7 +152,7 @@ Found = tuple[str, Structure | StructureFileError, tuple[str, ...]]
 
 
 def _structures(item: Item, path: Path | None) -> Iterator[Found]:
-    """Yield the crystals of an item, or what is wrong with each."""
+    """Yield the crystals of an item, or the problem of each."""
     content = item.content
     if path is not None:
         if (kind := structure_kind(path)) is None:
@@ -193,7 +197,7 @@ def _from_dict(content: Any) -> tuple[Structure, tuple[str, ...]]:
         )
     try:
         structure = Structure.from_dict(content)
-    except Exception as error:  # as many kinds as there are ways to damage it
+    except Exception as error:  # damaged files raise errors of any kind
         said = f"{type(error).__name__}: {str(error)[:160]}"
         raise StructureFileError(f"cannot be parsed as a pymatgen Structure ({said})") from error
     isotopes = {symbol for each in structure.elements if (symbol := each.symbol) in HYDROGEN_ISOTOPES}
@@ -264,7 +268,7 @@ def _described(
 
 
 def symmetry_of(structure: Structure) -> tuple[int, PackedCrystal, str]:
-    """Space group, primitive cell and kind of a crystal, by which it is compared with others."""
+    """Return space group, primitive cell and structure type of a crystal, by which it is compared with others."""
     packed = PackedCrystal.of(structure)
     cell = (packed.cell, packed.positions, packed.numbers.astype(int))
     for symprec in (_MATCH_SYMPREC, _MATCH_SYMPREC / 10, _MATCH_SYMPREC / 100):
@@ -281,7 +285,7 @@ def symmetry_of(structure: Structure) -> tuple[int, PackedCrystal, str]:
 
 
 def _anonymous(structure: Structure) -> str:
-    """The formula with letters in place of the elements, e.g. ``AB3``."""
+    """Return the formula with letters in place of the elements, e.g. ``AB3``."""
     amounts = sorted(round(amount) for amount in structure.composition.reduced_composition.values())
     return "".join(
         f"{chr(ord('A') + place)}{amount if amount > 1 else ''}" for place, amount in enumerate(amounts[:26])
@@ -289,6 +293,6 @@ def _anonymous(structure: Structure) -> str:
 
 
 def _family(number: int) -> str:
-    """Letter of a space group's crystal family in a Pearson symbol."""
+    """Return the letter of a space group's crystal family in a Pearson symbol."""
     families = ((2, "a"), (15, "m"), (74, "o"), (142, "t"), (194, "h"), (230, "c"))
     return next(letter for last, letter in families if number <= last)

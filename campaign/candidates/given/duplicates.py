@@ -1,6 +1,6 @@
-"""Crystals that are the same: by their canonical form, and by StructureMatcher among those alike in kind.
+"""Find duplicate crystals by canonical form, and by StructureMatcher among crystals of the same kind.
 
-Comparing inside buckets of one formula, number of sites and space group alone keeps the effort proportional to the
+Comparing only within buckets of one formula, number of sites and space group keeps the effort proportional to the
 number of crystals.
 """
 
@@ -16,25 +16,25 @@ from campaign.candidates.given.reading import make_pool, usable_processes
 from campaign.candidates.packed import PackedCrystal
 
 _ALONE = 3000
-"""Comparisons at most up to which one process is faster than the start of others."""
+"""Number of comparisons up to which one process is faster than starting more."""
 _TASK = 20
-"""Buckets that a process is handed at a time."""
+"""Number of buckets given to a process at a time."""
 
 Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownCrystal:
-    """A crystal that is a candidate already.
+    """A crystal that is already a candidate.
 
     Attributes
     ----------
     label
-        What it is called in messages.
+        Its name in messages.
     structure_hash
-        The part of its id that names the crystal.
+        The part of its id that identifies the crystal.
     space_group, primitive
-        As `GivenCrystal` has them.
+        As in `GivenCrystal`.
     """
 
     label: str
@@ -55,16 +55,18 @@ def find_duplicates(
     Parameters
     ----------
     given
-        Crystals, by their places in this list. known Existing candidates.
+        Crystals to check.
+    known
+        Existing candidates.
     digits
-        Digits of a structure's hash by which crystals are told apart.
+        Digits of a structure's hash by which crystals are distinguished.
     on_progress
-        Told how many comparisons' worth of crystals are done, and of how many.
+        Called with the number of crystals compared so far, and the total.
 
     Returns
     -------
     dict of str
-        For the place of each duplicate the name of the crystal that it is the same as.
+        For the index of each duplicate in `given`, the name of the crystal that it equals.
     """
     by_hash: dict[str, str] = {}
     buckets: dict[Key, list[tuple[int, str, PackedCrystal]]] = {}
@@ -87,7 +89,7 @@ def find_duplicates(
         done += buckets_done
         if on_progress is not None:
             on_progress(done, total)
-    # a crystal equal to a duplicate is equal to the crystal that is kept
+    # a crystal equal to a duplicate equals the crystal that is kept
     stays = {given[place].name: name for place, name in duplicates.items()}
     return {place: stays.get(name, name) for place, name in duplicates.items()}
 
@@ -121,8 +123,8 @@ def _compared(buckets: Sequence[Bucket]) -> Iterable[tuple[int, Mapping[int, str
 
 
 def compare(buckets: Sequence[Bucket]) -> dict[int, str]:
-    """Find in each bucket the crystals that match an earlier one, within pymatgen's default tolerances."""
-    # primitive already; reduced once and not for each comparison
+    """Return the crystals in each bucket that match an earlier one within pymatgen's default tolerances."""
+    # the cells are already primitive, reduced once instead of for each comparison
     matcher = StructureMatcher(primitive_cell=False)
     found: dict[int, str] = {}
     for bucket in buckets:

@@ -1,4 +1,4 @@
-"""Files with many crystals, taken apart into items that are read one by one, in any process."""
+"""Split files with many crystals into items that can be read one by one in any process."""
 
 import csv
 import io
@@ -23,28 +23,28 @@ from campaign.candidates.structure_files import structure_kind
 from campaign.candidates.structure_text import MAX_SITES, StructureFileError, open_packed
 
 _NAMES = ("name", "id", "_id", "material_id", "mat_id", "structure_id", "entry_id", "uid", "key")
-"""Columns, upper or lower case, that contain the name of a crystal."""
+"""Columns, in any case, that may contain a crystal's name."""
 _STRUCTURES = ("structure", "cif", "path", "file", "poscar", "initial_structure", "cif_file", "filename")
-"""Columns, in any case, that hold the crystal."""
+"""Columns, in any case, that may contain a crystal."""
 _OF_FRAMES = ("lattice", "properties", "pbc", "occupancy", "spacegroup", "unit_cell", "cell_origin", "origin")
-"""Keys of an extended XYZ file's comment line, in small letters, that are of the crystal itself."""
+"""Lower-case keys in the comment line of an extended XYZ file that belong to the crystal itself."""
 _LONGEST_TEXT = 1000
-"""Characters of one column that are kept."""
+"""Characters kept of a column."""
 _MOST_COLUMNS = 50
 
 
 @dataclass(frozen=True)
 class Item:
-    """One crystal that is still to be read, or a file of them.
+    """A crystal still to be read, or a file of crystals.
 
     Attributes
     ----------
     name
-        What it is called.
+        Name of the crystal.
     place
-        Its place, for messages: a file, or a file and a row.
+        Its origin for messages: a file, or a file and a row.
     content
-        A path, a text, a dictionary of pymatgen, or `AtomsRow`.
+        A path, a text, a pymatgen dictionary, or an `AtomsRow`.
     columns
         Other information from its source.
     problem
@@ -67,7 +67,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class AtomsRow:
-    """A row of a database of ASE."""
+    """A row of an ASE database."""
 
     cell: np.ndarray[Any, Any]
     numbers: np.ndarray[Any, Any]
@@ -77,24 +77,24 @@ class AtomsRow:
 
 @dataclass(frozen=True)
 class Value:
-    """The content of a column of crystals, and the folder to which its paths are relative."""
+    """Content of a column of crystals, and the folder that its paths are relative to."""
 
     value: Any
     folder: Path
 
 
 def items_of(file: SourceFile, *, column: str | None) -> Iterator[Item]:
-    """Yield the crystals of a file, one after the other.
+    """Yield the crystals of a file.
 
     Parameters
     ----------
     column
-        Column of a CSV or key of a JSON record that holds the crystal; None: by its name.
+        CSV column or JSON key with the crystal. If None, recognised by name.
 
     Raises
     ------
     StructureFileError
-        The file as a whole cannot be read; names it.
+        If the file as a whole cannot be read; names it.
     """
     path = file.path
     try:
@@ -142,7 +142,7 @@ def _frames(file: SourceFile) -> Iterator[Item]:
 
 
 def _said_in(frame: str) -> dict[str, Any]:
-    """What the comment line of a frame says beside the crystal; nothing where it is damaged."""
+    """Return other information in the comment line of a frame; empty if the line is damaged."""
     try:
         found = key_val_str_to_dict(frame.split("\n", 2)[1])
     except (ValueError, IndexError, KeyError):
@@ -158,7 +158,7 @@ def _ase_rows(file: SourceFile, kind: str = "db") -> Iterator[Item]:
                 atoms = AtomsRow(*(np.array(row[each]) for each in ("cell", "numbers", "positions", "pbc")))
                 name = _name_in(columns) or f"{file.name}#{row.id}"
                 yield Item(name, f"{file.path} row {row.id}", atoms, _kept(columns))
-    except Exception as error:  # whatever SQLite and ASE say of a damaged file
+    except Exception as error:  # any error of SQLite or ASE on a damaged file
         raise StructureFileError(f"{file.path} cannot be read as an ASE database: {error}") from error
 
 
@@ -177,7 +177,7 @@ def _csv_rows(file: SourceFile, column: str | None) -> Iterator[Item]:
 
 
 def _structure_column(names: Sequence[str], column: str | None, path: Path) -> str:
-    """The column that holds the crystals."""
+    """Return the column with the crystals."""
     if column is not None:
         if column in names:
             return column
@@ -217,7 +217,7 @@ def _json(file: SourceFile, column: str | None) -> Iterator[Item]:
     if isinstance(content, dict) and {"ids", "nextid"} <= content.keys():
         del content
         yield from _ase_rows(file, "json")
-    elif isinstance(content, dict) and {"columns", "data"} <= content.keys():  # a table of pandas, orient="split"
+    elif isinstance(content, dict) and {"columns", "data"} <= content.keys():  # a pandas table, orient="split"
         chosen = _structure_column(list(map(str, content["columns"])), column, file.path)
         for number, row in enumerate(content["data"], start=1):
             record = dict(zip(map(str, content["columns"]), row, strict=False))
@@ -236,7 +236,7 @@ def _is_structure(record: Mapping[str, Any]) -> bool:
 
 
 def _crystal_key(record: Mapping[str, Any], column: str | None) -> str | None:
-    """The key of a record that holds its crystal."""
+    """Return the key of a record that holds its crystal."""
     if column is not None:
         return column if column in record else None
     by_lower = {str(key).lower(): key for key in record}
@@ -269,7 +269,7 @@ def _name_in(columns: Mapping[Any, Any]) -> str | None:
 
 
 def _kept(columns: Mapping[Any, Any]) -> dict[str, Any]:
-    """Columns as a document of MongoDB may have them: keys without dots and dollars, short values of JSON."""
+    """Return columns in a form that MongoDB accepts: keys without dots and dollars, short JSON values."""
     kept: dict[str, Any] = {}
     for key, value in list(columns.items())[:_MOST_COLUMNS]:
         if isinstance(value, np.generic):

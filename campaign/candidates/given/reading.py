@@ -1,4 +1,4 @@
-"""Reading all crystals that are given as they are: in several processes, in one order, once for each process.
+"""Read all crystals used as given: in several processes, in a fixed order, once per process.
 
 Measured by benchmarks/as_given.py, see docs/reference/structure-sources.md.
 """
@@ -24,18 +24,18 @@ from esnet.files.atomic import sha256_of
 logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int | None], None]
-"""Told of what is done (reading, comparing), how many, and of how many in all where that is known."""
+"""Callback with the current activity (reading, comparing), the number done, and the total if known."""
 
 _CHUNK = 50
-"""Items that a process is handed at a time."""
+"""Items given to a process at a time."""
 _ALONE = 200
-"""Items up to which one process is faster than the start of others."""
+"""Number of items up to which one process is faster than starting more."""
 _MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenSettings:
-    """What decides which crystals are read and how; the fields of a campaign file's section ``candidates``."""
+    """Settings that determine which crystals are read and how, from the section ``candidates``."""
 
     paths: tuple[Path, ...]
     column: str | None = None
@@ -45,16 +45,16 @@ class GivenSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRecord:
-    """One path of ``as_given`` as it was when it was read.
+    """A path of ``as_given`` at the time it was read.
 
     Attributes
     ----------
     path
         The path.
     sha256
-        Over the content of its files, and of those that they name.
+        Checksum of its files and those that they name.
     n_files, n_read, n_left_out
-        Files, crystals that were read, and those among these that cannot be used.
+        Number of files, of crystals read, and of those that cannot be used.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the sources hold."""
+    """Content of all sources."""
 
     crystals: tuple[GivenCrystal, ...]
     left_out: tuple[LeftOut, ...]
@@ -75,21 +75,21 @@ class Reading:
 
     @property
     def elements(self) -> list[str]:
-        """Symbols of the crystals' elements, in alphabetical order."""
+        """Symbols of the crystals' elements in alphabetical order."""
         return sorted({symbol for each in self.crystals for symbol in each.crystal.composition()})
 
 
 _latest: tuple[object, Reading] | None = None
-"""The latest reading and what it was of: checks, preview and start of a campaign ask for the same."""
+"""The latest reading with its settings; checks, preview and start of a campaign need the same one."""
 
 
 def read_given(settings: GivenSettings, *, on_progress: OnProgress | None = None) -> Reading:
-    """Read every crystal, in the order of the sources; again only where a file has changed since.
+    """Read all crystals in the order of the sources; the latest result is reused unless a file has changed.
 
     Raises
     ------
     StructureFileError
-        A source is not there, or cannot be read as a whole.
+        If a source does not exist or as a whole cannot be read.
     """
     global _latest
     sources = [find_source(path) for path in settings.paths]
@@ -107,7 +107,7 @@ def forget_reading() -> None:
 
 
 def _stamps(sources: Sequence[Source]) -> Iterator[tuple[str, int, int]]:
-    """What changes with the content of files; of those that a table names it is not known before it is read."""
+    """Yield path, size and modification time of all files; files named in a table are only known once it is read."""
     for source in sources:
         for path in {source.path if source.path.is_file() else None, *(file.path for file in source.files)} - {None}:
             assert path is not None
@@ -119,7 +119,7 @@ def _read(sources: Sequence[Source], settings: GivenSettings, on_progress: OnPro
     crystals: list[GivenCrystal] = []
     left_out: list[LeftOut] = []
     records: list[SourceRecord] = []
-    # files with one crystal each: it is known how many there are
+    # files with one crystal each, so their number is known
     total = sum(len(source.files) for source in sources)
     is_known = all(file.kind == "crystal" for source in sources for file in source.files)
     done = 0
@@ -167,7 +167,7 @@ def _items(source: Source, column: str | None, digest: "hashlib._Hash") -> Itera
 
 
 class _Reader:
-    """Reads items in order: the first in this process, the others in as many as there are cores."""
+    """Reads items in order: the first ones in this process, then in one process per core."""
 
     def __init__(self, settings: GivenSettings) -> None:
         self._read_items = partial(read_items, rescale=settings.rescale, max_atoms=settings.max_atoms)
@@ -183,7 +183,7 @@ class _Reader:
             self._pool.shutdown(cancel_futures=True)
 
     def read(self, items: Iterator[Item]) -> Iterator[ReadItem]:
-        """Yield what came of each item, in order; few items wait in memory."""
+        """Yield the result of each item in order; few items wait in memory."""
         waiting: deque[tuple[list[Item], Future[list[ReadItem]] | None]] = deque()
         processes = usable_processes()
         for chunk in _chunks(items):
@@ -195,7 +195,7 @@ class _Reader:
             yield from self._result(*waiting.popleft())
 
     def _submit(self, chunk: list[Item], processes: int) -> "Future[list[ReadItem]] | None":
-        """Hand a part to another process; None: this one reads it, in its turn."""
+        """Pass a chunk to another process; None if this process is to read it in its turn."""
         if self._alone or self._n_read <= _ALONE:
             return None
         try:
@@ -214,21 +214,23 @@ class _Reader:
             return self._read_items(chunk)
 
     def _note_end(self) -> None:
-        """A process has ended: killed for lack of memory, or by a script that starts processes when imported."""
+        """Handle the end of a process: killed for lack of memory, or by a script that starts processes when
+        imported.
+        """
         if not self._alone:
             logger.warning("a process that read structures has ended; this one reads the others alone")
         self._alone = True
 
 
 def usable_processes() -> int:
-    """Processes that may work on structures at the same time here."""
+    """Return the number of processes that may work on structures at the same time."""
     if multiprocessing.current_process().daemon:
-        return 1  # it may have no children
+        return 1  # a daemon may have no children
     return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
 
 
 def make_pool(processes: int) -> ProcessPoolExecutor:
-    """Make processes that share nothing with this one, which may have threads and connections."""
+    """Create processes that share nothing with this one, which may have threads and connections."""
     return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
 
 

@@ -1,4 +1,4 @@
-"""Which files a path of ``candidates.as_given`` means, and of which kind each is."""
+"""Find the files that a path of ``candidates.as_given`` refers to, and the kind of each."""
 
 import glob
 import os
@@ -17,9 +17,9 @@ _KINDS: dict[str, Kind] = {
     **{".csv": "csv", ".txt": "list", ".lst": "list"},
 }
 LEFT_OUT_ENDING = ".left_out.csv"
-"""Of the file in which the crystals are listed that are left out."""
+"""Ending of the file that lists the crystals left out."""
 _IN_FOLDERS = ("crystal", "extxyz")
-"""Kinds that are taken from folders: tables and databases there are as often about the crystals as of them."""
+"""Kinds read from folders: tables and databases in folders are as often about crystals as collections of them."""
 _RIGHT = (
     "right: a folder, a file of crystals (CIF, POSCAR, .extxyz, ASE's .db or .json, .json or .jsonl of pymatgen's "
     "structures, .csv), a .txt file with a path in each line, or a pattern such as gen/*.cif"
@@ -28,16 +28,16 @@ _RIGHT = (
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that holds crystals.
+    """A file with crystals.
 
     Attributes
     ----------
     path
-        Where it is.
+        Path of the file.
     kind
-        How it is read.
+        Format of the file.
     name
-        What its crystals are called: of a file in a folder or list its path there, without endings.
+        Name of its crystals: for a file in a folder or list its relative path, without endings.
     """
 
     path: Path
@@ -47,18 +47,18 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """What one path of ``candidates.as_given`` means.
+    """The files of a path of ``candidates.as_given``.
 
     Attributes
     ----------
     path
-        As it was given.
+        The path as given.
     files
-        The files with crystals, in the order in which they are read.
+        Files with crystals, in reading order.
     missing
-        Entries of a list that are not there or of no kind that is read: their names and what is wrong.
+        Missing or unreadable entries of a list: their names and problems.
     unused
-        Files of a folder that are not read.
+        Files of the folder that are not read.
     """
 
     path: Path
@@ -68,12 +68,12 @@ class Source:
 
 
 def find_source(path: Path) -> Source:
-    """Find the files that a path means: a folder with its subfolders, a pattern, a list, or one file.
+    """Find the files of a path: a folder with its subfolders, a pattern, a list, or one file.
 
     Raises
     ------
     StructureFileError
-        There is no such thing, or nothing in it that can be read.
+        If it does not exist or contains nothing readable.
     """
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -109,12 +109,13 @@ def _folder(folder: Path) -> Source:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield every file of a folder and its subfolders, linked ones too, each folder once; names with a dot are hidden.
+    """Yield all files of a folder and its subfolders, following links but visiting each folder once; hidden files are
+    skipped.
 
     Raises
     ------
     StructureFileError
-        A subfolder cannot be read: its files would be skipped silently.
+        If a subfolder cannot be read, since its files would be skipped silently.
     """
 
     def refuse(error: OSError) -> None:
@@ -138,7 +139,7 @@ def _named(path: Path, kind: Kind, folder: Path) -> SourceFile:
 def _pattern(pattern: Path) -> Source:
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))
     base = Path(*[part for part, magic in _until_magic(pattern.parts) if not magic])
-    # this program's list of left-out crystals is not a table of crystals
+    # the program's own list of left-out crystals is not a table of crystals
     kinds = {path: _kind_of(path) for path in found if path.is_file() and not path.name.endswith(LEFT_OUT_ENDING)}
     files = tuple(_named(path, kind, base) for path, kind in kinds.items() if kind and kind != "list")
     if not files:
@@ -147,7 +148,7 @@ def _pattern(pattern: Path) -> Source:
 
 
 def _until_magic(parts: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
-    """Parts of a path, each with whether it is, or follows, the first that is a pattern."""
+    """Yield the parts of a path, each with whether it is or follows the first pattern."""
     magic = False
     for part in parts:
         magic = magic or glob.has_magic(part)

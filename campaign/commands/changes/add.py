@@ -1,4 +1,4 @@
-"""The command `campaign add`: more candidates for a campaign that runs or has finished."""
+"""The command `campaign add`: more candidates for a running or finished campaign."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def add(
     launchpad: Path | None,
     engine_elsewhere: bool,
 ) -> None:
-    """Add crystals to a campaign that runs or has finished; they are screened with its settings."""
+    """Add crystals to a running or finished campaign; they are screened with its settings."""
     given = tuple(path.expanduser().absolute() for path in [*(as_given or ()), *(paths or ())])
     if not given:
         raise AddOptionError(f"nothing to add; right: campaign add {name} --as-given PATH")

@@ -29,7 +29,7 @@ _WORDS = {
 
 
 class CandidateListError(UserError, ValueError):
-    """Candidates that a command cannot take; the message lists all of them."""
+    """A command cannot accept some candidates; the message lists all of them."""
 
 
 def promote(
@@ -44,7 +44,7 @@ def promote(
     launchpad: Path | None,
     as_json: bool,
 ) -> None:
-    """Have candidates relaxed because a person says so."""
+    """Have candidates relaxed on a person's request."""
     campaign = OpenCampaign.open(*open_for_writing(launchpad, dry_run=dry_run), name, dry_run=dry_run)
     ids = _ids(campaign, candidates or [], from_file)
     change = partial(promote_candidates, campaign, ids, reason=reason, over_budget=over_budget)
@@ -62,7 +62,7 @@ def reject(
     launchpad: Path | None,
     as_json: bool,
 ) -> None:
-    """Keep candidates from being relaxed because a person says so."""
+    """Exclude candidates from relaxation on a person's request."""
     campaign = OpenCampaign.open(*open_for_writing(launchpad, dry_run=dry_run), name, dry_run=dry_run)
     ids = _ids(campaign, candidates or [], from_file)
     change = partial(reject_candidates, campaign, ids, reason=reason)
@@ -70,7 +70,7 @@ def reject(
 
 
 def _ids(campaign: Campaign, named: list[str], from_file: Path | None) -> list[str]:
-    """Ids of the candidates that are meant, each once; everything that means none or several is said in one message."""
+    """Return the ids of the given candidates, each once; one message lists all that match none or several."""
     if from_file is not None:
         named = [*named, *_lines(from_file)]
     if not named:
@@ -88,7 +88,7 @@ def _ids(campaign: Campaign, named: list[str], from_file: Path | None) -> list[s
 
 
 def _lines(file: Path) -> list[str]:
-    """Candidates of a file, one a line; what follows # is a comment."""
+    """Return the candidates in a file, one per line; comments start with #."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -38,12 +38,12 @@ def set_settings(
 
 
 def _correct_waiting(campaign: OpenCampaign) -> None:
-    """Have candidates that wait decided on by what corrects predictions now; again where nothing was changed.
+    """Have waiting candidates decided on with the present correction, even if no setting was changed now.
 
-    An earlier call may have been killed after it had written the setting.
+    An earlier call may have been killed after it wrote the setting.
     """
     if campaign.is_halted:
-        rescore_waiting(campaign)  # a later Screen finds them
+        rescore_waiting(campaign)  # a later Screen handles them
     else:
         screen_again(campaign, after=f"{campaign.name}/set-{now():%Y%m%dT%H%M%S%f}")
 

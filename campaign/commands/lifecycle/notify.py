@@ -1,4 +1,4 @@
-"""The command `campaign notify`, and what `campaign run` and `campaign cluster run` send."""
+"""The command `campaign notify`, and notifications by `campaign run` and `campaign cluster run`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,17 +57,17 @@ def _send_test(settings: NotifySettings, out: Console) -> None:
 
 @contextmanager
 def notifications(out: Console, *, is_only: bool = False) -> Iterator[Notifier | None]:
-    """Read the user's file and send messages while the block runs; None where there is none, or it cannot be used.
+    """Send messages during a ``with`` block, as set in the user's file; None if there is none or it cannot be used.
 
     Parameters
     ----------
     is_only
-        Whether this process looks once, and so waits at its end until everything is sent.
+        Whether this process checks once, and therefore waits at its end until everything is sent.
     """
     try:
         settings = read_settings()
     except NotifyFileError as error:
-        # nothing of the campaign hangs on it
+        # nothing in the campaign depends on it
         print_labelled(out, "no notifications:", str(error))
         settings = None
     if settings is None:
@@ -80,7 +80,7 @@ def notifications(out: Console, *, is_only: bool = False) -> Iterator[Notifier |
     sender = Sender(settings, on_problem)
     try:
         yield Notifier(settings, sender, on_problem)
-    except (KeyboardInterrupt, typer.Exit):  # Ctrl-C, which is to end soon
+    except (KeyboardInterrupt, typer.Exit):  # Ctrl-C must end the process soon
         sender.close(wait_s=1.0)
         raise
     finally:
@@ -88,7 +88,7 @@ def notifications(out: Console, *, is_only: bool = False) -> Iterator[Notifier |
 
 
 def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, collect: bool) -> None:
-    """Send news of every campaign that runs, or has finished since the last check."""
+    """Send news of every campaign that is running or has finished since the last check."""
     for name in campaigns_to_tell_of(store, who()["user"]):
         try:
             campaign = Campaign.read(store, name)
@@ -96,6 +96,6 @@ def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, colle
         except UserError as error:
             print_plain(out, f"{name}: no notifications: {error}")
         except PyMongoError:
-            raise  # the database is away from the others as well
-        except Exception as error:  # noqa: BLE001 one damaged campaign keeps nothing from those who wait for the others
+            raise  # the database is unavailable for the others too
+        except Exception as error:  # noqa: BLE001 one damaged campaign must not prevent news of the others
             notifier.say_damaged(name, error)

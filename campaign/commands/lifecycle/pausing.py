@@ -19,12 +19,12 @@ from campaign.views.failures import pause_reason, stop_reason
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.files.errors import UserError
 
-#: A scheduler gives a job half a minute or so between its signals.
+#: A scheduler gives a job about half a minute between its signals.
 _ENDING_S = 120.0
 
 
 class CancelOptionError(UserError, ValueError):
-    """Options of `campaign stop` that do not go together; the message says what would be right."""
+    """Incompatible options of `campaign stop`; the message says what would be right."""
 
 
 def pause(*, name: str, reason: str | None, launchpad: Path | None) -> None:
@@ -36,7 +36,7 @@ def pause(*, name: str, reason: str | None, launchpad: Path | None) -> None:
 
 
 def stop(*, name: str, cancel_jobs: bool, yes: bool, reason: str | None, launchpad: Path | None) -> None:
-    """Give a campaign up: nothing more begins, and `campaign run` ends. `campaign resume` takes it up again."""
+    """Stop a campaign: nothing new starts, and `campaign run` ends. `campaign resume` continues it."""
     if yes and not cancel_jobs:
         raise CancelOptionError("--yes answers the question of --cancel-jobs; right: give --cancel-jobs too")
     campaign = OpenCampaign.open(*open_for_writing(launchpad), name)
@@ -76,7 +76,7 @@ def _halt(campaign: OpenCampaign, kind: StopKind, reason: str | None) -> Iterato
 
 
 def resume(*, name: str, launchpad: Path | None) -> None:
-    """Let a paused, stopped or archived campaign go on where it was."""
+    """Resume a paused, stopped or archived campaign where it was."""
     campaign = OpenCampaign.open(*open_for_writing(launchpad), name)
     shown, _ = show_again(campaign)
     stop, resumed, retried = resume_calculations(campaign)

@@ -34,12 +34,14 @@ def archive(*, name: str, undo: bool, launchpad: Path | None) -> None:
 
 
 def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, launchpad: Path | None) -> None:
-    """Remove a campaign for good: fireworks, candidates, results, ledger, outputs, features. Its name is free then."""
+    """Permanently remove a campaign: fireworks, candidates, results, ledger, outputs, features. Its name can
+    be reused.
+    """
     store, connection = open_for_writing(launchpad)
     found = read_for_deletion(store, name)
     out = console()
     if not yes:
-        refuse_at_work(connection, name, to="deleted")  # before anything is asked
+        refuse_at_work(connection, name, to="deleted")  # before any confirmation
         counts = ", ".join(f"{number} {what}" for what, number in count_for_deletion(store, name).items() if number)
         begun = " (whose deletion was interrupted)" if found["state"] == CampaignState.DELETING else ""
         chosen = {"outputs": outputs, "features": features, **(found.get("deletion") or {})}

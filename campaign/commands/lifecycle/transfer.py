@@ -36,12 +36,12 @@ from esnet.files.output_folder import OutputPlaceError
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings, find_launchpad_file
 
-#: They change no number, and hold for a machine.
+#: They affect no results and are specific to a machine.
 _SITE_SETTINGS = ("vasp_command", "vasp_gamma_command", "scratch")
 
 
 class ExportFileError(UserError, ValueError):
-    """A file that an export would replace and that is none of the same campaign."""
+    """The file that an export would replace is not an export of the same campaign."""
 
 
 def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:
@@ -50,7 +50,7 @@ def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:
     Raises
     ------
     ExportFileError
-        If the file is there and is no export of this campaign.
+        If the file exists and is not an export of this campaign.
     """
     campaign = Campaign.read(CampaignStore(connect(launchpad).db), name)
     _check_place(file, name)
@@ -71,7 +71,7 @@ def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:
 
 
 def write_campaign_file(campaign: Campaign, file: Path) -> Exported:
-    """Write a whole campaign into one file, which gets its name when it is complete."""
+    """Write a whole campaign into one file, which gets its name once complete."""
     try:
         with write_archive(file) as archive:
             return write_parts(campaign, archive, _job_uuids, program=__version__)
@@ -136,7 +136,7 @@ def import_(*, file: Path, launchpad: Path | None, dry_run: bool) -> None:
 
 
 def _say_site_settings(archive: Archive, out: Console) -> None:
-    """Name the settings of the machine that a campaign comes from: command lines that will be run here."""
+    """Print the settings of the campaign's original machine, including command lines that will be run here."""
     dft = campaign_in(archive)["spec"].get("dft") or {}
     found = [f"dft.{key}: {dft[key]}" for key in _SITE_SETTINGS if dft.get(key) is not None]
     if found:
@@ -148,7 +148,7 @@ def import_documents(store: CampaignStore, launchpad: LaunchPad, archive: Archiv
     name = archive.manifest.campaign
     if standing.what == "begun" and standing.shift is not None:
         with open_job_store(DatabaseSettings.from_launchpad(launchpad)):
-            pass  # makes the indexes that outputs are found by
+            pass  # creates the indexes used to find outputs
         with Progress(console=console(), transient=True) as progress:
             task = progress.add_task(f"importing {name}", total=archive.manifest.documents)
 
@@ -158,7 +158,7 @@ def import_documents(store: CampaignStore, launchpad: LaunchPad, archive: Archiv
             write_documents(store, archive, shift=standing.shift, on_part=on_part)
         complete_import(store, archive)
     campaign = OpenCampaign.open(store, launchpad, name)
-    # steps that were submitted there have no firework here; what a person removed here since is left alone
+    # steps submitted there have no firework here; those that a person removed here since are left alone
     lost = [each for each in removed_workflows(campaign) if each.step is not None and each.how == "deleted"]
     resubmit(campaign, [each for each in lost if is_from_file(campaign.document, archive, each.fw_ids[0])])
     advance(campaign)

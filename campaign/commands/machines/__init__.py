@@ -1,1 +1,1 @@
-"""The commands that set up and look at the cluster and the database."""
+"""The commands that set up and inspect the cluster and the database."""

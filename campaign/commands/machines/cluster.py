@@ -59,7 +59,7 @@ def init(
     launchpad: Path | None,
     again: bool,
 ) -> None:
-    """Write the files of a cluster: cluster.yaml, and from it what qlaunch reads for each category."""
+    """Write the files of a cluster: cluster.yaml and, generated from it, the qlaunch files of each category."""
     out = console()
     if again:
         for path in write_again(folder):
@@ -105,7 +105,7 @@ def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) 
     out = console()
     site = SiteSettings.from_file(folder)
     specs = [read_campaign_file(file) for file in files or []]
-    with contextlib.suppress(DatabaseError, PyMongoError):  # the check says itself that the database is away
+    with contextlib.suppress(DatabaseError, PyMongoError):  # the check itself reports an unavailable database
         store = CampaignStore(connect(site.launchpad).db)
         specs += unfinished_specs(store, except_of={spec.name for spec in specs})
     questions = engine_questions(specs)
@@ -124,7 +124,7 @@ def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) 
 
 
 def _report_check(checked: Checked, out: Console) -> int:
-    """Print the findings of one place; return how many are wrong."""
+    """Print the findings of one place; return the number of problems."""
     out.print(checked.place, style="bold", highlight=False)
     for finding in checked.findings:
         mark = ("ok   ", "green") if finding.remedy is None else ("wrong", "red")
@@ -150,9 +150,9 @@ def run(*, folder: Path, once: bool, every: float | None) -> None:
 
 
 def _fill_once(site: SiteSettings, folder: Path, out: Console, notifier: Notifier | None, *, is_only: bool) -> bool:
-    """One round; False if something was not as it should be. A database that is away is no reason to stop for good."""
+    """Run one round; return False if there was a problem. An unavailable database does not end the program."""
     all_well = True
-    # appended to a file by cron, lines without their time tell nothing
+    # in a log appended to by cron, lines need their time
     out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     try:
         store, launchpad = open_for_writing(site.launchpad)
@@ -180,7 +180,7 @@ def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console)
                 lines.append(reason)
             lines.append(format_progress(RunWatch().look(campaign)))
         except Exception as error:
-            # a problem of one campaign does not keep others from the queues; errors of the database concern all
+            # a problem of one campaign must not stop the queues; database errors concern all
             if not is_user_error(error) or isinstance(error, DatabaseError):
                 raise
             lines = [f"cannot be reconciled: {error}"]

@@ -1,4 +1,4 @@
-"""What a user says of a cluster, by options or on a terminal, as the settings of that cluster."""
+"""Settings of a cluster from a user's answers, given as options or on a terminal."""
 
 import shlex
 import sys
@@ -14,13 +14,13 @@ from launchers.cluster.site import CATEGORIES, SiteSettings
 
 _NUMBERS = ("ntasks", "nodes", "gpus", "max_jobs", "jobs_per_allocation", "side_by_side", "weight")
 _OPTION = {"ntasks": "--cores"}
-#: A campaign has one training and a Screen now and then.
+#: A campaign has one training and occasional Screens.
 _FEW_JOBS = {"train": 2, "screen": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiteAnswers:
-    """What was said; None or empty where nothing was.
+    """Answers; None or empty if not given.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class SiteAnswers:
 
 
 def site_settings(answers: SiteAnswers) -> SiteSettings:
-    """Settings of the cluster; on a terminal, missing values are asked for.
+    """Return the settings of the cluster; on a terminal, ask for missing values.
 
     Raises
     ------
     ClusterError
-        If a value is missing and cannot be asked for, or is not valid.
+        If a value is missing without a terminal, or invalid.
     """
     given = {name: _by_category(name, values) for name, values in answers.of_queues.items()}
     missing = [] if answers.scheduler else ["--scheduler"]
@@ -74,7 +74,7 @@ def site_settings(answers: SiteAnswers) -> SiteSettings:
 
 
 def _by_category(name: str, values: Sequence[str]) -> dict[str, Any]:
-    """Values of one field by category; one without a category stands for those that have none of their own."""
+    """Return the values of one field by category; a value without category applies to those without one."""
     found: dict[str, Any] = {}
     special: dict[str, Any] = {}
     for text in values:
@@ -111,7 +111,7 @@ def _queue(category: str, given: Mapping[str, Mapping[str, Any]]) -> Iterator[tu
 
 
 def _environment() -> Iterator[str]:
-    """Lines that bring a job into this virtual environment, with one thread for each MPI process."""
+    """Yield shell lines that activate this virtual environment in a job, with one thread per MPI process."""
     activate = Path(sys.prefix) / "bin" / "activate"
     if activate.is_file():
         yield f"source {shlex.quote(str(activate))}"
@@ -119,7 +119,7 @@ def _environment() -> Iterator[str]:
 
 
 def _ask(answers: SiteAnswers, given: dict[str, dict[str, Any]]) -> SiteAnswers:
-    """Ask on the terminal for what is missing; what is said of queues goes into `given`."""
+    """Ask on the terminal for missing values; answers about queues are added to `given`."""
 
     def optional(question: str, known: str | None) -> str | None:
         return known or typer.prompt(f"{question} (empty: none)", default="", show_default=False) or None

@@ -20,11 +20,11 @@ _WAIT_S = 300.0
 
 
 class NoDashboardError(UserError, LookupError):
-    """There is no Ray dashboard of that run; the message says what was looked at."""
+    """There is no Ray dashboard of that run; the message says what was checked."""
 
 
 def dashboard(*, name: str, directory: Path, no_open: bool) -> None:
-    """Open Ray's dashboard of a campaign that `campaign run` runs on this machine."""
+    """Open Ray's dashboard of a campaign run by `campaign run` on this machine."""
     folder, out = directory / name, console()
     try:
         address, token = private_text(folder / RAY_DASHBOARD), private_text(folder / RAY_TOKEN)
@@ -57,9 +57,9 @@ def dashboard(*, name: str, directory: Path, no_open: bool) -> None:
 
 @contextmanager
 def _page(folder: Path, address: str) -> Iterator[Path]:
-    """Write a page that leads to the link, which would be for every user to see in a browser's command line.
+    """Write a page that redirects to the link, which a browser's command line would show to every user.
 
-    It is not in /tmp, which a browser in a sandbox (snap, flatpak) does not see.
+    It is not in /tmp, which sandboxed browsers (snap, flatpak) cannot read.
     """
     with tempfile.TemporaryDirectory(prefix="dashboard-", dir=folder.resolve()) as made:
         link = html.escape(address)

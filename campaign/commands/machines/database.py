@@ -14,14 +14,14 @@ from launchers.mongod.server import ServerStatus
 
 
 def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
-    """Start the database that my_launchpad.yaml describes; harmless where it runs already."""
+    """Start the database described by my_launchpad.yaml; does nothing if it already runs."""
     out = console()
     found = launchpad_file_of(launchpad, out).resolve()
     before = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, data_dir)
     was_running = mongo.status(folder).running
     server = mongo.start(before, data_dir=folder)
-    settings = DatabaseSettings.from_file(found)  # with the login now
+    settings = DatabaseSettings.from_file(found)  # now includes the login
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
     print_plain(out, _line("already running" if was_running else "started", server))
     if not server.is_protected:
@@ -33,7 +33,7 @@ def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
 
 
 def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
-    """Stop the database cleanly; its data stay."""
+    """Stop the database cleanly; its data are kept."""
     folder = data_dir_of(find_launchpad_file(launchpad).resolve(), data_dir)
     before = mongo.status(folder)
     mongo.stop(folder)
@@ -41,7 +41,7 @@ def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
 
 
 def status(*, launchpad: Path | None, data_dir: Path | None) -> None:
-    """Say whether the database runs, and where; exit code 1 if it does not."""
+    """Show whether the database runs, and where; exit code 1 if it does not."""
     found = find_launchpad_file(launchpad).resolve()
     settings = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, data_dir)

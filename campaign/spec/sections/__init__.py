@@ -1,1 +1,1 @@
-"""The sections of a campaign file, a file each. Every field says what it means, its unit, and what is allowed."""
+"""The sections of a campaign file, one module each; every field states its meaning, unit and allowed values."""

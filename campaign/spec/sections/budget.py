@@ -1,4 +1,4 @@
-"""StrictModel ``budget``: limits on the cost of a campaign."""
+"""Section ``budget``: limits on the cost of a campaign."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CP
 
 
 class BudgetSection(StrictModel):
-    """What a campaign may cost, and when it has found enough. What is computed already is never taken back."""
+    """Limits on the cost of a campaign, and rules to stop once it has found enough. Finished calculations are kept."""
 
     cpu_hours: float | None = Field(
         default=None,

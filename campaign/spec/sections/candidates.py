@@ -1,4 +1,4 @@
-"""StrictModel ``candidates``: which crystals are screened."""
+"""Section ``candidates``: the crystals to be screened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.spec.sections.types import ElementList, PathList, PrototypeList
 
 
 class CandidateSection(StrictModel):
-    """Which crystals are screened: prototypes filled with elements, crystals as they are, or both."""
+    """The crystals to be screened: prototypes filled with elements, crystals as given, or both."""
 
     prototypes: PrototypeList | None = Field(
         default=None, description="names of prototypes that ship with the project, e.g. [B1, B2, L1_0]"
@@ -62,7 +62,7 @@ class CandidateSection(StrictModel):
     @classmethod
     def _elements_for_prototypes(cls, value: ElementList | None, info: ValidationInfo) -> ElementList | None:
         if value is None and (info.data.get("prototypes") or info.data.get("structures")):
-            # as pydantic says it of a field that is required
+            # the same error as pydantic's for a required field
             raise PydanticCustomError("missing", "Field required")
         return value
 

@@ -1,4 +1,4 @@
-"""Sections whose class the user chooses by ``kind``."""
+"""Sections whose class is chosen by ``kind``."""
 
 from collections.abc import Callable
 from typing import Annotated, Any

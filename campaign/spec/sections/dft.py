@@ -1,4 +1,4 @@
-"""StrictModel ``dft``: how structures are calculated."""
+"""Section ``dft``: settings of the calculations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from campaign.spec.sections.types import ElementSymbol
 from workflows.inputs.incar_tags import Door, IncarTagError, check_tag, check_tags_together
 
 Moment = Annotated[float, Field(ge=-20.0, le=20.0)]
-"""Moment of an atom in Bohr magnetons."""
+"""Magnetic moment of an atom in Bohr magnetons."""
 
 
 class CommandByKind(StrictModel):
@@ -27,7 +27,7 @@ class CommandByKind(StrictModel):
 
 
 def _for_both(value: Any) -> Any:
-    """One command line is that of both kinds."""
+    """Use a single command line for both kinds of calculation."""
     if isinstance(value, str) and value:
         return CommandByKind(dos=value, relaxation=value)
     if value is None or isinstance(value, CommandByKind):
@@ -45,7 +45,7 @@ Commands = Annotated[CommandByKind | None, BeforeValidator(_for_both)]
 
 
 class DftSection(StrictModel):
-    """How every structure is calculated; defaults: docs/explanation/science.md, "DFT"."""
+    """Settings of every calculation; for the defaults see docs/explanation/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
         default="gpaw",
@@ -130,7 +130,7 @@ class DftSection(StrictModel):
 
 
 def _checked_tags(given: Mapping[str, Any], *, gpaw: bool, prefix: str = "") -> dict[str, Any]:
-    """Tags in capitals with the values that pymatgen's Incar gives them; all that is wrong in one error."""
+    """Return upper-case tags with the values that pymatgen's Incar gives them; report all problems in one error."""
     tags: dict[str, Any] = {}
     wrong = []
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""StrictModel ``model``: the network, its training, its input."""
+"""Section ``model``: the network, its training and its input."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from campaign.spec.sections.types import BundlePath, Width
 
 
 class TrainingSection(StrictModel):
-    """How ESNet is trained where no bundle is given; defaults: the paper's."""
+    """Training of ESNet if no bundle is given; the defaults are those of the paper."""
 
     widths: Annotated[tuple[Width, ...], Field(strict=False, min_length=4, max_length=4)] = Field(
         default=(64, 128, 256, 512), description="channels of the four blocks of ESNet, e.g. [64, 128, 256, 512]"
@@ -51,7 +51,7 @@ class TrainingSection(StrictModel):
 
 
 class RepresentationSection(StrictModel):
-    """How a DOS becomes the network's input; stored with the model."""
+    """Conversion of a DOS into the network's input; stored with the model."""
 
     normalisation: Literal["atom", "element", "none"] = Field(
         default="atom", description="divide by the number of atoms, by the number of distinct elements, or not at all"

@@ -1,4 +1,4 @@
-"""StrictModel ``prefilter``: a scorer without DOS that looks at every candidate before its IS-DOS."""
+"""Section ``prefilter``: a scorer without DOS that judges every candidate before its IS-DOS."""
 
 from pydantic import Field, field_validator
 
@@ -11,7 +11,7 @@ from campaign.spec.sections.chosen import ChosenScorer
 
 
 class PrefilterSection(StrictModel):
-    """Which candidates get no IS-DOS because a cheap prediction puts them too far above the hull."""
+    """Scorer that rejects candidates before their IS-DOS if its prediction puts them too far above the hull."""
 
     scorer: ChosenScorer = Field(
         description="the scorer, e.g. {kind: force_field, calculator: CHGNet}; must need neither an IS-DOS nor ESNet"
@@ -45,7 +45,7 @@ class PrefilterSection(StrictModel):
         return scorer
 
     def deviation(self, predicted: float | None) -> float | None:
-        """Standard deviation of a prediction, eV/atom: the scorer's own, or else the one of this section."""
+        """Return the standard deviation of a prediction, eV/atom: the scorer's own, otherwise that of this section."""
         return self.uncertainty if predicted is None else predicted
 
     def verdict(self, e_hull: float | None, uncertainty: float | None, *, why_none: str | None = None) -> Verdict:
@@ -53,11 +53,11 @@ class PrefilterSection(StrictModel):
         return prefilter_verdict(e_hull, uncertainty, z=self.z, max_hull_energy=self.max_hull_energy, why_none=why_none)
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether its predictions have a standard deviation; None: known only after scoring."""
+        """Whether its predictions have a standard deviation; None if known only after scoring."""
         return True if self.uncertainty is not None else self.scorer.gives_uncertainty()
 
     def describe(self) -> str:
-        """Say in one line what is rejected."""
+        """Return a one-line description of the rejected candidates."""
         return (
             f"prefilter by {self.scorer.describe()}: no IS-DOS where E_hull - {self.z:g} x uncertainty is above "
             f"{self.max_hull_energy:g} eV/atom"
@@ -65,5 +65,5 @@ class PrefilterSection(StrictModel):
 
 
 def prefilter_path(path: FieldPath) -> FieldPath:
-    """The place of a problem of the prefilter's scorer, which a scorer reports as one of the section ``scorer``."""
+    """Return the path of a problem of the prefilter's scorer, which a scorer reports for the section ``scorer``."""
     return ("prefilter", *path) if path[:1] == ("scorer",) else path

@@ -1,4 +1,4 @@
-"""StrictModel ``references``: known phases for the hull."""
+"""Section ``references``: known phases for the hull."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from campaign.hull.entries_file import MAX_FORMATION_ENERGY
 
 
 class ReferenceSection(StrictModel):
-    """Known phases that make the convex hull: computed beside the elements' built-in crystals, or from a file."""
+    """Known phases that span the convex hull: computed along with the elements' built-in crystals, or read
+    from a file.
+    """
 
     structures: FilePath | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""StrictModel ``retries``: what happens after machine failures."""
+"""Section ``retries``: retries after machine failures."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from campaign.config.strict_model import StrictModel
 
 
 class RetrySection(StrictModel):
-    """What happens after a machine failure (killed, out of time, disk full, database away)."""
+    """Retries after a machine failure (killed, out of time, disk full, database unavailable)."""
 
     max_retries: int = Field(
         default=2, ge=0, le=100, description="maximum number of retries; science failures are not retried"

@@ -1,4 +1,4 @@
-"""StrictModel ``screening``: predictions in batches."""
+"""Section ``screening``: predictions in batches."""
 
 import math
 
@@ -10,7 +10,7 @@ _SMALL_BATCH, _OF_LARGE_BATCH = 100, 0.95
 
 
 class ScreeningSection(StrictModel):
-    """How predictions are made in batches."""
+    """Batches in which predictions are made."""
 
     batch_size: int = Field(default=256, ge=1, le=100_000, description="number of candidates in one screening batch")
     min_completed_fraction: float | None = Field(
@@ -57,10 +57,12 @@ class ScreeningSection(StrictModel):
     )
 
     def enough_of(self, size: int) -> int:
-        """How many candidates of a batch of this size must have their IS-DOS, or have failed, before its Screen."""
+        """Return how many candidates of a batch of this size must have their IS-DOS, or have failed, before
+        its Screen.
+        """
         if self.min_completed_fraction is not None:
             return math.ceil(self.min_completed_fraction * size)
-        # a few late ones of a small batch would be a second Screen of one or two
+        # late candidates of a small batch would otherwise get a separate Screen of one or two
         return size if size < _SMALL_BATCH else math.ceil(_OF_LARGE_BATCH * size)
 
     @field_validator("gpus_per_actor")

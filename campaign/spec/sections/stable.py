@@ -1,4 +1,4 @@
-"""StrictModel ``stable``: what counts as stable."""
+"""Section ``stable``: the definition of stable."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from campaign.config.strict_model import EnergyPerAtom, StrictModel
 
 
 class StableSection(StrictModel):
-    """What counts as stable after the relaxation: the truth."""
+    """Definition of stable, applied to the relaxed crystal's DFT energies."""
 
     max_formation_energy: EnergyPerAtom = Field(
         default=0.0, description="largest formation energy in eV/atom that counts as stable"

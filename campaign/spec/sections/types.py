@@ -1,4 +1,4 @@
-"""Types of values that several sections have."""
+"""Field types shared by several sections."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,9 @@ from esnet.bundle.shipped import shipped_bundles
 
 
 def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
-    """The name of a shipped bundle stays as it is, so that a stored campaign means the same on every machine."""
+    """Resolve a path, but keep the name of a shipped bundle, so that a stored campaign means the same on every
+    machine.
+    """
     if isinstance(value, str) and value in shipped_bundles():
         return Path(value)
     return resolved(value, info)
@@ -34,7 +36,7 @@ PathList = Annotated[
     Field(strict=False, min_length=1),
     BeforeValidator(lambda value: [value] if isinstance(value, str | Path) else value),
 ]
-# lists of the YAML file become tuples, so that a spec cannot be changed
+# lists in the YAML file become tuples, so that a spec is immutable
 ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 Width = Annotated[int, Field(ge=1, le=4096)]

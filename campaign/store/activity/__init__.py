@@ -1,1 +1,1 @@
-"""What a campaign did over time, as its live page shows it."""
+"""A campaign's activity over time, for its live page."""

@@ -1,4 +1,4 @@
-"""The ledger over time: finished and running attempts, and sums over time. Nothing here writes."""
+"""Read-only queries of the ledger over time: finished and running attempts, and sums per interval."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -11,15 +11,15 @@ from campaign.store.collections import Document, in_utc
 from campaign.store.states import STAGES
 from campaign.store.steps import StepKind
 
-#: Stages of the ledger, and outcomes of finished attempts: with all of them named, the index yields the newest, and no
-#: other entry is read. Entries without a stage would have to be read to be told apart.
+#: Stages of the ledger, and outcomes of finished attempts. Naming all of them lets the index return the newest attempts
+#: without reading any other entry.
 _STAGES = (*STAGES, *StepKind)
 _ENDED = ("completed", "science", "machine", "lost", "stopped")
 _FIELDS = ("document", "stage", "outcome", "cause", "error", "started", "ended", "host")
 
 
 class Interval(NamedTuple):
-    """Sum over an interval of time; `start` is None for what has no time."""
+    """Sum over an interval of time; `start` is None for entries without a time."""
 
     start: datetime | None
     total: float
@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 def newest_attempts(
     campaign: Campaign, *, since: datetime, number: int, outcomes: Sequence[str] = _ENDED
 ) -> list[Document]:
-    """Read the attempts that ended last with these outcomes, since a time (UTC), the newest first, at most `number`."""
+    """Read the attempts that ended last with these outcomes, since a time (UTC), newest first, at most `number`."""
     query = {
         "campaign": campaign.name,
         "stage": {"$in": list(_STAGES)},
@@ -39,7 +39,7 @@ def newest_attempts(
 
 
 def completed_since(campaign: Campaign, documents: Collection[str], since: datetime) -> set[tuple[str, str, datetime]]:
-    """Read which calculations of candidates and references were completed since a time: id, stage and end (UTC)."""
+    """Return the calculations completed since a time: id of candidate or reference, stage and end (UTC)."""
     query = {"campaign": campaign.name, "document": {"$in": sorted(documents)}, "outcome": "completed"}
     found = campaign.store.attempts.find({**query, "ended": {"$gte": since}}, ["document", "stage", "ended"])
     return {(each["document"], each["stage"], in_utc(each["ended"])) for each in found}
@@ -58,7 +58,7 @@ def running_attempts(campaign: Campaign, *, number: int) -> list[Document]:
 
 
 def active_until(campaign: Campaign, *, at: datetime) -> datetime | None:
-    """`at` while an attempt is running, else when the last one ended (UTC); None where none has begun."""
+    """Return `at` while an attempt is running, otherwise the end of the last one (UTC); None before the first."""
     if running_attempts(campaign, number=1):
         return at
     newest = newest_attempts(campaign, since=datetime.fromtimestamp(0, UTC), number=1)
@@ -73,7 +73,7 @@ def names_of_structures(campaign: Campaign, ids: Collection[str]) -> dict[str, D
 
 
 def cpu_seconds_over_time(campaign: Campaign, *, width_s: float) -> list[Interval]:
-    """CPU-seconds of the ledger by the interval of `width_s` in which attempts ended; from an index alone.
+    """Sum the ledger's CPU-seconds per interval of `width_s` in which attempts ended, from an index alone.
 
     Running attempts come first, without a time. Reused calculations cost nothing here.
     """
@@ -82,7 +82,7 @@ def cpu_seconds_over_time(campaign: Campaign, *, width_s: float) -> list[Interva
 
 
 def discoveries_over_time(campaign: Campaign, *, width_s: float) -> list[Interval]:
-    """Number of stable candidates by the interval of `width_s` in which they were found, those without a time first."""
+    """Count the stable candidates per interval of `width_s` in which they were found, those without a time first."""
     query = {"campaign": campaign.name, "result.stable": True}
     return _over_time(campaign.store.candidates, query, "result.time", 1, width_s=width_s)
 

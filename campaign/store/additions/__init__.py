@@ -1,1 +1,1 @@
-"""Candidates that come to a campaign after its start."""
+"""Candidates added to a campaign after its start."""

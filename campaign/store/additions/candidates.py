@@ -1,4 +1,4 @@
-"""Further candidates of a campaign, with their batches and references: each part in one transaction."""
+"""Add candidates to a campaign with their batches and references, each chunk in one transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
@@ -15,14 +15,14 @@ from campaign.store.steps import StepKind
 
 
 def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> list[Document]:
-    """Candidates that have one of these reduced formulas: id, formula, prototype, name and structure."""
+    """Return the candidates with one of these reduced formulas: id, formula, prototype, name and structure."""
     query = {"campaign": campaign.name, "formula": {"$in": sorted(formulas)}}
     fields = ["formula", "prototype", "parent.name", "structure.lattice", "structure.sites"]
     return list(campaign.store.candidates.find(query, fields))
 
 
 def are_all_stored(store: CampaignStore, candidates: Sequence[str], references: Sequence[str]) -> bool:
-    """Whether there is a document of every id."""
+    """Whether every id has a document."""
     return all(
         collection.count_documents({"_id": {"$in": chunk}}) == len(chunk)
         for collection, ids in ((store.candidates, candidates), (store.references, references))
@@ -31,7 +31,7 @@ def are_all_stored(store: CampaignStore, candidates: Sequence[str], references: 
 
 
 def absent_ids(campaign: Campaign, ids: Sequence[str], session: ClientSession) -> set[str]:
-    """Those of the ids that no candidate has."""
+    """Return the ids that no candidate has."""
     there = campaign.store.candidates.find({"_id": {"$in": list(ids)}}, ["_id"], session=session)
     return set(ids) - {found["_id"] for found in there}
 
@@ -48,9 +48,9 @@ def append_candidates(
     Parameters
     ----------
     sizes
-        Candidates in each of the batches that follow those that there are.
+        Number of candidates in each new batch.
     addition
-        What brought them; its `n_added` grows with each part.
+        Record of the addition; its `n_added` grows with each chunk.
     """
     campaigns, name = campaign.store.campaigns, campaign.name
     campaigns.update_one(
@@ -71,7 +71,7 @@ def append_candidates(
 
 
 def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
-    """Steps that take the reference set as it is when they run, and are not done yet."""
+    """Return the open steps that use the reference set as it is when they run."""
     kinds = [StepKind.PREFILTER, StepKind.SCREEN, StepKind.TRAIN, StepKind.RETRAIN, StepKind.RECALIBRATE]
     query = {"campaign": campaign.name, "kind": {"$in": kinds}, "state": {"$ne": StepState.DONE}}
     return sorted(step["_id"] for step in campaign.store.steps.find(query, ["_id"], session=session))
@@ -80,16 +80,16 @@ def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
 def append_references(
     campaign: Campaign, documents: Sequence[CandidateDocument], imported: str | None, session: ClientSession
 ) -> None:
-    """Insert additional phases of the reference set, and let it be frozen again once they are computed.
+    """Insert further phases of the reference set, which is frozen again once they are computed.
 
     Parameters
     ----------
     imported
-        Checksum of the set from a file that takes the place of the earlier one; None where there is no file.
+        Checksum of the file of entries that replaces the earlier one; None without a file.
     """
     campaigns, name = campaign.store.campaigns, campaign.name
     found = campaigns.find_one({"_id": name}, ["reference_set", "imported_references"], session=session) or {}
-    # a process that freezes the set at this moment, without them, fails
+    # makes a concurrent freezing of the set without these phases fail
     update: dict[str, Any] = {"$set": {"reference_set": None}, "$inc": {"reference_serial": 1}}
     if imported is not None:
         update["$set"]["imported_references"] = imported
@@ -103,14 +103,14 @@ def append_references(
 
 
 def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str) -> bool:
-    """Close a campaign and its report's step with the summary, unless candidates are still to be worked on.
+    """Close a campaign and its Finish step with the summary, unless candidates are still open.
 
-    While something is held, a step that is not done may have it decided on again: that is not the end either.
+    An open step counts as well while a candidate is held, since the candidate may be decided on again.
 
     Returns
     -------
     bool
-        False if there is something left; the report is submitted again when they are done.
+        False if anything is left; the report is then submitted again at the end.
     """
 
     def close(session: ClientSession) -> bool:
@@ -122,7 +122,7 @@ def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str)
             {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
             session=session,
         )
-        # with it: opening the campaign again discards a finished report
+        # in the same transaction: opening the campaign again discards a finished report
         campaign.store.close_step(step_id, session=session)
         return True
 

@@ -1,1 +1,1 @@
-"""What people change of a running campaign, with who did it and when."""
+"""Changes that people make to a running campaign, with user and time."""

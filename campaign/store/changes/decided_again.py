@@ -1,4 +1,4 @@
-"""Candidates that are decided on again under another policy: read, and written."""
+"""Read and write candidates that are decided on again under another policy."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _FIELDS = ["prediction", "state", "decision", "n_sites", "composition"]
 
 
 def not_promoted(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
-    """Candidates that policies have rejected or held, and neither persons nor the prefilter have decided on."""
+    """Return the candidates rejected or held by a policy, not by a person or the prefilter."""
     query = {
         "campaign": campaign.name,
         "decision.promoted": False,
@@ -25,7 +25,7 @@ def not_promoted(campaign: Campaign, *, session: ClientSession | None = None) ->
 
 
 def update_decided_again(document: Mapping[str, Any], decision: Mapping[str, Any], state: str) -> UpdateOne:
-    """Write another decision, unless the candidate was decided on or moved since it was read."""
+    """Return the update to another decision, which has no effect if the candidate has changed since it was read."""
     update: dict[str, Any] = {"$set": {"decision": decision}, "$push": {"previous_decisions": document["decision"]}}
     if state != document["state"]:
         update["$set"]["state"] = state
@@ -35,6 +35,6 @@ def update_decided_again(document: Mapping[str, Any], decision: Mapping[str, Any
 
 
 def write_decided_again(campaign: Campaign, updates: Iterable[UpdateOne], *, session: ClientSession) -> int:
-    """Write what `update_decided_again` made; return how many candidates were changed."""
+    """Apply the updates made by `update_decided_again`; return how many candidates changed."""
     found = list(updates)
     return campaign.store.candidates.bulk_write(found, ordered=False, session=session).modified_count if found else 0

@@ -1,4 +1,4 @@
-"""The dated changes of a campaign: who did what to it, and when."""
+"""The history of a campaign: dated changes with their user."""
 
 import getpass
 import os
@@ -14,10 +14,10 @@ from campaign.store.collections import Document, now
 
 
 def who() -> dict[str, str]:
-    """Name of the user who runs this program (``user``), and of the machine (``host``)."""
+    """Return the name of the user running this program (``user``) and of the machine (``host``)."""
     try:
         user = getpass.getuser()
-    except (KeyError, ImportError, OSError):  # a container may have no name for its user
+    except (KeyError, ImportError, OSError):  # in a container the user may have no name
         user = f"uid {os.getuid()}"
     return {"user": user, "host": socket.gethostname()}
 
@@ -25,18 +25,18 @@ def who() -> dict[str, str]:
 def record_event(
     campaign: Campaign, kind: str, details: Mapping[str, Any], session: ClientSession | None = None
 ) -> str:
-    """Write a change of a campaign into its history, with the user's name and the time; return the entry's id.
+    """Record a change in the campaign's history, with user and time; return the entry's id.
 
     Parameters
     ----------
     kind
-        What was done, one word: the command's name (``set``, ``promote``, ``add``, ``pause`` ...).
+        Name of the command (``set``, ``promote``, ``add``, ``pause`` ...).
     details
-        What changed; ``text``, if it is there, is the sentence that `campaign history` prints.
+        The change; ``text``, if present, is the sentence printed by `campaign history`.
     session
-        Transaction of the change itself, so that there is both or neither.
+        Transaction of the change itself, so that both are written or neither.
     """
-    # readable, ordered by nothing but its time, and different from those of any other database
+    # readable, and unique across databases
     event_id = f"{campaign.name}/event/{uuid.uuid4().hex}"
     entry = {"_id": event_id, "campaign": campaign.name, "kind": kind, "time": now(), **who(), "details": dict(details)}
     campaign.store.events.insert_one(entry, session=session)
@@ -44,6 +44,6 @@ def record_event(
 
 
 def read_events(campaign: Campaign, *, newest: int | None = None) -> list[Document]:
-    """Read the history of a campaign, the oldest first; the newest entries alone, if a number is given."""
+    """Read the history of a campaign, oldest first; with `newest`, only that number of latest entries."""
     found = campaign.store.events.find({"campaign": campaign.name}).sort([("time", -1), ("_id", -1)])
     return list(found if newest is None else found.limit(newest))[::-1]

@@ -1,4 +1,4 @@
-"""Candidates that a person decides on: read, written, and found again when they no longer wait."""
+"""Candidates that a person decides on: reading, writing, and finding those whose IS-DOS has finished since."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,15 +15,15 @@ _FIELDS = [
     *("formula", "prototype", "role", "state", "decision", "final_failure", "n_sites", "composition"),
     *(f"{stage.fields}.{field}" for stage in STAGES.values() for field in ("fw_id", "record_fw_id", "energy")),
 ]
-#: FireWorks' states of a firework that no process has taken.
+#: FireWorks states of a firework that no process has started.
 _NOT_BEGUN = ("READY", "WAITING", "RESERVED", "PAUSED", "DEFUSED")
-#: A promoted candidate is in one of these when its IS-DOS has ended, or is to be tried again, after the decision.
+#: States of a candidate promoted by a person whose IS-DOS has ended, or is to be retried, after the decision.
 _DUE_TO_PROMOTE = (CandidateState.NEW, CandidateState.DOS_DONE, CandidateState.DOS_FAILED)
 _DUE_TO_REJECT = (CandidateState.NEW, CandidateState.DOS_DONE)
 
 
 def read_for_decision(campaign: Campaign, ids: Sequence[str], *, session: ClientSession) -> list[Document]:
-    """Read the candidates that a person decides on, in the order given."""
+    """Read the candidates that a person decides on, in the given order."""
     query = {"campaign": campaign.name, "_id": {"$in": list(ids)}}
     found = {each["_id"]: each for each in campaign.store.candidates.find(query, _FIELDS, session=session, hint=BY_ID)}
     return [found[name] for name in ids if name in found]
@@ -32,12 +32,12 @@ def read_for_decision(campaign: Campaign, ids: Sequence[str], *, session: Client
 def write_person_decisions(
     campaign: Campaign, made: Iterable[tuple[Mapping[str, Any], Mapping[str, Any], str]], *, session: ClientSession
 ) -> None:
-    """Write decisions of persons; the earlier ones are kept in ``previous_decisions``.
+    """Write decisions of persons, moving earlier ones to ``previous_decisions``.
 
     Parameters
     ----------
     made
-        Documents as `read_for_decision` returns them, each with its decision and the state that it moves to.
+        Documents from `read_for_decision`, each with its decision and its new state.
     session
         Transaction in which they were read.
     """
@@ -61,7 +61,7 @@ def _update(document: Mapping[str, Any], decision: Mapping[str, Any], state: str
 
 
 def _due_queries(campaign: Campaign) -> tuple[dict[str, Any], ...]:
-    """Filters of candidates that a person has decided on while their IS-DOS ran; an index answers each."""
+    """Return filters of candidates that a person decided on while their IS-DOS ran; an index answers each."""
     by_person = {"campaign": campaign.name, "decision.kind": PERSON}
     return (
         {**by_person, "decision.promoted": True, "state": {"$in": list(_DUE_TO_PROMOTE)}},
@@ -70,12 +70,12 @@ def _due_queries(campaign: Campaign) -> tuple[dict[str, Any], ...]:
 
 
 def is_any_due(campaign: Campaign) -> bool:
-    """Whether the IS-DOS has finished for a candidate that a person decided on meanwhile."""
+    """Whether the IS-DOS of a candidate has finished that a person decided on meanwhile."""
     return any(exists(campaign.store.candidates, query) for query in _due_queries(campaign))
 
 
 def read_due(campaign: Campaign, *, limit: int, session: ClientSession) -> list[Document]:
-    """Read candidates that a person has decided on and whose IS-DOS has finished since."""
+    """Read candidates whose IS-DOS has finished since a person decided on them."""
     found: list[Document] = []
     for query in _due_queries(campaign):
         found += campaign.store.candidates.find(query, _FIELDS, session=session).limit(limit)
@@ -89,15 +89,15 @@ def is_any_held_by_person(campaign: Campaign, *, session: ClientSession | None =
 
 
 def over_budget_ids(campaign: Campaign) -> set[str]:
-    """Ids of the candidates that a person has relaxed whatever the budget says."""
+    """Return the ids of candidates that a person has relaxed regardless of the budget."""
     query = {"campaign": campaign.name, "decision.promoted": True, "decision.over_budget": True}
     return {found["_id"] for found in campaign.store.candidates.find(query, ["_id"])}
 
 
 def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, session: ClientSession) -> bool:
-    """Archive the fireworks of a calculation that no process has started; False, and nothing written, if one has.
+    """Archive the fireworks of a calculation unless a process has started one; return whether they were archived.
 
-    A queue job that has reserved it finds nothing to run when it starts, and ends.
+    A queue job that has reserved one finds nothing to run when it starts, and ends.
     """
     facts = stage_fields(document, stage)
     fw_id = facts.get("fw_id")
@@ -109,7 +109,7 @@ def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, s
     }
     if states.get(fw_id, "ARCHIVED") not in (*_NOT_BEGUN, "ARCHIVED"):
         return False
-    # a worker that takes it just now holds the workflow's lock; one whose workflow was deleted may still compute
+    # a worker just starting it holds the workflow's lock; a process whose workflow was deleted may still be computing
     locked = {"nodes": fw_id, "locked": {"$exists": True}}
     running = {"fw_id": fw_id, "outcome": "running"}
     if workflows.find_one(locked, session=session) or campaign.store.attempts.find_one(running, session=session):
@@ -119,12 +119,12 @@ def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, s
         "archived_launches": {"$concatArrays": [{"$ifNull": ["$archived_launches", []]}, "$launches"]},
         "launches": [],
     }
-    # nor does `campaign archive --undo` bring it back
+    # `campaign archive --undo` must not restore it either
     withdrawn: list[dict[str, Any]] = [{"$set": archived}, {"$unset": "spec.archived_from"}]
     fireworks.update_many({"fw_id": {"$in": list(states)}}, withdrawn, session=session)
     of_workflow = {"state": "ARCHIVED", **{f"fw_states.{each}": "ARCHIVED" for each in states}}
     workflows.update_one({"nodes": fw_id}, {"$set": of_workflow}, session=session)
-    # a worker that was faster than all of this finds that it does not speak for the candidate any more
+    # a worker that started it nevertheless finds that it is no longer the candidate's firework
     forgotten = {f"{stage.fields}.{field}": "" for field in ("fw_id", "record_fw_id", "submitted")}
     campaign.store.candidates.update_one({"_id": document["_id"]}, {"$unset": forgotten}, session=session)
     return True

@@ -1,4 +1,4 @@
-"""When a campaign takes no changes."""
+"""Refusal of changes to a campaign that cannot take them."""
 
 from campaign.store.campaigns import Campaign
 from campaign.store.states import CampaignState
@@ -6,16 +6,16 @@ from esnet.files.errors import UserError
 
 
 class NoChangesError(UserError, ValueError):
-    """A campaign that cannot be changed now; the message says why and what comes first."""
+    """The campaign cannot be changed now; the message says why, and what has to be done first."""
 
 
 def refuse_changes(campaign: Campaign) -> None:
-    """Let candidates, decisions and settings be changed only where something comes of it.
+    """Raise if candidates, decisions and settings of a campaign cannot be changed.
 
     Raises
     ------
     NoChangesError
-        The campaign has not been started to its end, or is archived.
+        If the campaign is still starting or is archived.
     """
     name = campaign.name
     if campaign.document["state"] == CampaignState.STARTING:

@@ -1,4 +1,4 @@
-"""Settings in force where they are no longer those of the campaign's file, and every one that was in force."""
+"""Settings in force that differ from the campaign's file, and their history."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,12 +17,12 @@ _APART = "budget"
 
 
 def write_settings(campaign: Campaign, spec: CampaignSpec, *, event: str, session: ClientSession) -> None:
-    """Put other settings in force, and keep them in ``settings_history`` and ``budget_history``.
+    """Put new settings in force, and append them to ``settings_history`` and ``budget_history``.
 
     Parameters
     ----------
     spec
-        All settings, with the budget.
+        All settings, including the budget.
     event
         Id of the entry in the campaign's history.
     """
@@ -39,7 +39,7 @@ def write_settings(campaign: Campaign, spec: CampaignSpec, *, event: str, sessio
         {
             "$set": changes,
             "$push": {f"{field}_history": {field: value, **entry} for field, value in changes.items()},
-            # it is not known any more whether the next candidate fits
+            # under the new settings another candidate may be next
             "$unset": {"next_held": ""},
         },
         session=session,
@@ -47,7 +47,7 @@ def write_settings(campaign: Campaign, spec: CampaignSpec, *, event: str, sessio
 
 
 def policies_in_force(campaign: Campaign) -> list[Policy]:
-    """Every policy that the campaign has had, the first one first."""
+    """Return all policies that the campaign has had, oldest first."""
     history = campaign.document.get("settings_history") or []
     stored = [campaign.document["spec"].get("policy") or {}, *(entry["settings"]["policy"] for entry in history)]
     return [make_policy(dict(policy)) for policy in stored]
@@ -70,7 +70,7 @@ def restate_stability(campaign: Campaign, limits: StableSection, *, session: Cli
 
 
 def gives_uncertainty(campaign: Campaign) -> bool | None:
-    """Whether any prediction so far has an uncertainty; None where there is no prediction yet."""
+    """Whether any prediction so far has an uncertainty; None if there is no prediction yet."""
     predicted: Mapping[str, Any] = {"campaign": campaign.name, "prediction.e_form_per_atom": {"$gt": -1e300}}
     if not exists(campaign.store.candidates, predicted):
         return None

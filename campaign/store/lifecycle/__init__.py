@@ -1,1 +1,1 @@
-"""A campaign's whole life in the database: paused, stopped, archived, listed, deleted."""
+"""The life cycle of a campaign in the database: paused, stopped, archived, listed, deleted."""

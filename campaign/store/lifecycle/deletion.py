@@ -1,6 +1,6 @@
-"""What is removed of a campaign that is deleted, a kind of document at a time.
+"""Deletion of a campaign, one kind of document at a time.
 
-Every function may be interrupted and called again: documents needed to find others are deleted last.
+Every function may be interrupted and repeated: documents needed to find others are deleted last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
 
 _CHUNK = 1000
 _BUNDLES = "bundles"
-#: Where FireWorks stores results of a launch that are too large for one document.
+#: Bucket in which FireWorks stores launch results that are too large for one document.
 _LARGE_ACTIONS = "fw_gridfs"
 
 
@@ -29,18 +29,18 @@ class Tries(NamedTuple):
 
 
 def read_for_deletion(store: CampaignStore, name: str) -> Document:
-    """Read a campaign's document whatever is in it, so that a damaged campaign can be deleted as well.
+    """Read a campaign's document without validation, so that a damaged campaign can be deleted too.
 
-    Where only remains of one are there, they get a document by which they can be deleted.
+    Remains of a campaign without a document get one, so that they can be deleted.
 
     Raises
     ------
     UnknownCampaignError
-        Naming the campaigns that there are.
+        If there is no such campaign; lists the existing ones.
     """
     found = store.campaigns.find_one({"_id": name, **OUR_CAMPAIGNS})
     if found is None and any(exists(collection, {"campaign": name}) for collection in _of_campaign(store).values()):
-        # what an earlier deletion was to keep, or an import wrote beside one
+        # kept by an earlier deletion, or written by an import next to it
         remains = {"_id": name, "schema_version": SCHEMA_VERSION, "n_screened": 0, "state": CampaignState.STARTING}
         store.campaigns.insert_one(remains)
         return remains
@@ -60,30 +60,30 @@ def mark_deleting(store: CampaignStore, name: str, *, outputs: bool, features: b
 
 
 def unmark_deleting(store: CampaignStore, name: str) -> None:
-    """Give a campaign back the state that it had before, where nothing of it is gone yet."""
+    """Restore the state of a campaign of which nothing has been deleted yet."""
     restore: list[dict[str, Any]] = [{"$set": {"state": "$deletion.was"}}, {"$unset": "deletion"}]
     store.campaigns.update_one({"_id": name, "state": CampaignState.DELETING}, restore)
 
 
 def launch_places(store: CampaignStore, name: str) -> Iterator[str]:
-    """Yield the directories in which anything of a campaign was launched, some of them several times."""
+    """Yield the launch directories of a campaign, some of them repeatedly."""
     fireworks, launches = (store.database[collection] for collection in ("fireworks", "launches"))
     ids = (found["fw_id"] for found in fireworks.find(_fireworks_of(name), ["fw_id"]))
     for chunk in in_chunks(ids, _CHUNK):
         for launch in launches.find({"fw_id": {"$in": chunk}}, ["launch_dir"]):
             yield str(launch["launch_dir"])
-    # whose fireworks were deleted with lpad
+    # attempts whose fireworks were deleted with lpad
     for entry in store.attempts.find({"campaign": name, "directory": {"$type": "string"}}, ["directory"]):
         yield str(entry["directory"])
 
 
 def _fireworks_of(name: str) -> dict[str, Any]:
-    """MongoDB filter of a campaign's fireworks, the one included that `lpad add` made of its file."""
+    """Return the MongoDB filter of a campaign's fireworks, including the one that `lpad add` made from its file."""
     return {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
 
 
 def delete_fireworks(store: CampaignStore, name: str) -> int:
-    """Delete a campaign's launches, fireworks and workflows; return how many fireworks."""
+    """Delete a campaign's launches, fireworks and workflows; return the number of fireworks."""
     fireworks, launches, workflows = (store.database[each] for each in ("fireworks", "launches", "workflows"))
     deleted = 0
     found = [firework["fw_id"] for firework in fireworks.find(_fireworks_of(name), ["fw_id"])]
@@ -99,7 +99,7 @@ def delete_fireworks(store: CampaignStore, name: str) -> int:
 
 
 def tries_of(store: CampaignStore, name: str) -> Iterator[Tries]:
-    """Yield every calculation of a campaign that was tried."""
+    """Yield every calculation of a campaign that has been tried."""
     fields = [f"{stage.fields}.attempt" for stage in STAGES.values()]
     for document in store.find_structures({"campaign": name}, fields):
         for stage in STAGES.values():
@@ -108,8 +108,8 @@ def tries_of(store: CampaignStore, name: str) -> Iterator[Tries]:
 
 
 def taken_over(store: CampaignStore, name: str) -> Iterator[Tries]:
-    """Yield the calculations of a campaign that others reuse; for each, the try (``latest``) that they use."""
-    # `$exists`: answered by a sparse index where there is one
+    """Yield the calculations of a campaign that others reuse, with the try that they use (``latest``)."""
+    # `$exists`: lets a sparse index answer
     query = {"reused_from.campaign": name, "campaign": {"$ne": name}}
     yield from _reused(store, query)
 
@@ -131,13 +131,13 @@ def _reused(store: CampaignStore, query: Mapping[str, Any]) -> Iterator[Tries]:
 
 
 def delete_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
-    """Delete the outputs of jobs with their large objects; return how many there were."""
+    """Delete the outputs of jobs with their large objects; return the number of outputs."""
     _delete_files(store, DATA_COLLECTION, {"metadata.job_uuid": {"$in": list(uuids)}})
     return store.database[OUTPUTS_COLLECTION].delete_many({"uuid": {"$in": list(uuids)}}).deleted_count
 
 
 def _delete_files(store: CampaignStore, bucket: str, query: Mapping[str, Any]) -> None:
-    """Delete files of GridFS, their content first."""
+    """Delete GridFS files, chunks first."""
     files: Collection[Document] = store.database[f"{bucket}.files"]
     ids = [found["_id"] for found in files.find(query, ["_id"])]
     if ids:
@@ -146,12 +146,12 @@ def _delete_files(store: CampaignStore, bucket: str, query: Mapping[str, Any]) -
 
 
 def delete_features(store: CampaignStore, name: str) -> int:
-    """Delete the stored DOS of a campaign; return how many."""
+    """Delete the stored DOS of a campaign; return their number."""
     return store.features.delete_many({"campaign": name}).deleted_count
 
 
 def delete_reference_sets(store: CampaignStore, document: Mapping[str, Any]) -> int:
-    """Delete the reference sets that a campaign has stored or used and no other one uses; return how many."""
+    """Delete reference sets that a campaign stored or used and no other one uses; return their number."""
     name = document["_id"]
     mine = {found["_id"] for found in store.reference_sets.find({"campaign": name}, ["_id"])}
     mine |= {document.get("reference_set"), document.get("imported_references")} - {None}
@@ -166,7 +166,7 @@ def delete_reference_sets(store: CampaignStore, document: Mapping[str, Any]) -> 
 
 
 def delete_models(store: CampaignStore, document: Mapping[str, Any]) -> int:
-    """Delete the models that a campaign has had and no other one has; return how many."""
+    """Delete models that only this campaign has had; return their number."""
     models = [document.get("model"), *(document.get("models") or []), *(document.get("scorer_bundles") or [])]
     mine = {model["checksum"] for model in models if model}
     deleted = 0
@@ -181,24 +181,24 @@ def delete_models(store: CampaignStore, document: Mapping[str, Any]) -> int:
 
 
 def delete_documents(store: CampaignStore, name: str) -> dict[str, int]:
-    """Delete a campaign's ledger, steps, history, candidates and references; return how many of each."""
+    """Delete a campaign's ledger, steps, history, candidates and references; return the number of each."""
     kinds = {kind: each for kind, each in _of_campaign(store).items() if kind != "features"}
     return {kind: collection.delete_many({"campaign": name}).deleted_count for kind, collection in kinds.items()}
 
 
 def _of_campaign(store: CampaignStore) -> dict[str, Collection[Any]]:
-    """Collections whose documents name their campaign."""
+    """Return the collections whose documents name their campaign."""
     kinds = ("attempts", "steps", "events", "left_out", "features", "candidates", "references")
     return {kind: getattr(store, kind) for kind in kinds}
 
 
 def delete_campaign_document(store: CampaignStore, name: str) -> None:
-    """Delete the document of a campaign of which nothing else is left."""
+    """Delete the document of a campaign once nothing else is left of it."""
     store.campaigns.delete_one({"_id": name, "state": CampaignState.DELETING})
 
 
 def count_for_deletion(store: CampaignStore, name: str) -> dict[str, int]:
-    """Count the parts of a campaign, to be shown before its deletion is confirmed."""
+    """Count the documents of a campaign, to be shown before its deletion is confirmed."""
     of_campaign = {"campaign": name}
     return {
         "candidates": store.candidates.count_documents(of_campaign),

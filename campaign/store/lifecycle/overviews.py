@@ -1,4 +1,4 @@
-"""All campaigns of a database in a few queries, each answered by an index. Nothing here writes."""
+"""Read-only overview of all campaigns of a database, in a few queries answered by indexes."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,25 +8,25 @@ from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, c
 
 #: Fields of a campaign's document.
 _FIELDS = ("state", "stopped", "archived", "engine", "quality", "created", "ended")
-#: States of fireworks that say what happens to a campaign now; the others are those that are over.
+#: States of fireworks that show a campaign's current activity; the others are final.
 _AT_WORK = ("RUNNING", "RESERVED", "READY", "PAUSED")
 
 
 def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
-    """Read the data for a list of campaigns, in the order of their names.
+    """Read the data for a list of campaigns, ordered by name.
 
     Parameters
     ----------
     archived
-        With those that were archived.
+        Include archived campaigns.
 
     Returns
     -------
     list
-        Of each campaign ``_id``, ``state``, ``stopped``, ``archived``, ``engine``, ``quality``, ``created``, ``ended``,
-        and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and
-        category), ``cpu_s``, ``last_attempt`` (when an attempt ended last; None: none has),
-        ``last_event`` (when a person changed it last; None: no one has).
+        For each campaign: ``_id``, ``state``, ``stopped``, ``archived``, ``engine``, ``quality``, ``created``,
+        ``ended``, and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and category),
+        ``cpu_s``, ``last_attempt`` (when the last attempt ended, or None), ``last_event`` (when a person last changed
+        it, or None).
     """
     query = OUR_CAMPAIGNS if archived else {**OUR_CAMPAIGNS, "archived": None}
     fields: dict[str, Any] = dict.fromkeys(_FIELDS, 1)
@@ -59,8 +59,8 @@ def _by_campaign(counts: Mapping[tuple[Any, ...], int]) -> dict[str, dict[tuple[
 
 
 def _ledgers(store: CampaignStore, names: Sequence[str]) -> dict[str, tuple[float, Any]]:
-    """CPU-seconds of each campaign, and when an attempt of it ended last."""
-    # the sums that an index holds: no entry of the ledger is read
+    """Return CPU-seconds and the end of the last attempt of each campaign."""
+    # only fields in the index: no entry of the ledger is read
     group = {"_id": "$campaign", "cpu_s": {"$sum": "$cpu_s"}, "ended": {"$max": "$ended"}}
     found = store.attempts.aggregate([{"$match": {"campaign": {"$in": list(names)}}}, {"$group": group}])
     return {each["_id"]: (float(each["cpu_s"]), each["ended"]) for each in found}

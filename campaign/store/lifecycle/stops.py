@@ -1,4 +1,4 @@
-"""That a campaign submits nothing more: because its calculations fail alike, or because a person has said so."""
+"""Stopping a campaign from submitting work, after repeated failures or on a person's request."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,18 +15,18 @@ _UNFINISHED = {"state": {"$in": [CampaignState.STARTING, CampaignState.RUNNING]}
 
 
 def write_stop(campaign: Campaign, stop: StopDocument) -> bool:
-    """Stop a campaign whose calculations fail alike; False if it is stopped already, or not running."""
+    """Stop a campaign whose calculations fail alike; return False if it is already stopped or not running."""
     running = {"state": CampaignState.RUNNING, "stopped": None}
     text = f"{stop['number']} consecutive calculations failed in the same way ({stop['cause']})"
     return _change(campaign, running, {"$set": {"stopped": stop}}, "stopped", text) is not None
 
 
 def write_pause(campaign: Campaign, kind: StopKind, *, reason: str | None) -> bool:
-    """Pause or stop a campaign for a person; False if it is so already, or stopped for more than that, or finished.
+    """Pause or stop a campaign for a person; return False if it already is, is stopped altogether, or has finished.
 
-    Of a campaign that was stopped because its calculations fail alike, the cause stays: `campaign resume` needs it.
+    The cause of an earlier stop after failures is kept, since `campaign resume` needs it.
     """
-    # stopping goes further than pausing; a stopped campaign needs no pause
+    # a stop includes a pause
     others: dict[str, Any] = {"stopped": None} if kind == "paused" else {"stopped.kind": {"$ne": "stopped"}}
     user = who()
     said = {"kind": kind, "by": f"{user['user']}@{user['host']}", "reason": reason, "time": now()}
@@ -35,37 +35,37 @@ def write_pause(campaign: Campaign, kind: StopKind, *, reason: str | None) -> bo
 
 
 def end_what_runs(campaign: Campaign) -> None:
-    """Tell every `campaign run` of a stopped campaign to end what its workers compute."""
+    """Tell every `campaign run` of a stopped campaign to terminate running calculations."""
     stopped = {"_id": campaign.name, "stopped.kind": "stopped"}
     campaign.store.campaigns.update_one(stopped, {"$set": {"stopped.ends_running": True}})
 
 
 def clear_stop(campaign: Campaign) -> StopDocument | None:
-    """Let a campaign submit again; return why it was stopped, None where it was not."""
+    """Let a campaign submit work again; return why it was stopped, or None."""
     update = {"$unset": {"stopped": ""}, "$set": {"resumed": now()}}
     before = _change(campaign, {"stopped": {"$ne": None}}, update, "resumed")
     return None if before is None else before["stopped"]
 
 
 def write_archived(campaign: Campaign) -> bool:
-    """Hide a campaign; False if it is hidden already."""
+    """Hide a campaign; return False if it is already hidden."""
     return _change(campaign, {"archived": None}, {"$set": {"archived": now()}}, "archived") is not None
 
 
 def clear_archived(campaign: Campaign) -> bool:
-    """Show a campaign again; False if it was not hidden."""
+    """Show a campaign again; return False if it was not hidden."""
     return _change(campaign, {"archived": {"$ne": None}}, {"$unset": {"archived": ""}}, "unarchived") is not None
 
 
 def _change(
     campaign: Campaign, query: Mapping[str, Any], update: Mapping[str, Any], kind: str, text: str | None = None
 ) -> Mapping[str, Any] | None:
-    """Change the campaign's document and its history, both or neither; return the document as it was.
+    """Change a campaign's document and history in one transaction; return the document as it was before.
 
     Returns
     -------
     Mapping or None
-        None where the document does not match the query: nothing was changed.
+        None if the document does not match the query; nothing is changed then.
     """
 
     def change(session: ClientSession) -> Mapping[str, Any] | None:

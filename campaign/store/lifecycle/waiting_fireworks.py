@@ -1,4 +1,4 @@
-"""Fireworks that wait, taken away from workers and given back, many at a time: paused or archived."""
+"""Withholding waiting fireworks from workers, and giving them back: pausing and archiving in bulk."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,33 +10,33 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_chunks, now
 
 _CHUNK = 500
-#: Calculations, and the fireworks that run a step; what records a calculation is neither.
+#: Calculations, and fireworks that run a step; recording fireworks are neither.
 CALCULATION = {"spec.stage": {"$exists": True}, "spec._allow_fizzled_parents": {"$exists": False}}
 STEP = {"spec.step": {"$exists": True}}
 _PAUSED = "spec.paused_by_stop"
 _ARCHIVED = "spec.archived_from"
-#: States of fireworks that archiving hides from workers; finished ones stay as they are.
+#: States of fireworks that archiving hides from workers; finished ones are unchanged.
 _ARCHIVABLE = ("READY", "PAUSED", "DEFUSED", "WAITING")
 
 
 def pause_waiting(campaign: Campaign, *kinds: Mapping[str, Any]) -> int:
-    """Pause every firework of these kinds that waits for a worker, as `lpad pause_fws` does; return how many.
+    """Pause all waiting fireworks of these kinds, like `lpad pause_fws`; return their number.
 
-    They are marked, so that `resume_waiting` lets these run again and no others. What queued jobs have reserved looks
-    itself whether its campaign is stopped.
+    They are marked so that `resume_waiting` resumes only these. A queued job checks for itself whether its campaign is
+    stopped.
     """
     ready = {"spec.campaign_name": campaign.name, "state": "READY", "$or": list(kinds)}
     return _change(campaign, ready, to="PAUSED", update={"$set": {_PAUSED: True}})
 
 
 def resume_waiting(campaign: Campaign) -> int:
-    """Let run again what `pause_waiting` has paused, as far as it still is; return how many."""
+    """Make fireworks paused by `pause_waiting` ready again; return their number."""
     paused = {"spec.campaign_name": campaign.name, "state": "PAUSED", _PAUSED: True}
     return _change(campaign, paused, to="READY", update={"$unset": {_PAUSED: ""}})
 
 
 def archive_waiting(campaign: Campaign) -> int:
-    """Archive every firework that is not over and does not run; return how many."""
+    """Archive all fireworks that have not ended and do not run; return their number."""
     of_campaign = {"spec.campaign_name": campaign.name}
     return sum(
         _change(campaign, {**of_campaign, "state": state}, to="ARCHIVED", update={"$set": {_ARCHIVED: state}})
@@ -45,9 +45,9 @@ def archive_waiting(campaign: Campaign) -> int:
 
 
 def restore_archived(campaign: Campaign) -> int:
-    """Give archived fireworks back the state that `archive_waiting` found; return how many."""
+    """Restore the states that `archive_waiting` replaced; return the number of fireworks."""
     archived = {"spec.campaign_name": campaign.name, "state": "ARCHIVED"}
-    # dependent fireworks first: the workflow's own state is then that of the other
+    # dependent fireworks first, so that the workflow ends up with the state of the other one
     return sum(
         _change(campaign, {**archived, _ARCHIVED: state}, to=state, update={"$unset": {_ARCHIVED: ""}})
         for state in reversed(_ARCHIVABLE)
@@ -55,7 +55,7 @@ def restore_archived(campaign: Campaign) -> int:
 
 
 def _change(campaign: Campaign, query: Mapping[str, Any], *, to: str, update: Mapping[str, Any]) -> int:
-    """Change the state of the fireworks that match, and say so in their workflows, in one transaction for each part."""
+    """Change the state of matching fireworks and in their workflows, one transaction per chunk."""
     store = campaign.store
     found = store.database["fireworks"].find(query, ["fw_id"])
     return sum(
@@ -71,7 +71,7 @@ def _writer(
     dated = {**update, "$set": {**update.get("$set", {}), "state": to, "updated_on": now().isoformat()}}
 
     def write(session: ClientSession) -> int:
-        # each only if no worker has taken it meanwhile
+        # only if no worker has started it meanwhile
         mine = {**query, "fw_id": {"$in": list(fw_ids)}}
         ids = [firework["fw_id"] for firework in fireworks.find(mine, ["fw_id"], session=session)]
         if not ids:

@@ -1,1 +1,1 @@
-"""Candidates before their IS-DOS, as the prefilter finds and leaves them."""
+"""Candidates before their IS-DOS, in campaigns with a prefilter."""

@@ -1,4 +1,4 @@
-"""Candidates that wait for the prefilter, and its results."""
+"""Candidates that wait for the prefilter, and the prefilter's results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,12 @@ from campaign.store.collections import counts_by, history_entry
 from campaign.store.documents import PrefilterDocument
 from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
 
-#: A candidate that may wait for the prefilter: a spent budget may hold it meanwhile. One that a person has
-#: decided on does not.
+#: A candidate that may wait for the prefilter; a spent budget may hold it meanwhile. A person's decision excludes it.
 _UNDECIDED: dict[str, Any] = {"state": {"$in": [CandidateState.NEW, CandidateState.HELD]}, "decision": None}
 
 
 def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
-    """Ids of the candidates of a batch that wait for the prefilter, sorted."""
+    """Return the sorted ids of candidates of a batch that wait for the prefilter."""
     query = {**_waiting(campaign), "batch": batch}
     return [found["_id"] for found in collection_of_candidates(campaign.store).find(query, ["_id"]).sort("_id")]
 
@@ -30,7 +29,7 @@ def _waiting(campaign: Campaign) -> dict[str, Any]:
 
 
 def rejected_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
-    """Count the candidates of each batch that the prefilter has left without an IS-DOS, from an index alone."""
+    """Count the candidates of each batch that the prefilter left without an IS-DOS, from an index alone."""
     if campaign.spec.prefilter is None or not batches:
         return {}
     query: dict[str, Any] = {"campaign": campaign.name, "prefilter.state": PrefilterState.DONE}
@@ -44,14 +43,14 @@ def write_prefiltered(
 ) -> int:
     """Write the prefilter's results for candidates that wait for it; return how many it rejected.
 
-    Nothing is written on one that a person has decided on meanwhile.
+    Candidates that a person has decided on meanwhile are skipped.
 
     Parameters
     ----------
     told
-        The candidates' ids, and the result for each.
+        Candidate id and result of each.
     rejected
-        Decisions on those that get no IS-DOS, by id.
+        Decisions on candidates without IS-DOS, by id.
     """
     found = dict(told)
     moved = campaign.store.bulk_update(
@@ -74,18 +73,18 @@ def write_prefiltered(
 
 @dataclass(frozen=True, kw_only=True)
 class PrefilterCounts:
-    """How many candidates there are of each kind; none where a campaign has no prefilter.
+    """Numbers of candidates by result of the prefilter; all zero without a prefilter.
 
     Attributes
     ----------
     waiting
-        Not looked at yet, and still to be: no person has decided on them.
+        Still to be scored; no person has decided on them.
     passed
         They get an IS-DOS.
     rejected
         They get none.
     audited
-        Rejected, and drawn for the audit: they get an IS-DOS and are relaxed.
+        Rejected but drawn for the audit: they get an IS-DOS and are relaxed.
     """
 
     waiting: int = 0
@@ -95,7 +94,7 @@ class PrefilterCounts:
 
     @property
     def seen(self) -> int:
-        """Those that it has looked at."""
+        """Number of candidates scored by the prefilter."""
         return self.passed + self.rejected + self.audited
 
 
@@ -107,7 +106,7 @@ def prefilter_counts(campaign: Campaign, *, session: ClientSession | None = None
     query = {"campaign": campaign.name, "prefilter.state": PrefilterState.DONE}
     found = counts_by(candidates, query, "prefilter.outcome", "prefilter.audit", session=session)
     rejected = CandidateState.REJECTED
-    # a person's decision moves a candidate on from new, so the many are counted without their documents
+    # a person's decision moves a candidate on from new, so most are counted without reading documents
     held = {**waiting, "state": CandidateState.HELD, "decision": None}
     return PrefilterCounts(
         waiting=candidates.count_documents({**waiting, "state": CandidateState.NEW}, session=session)

@@ -1,1 +1,1 @@
-"""Fits that correct predictions, and their data."""
+"""Fits that correct predictions, and the data for them."""

@@ -1,4 +1,4 @@
-"""Fits of what corrects predictions: each in the document of the step that made it, written once."""
+"""Fits that correct predictions, each written once into the document of the step that made it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -17,13 +17,13 @@ _FIT = ["fit", "fitted_to", "fitted", "outcome", "reason", "n_relaxed", "number"
 
 
 def count_relaxed(campaign: Campaign) -> int:
-    """Count the screened candidates that are relaxed, from an index alone: it is asked after every calculation."""
+    """Count the relaxed screened candidates, from an index alone since this is queried after every calculation."""
     relaxed = {"campaign": campaign.name, "state": CandidateState.RELAXED, "role": SCREENED}
     return campaign.store.candidates.count_documents(relaxed)
 
 
 def predicted_results(campaign: Campaign) -> list[CandidateDocument]:
-    """Predictions, decisions and results of the screened candidates that are relaxed, by id."""
+    """Return predictions, decisions and results of the relaxed screened candidates, sorted by id."""
     query = {
         "campaign": campaign.name,
         "role": SCREENED,
@@ -38,32 +38,32 @@ def predicted_results(campaign: Campaign) -> list[CandidateDocument]:
 def write_fit(
     campaign: Campaign, step_id: str, fit: Mapping[str, Any], *, fitted_to: Mapping[str, Any], n_relaxed: int
 ) -> None:
-    """Write the fit of a step; one that it has made already stays.
+    """Write the fit of a step, unless it has one.
 
     Parameters
     ----------
     fitted_to
         ``scorer`` and ``model`` whose predictions it corrects.
     n_relaxed
-        Screened candidates that were relaxed.
+        Number of relaxed screened candidates.
     """
     facts = {"fit": dict(fit), "fitted_to": dict(fitted_to), "fitted": now(), "n_relaxed": n_relaxed}
     campaign.store.steps.update_one({"_id": step_id, "fit": None}, {"$set": facts})
 
 
 def find_fit(campaign: Campaign, step_id: str) -> StepDocument | None:
-    """Return the step that has made a fit; None where it has not, or there is none of that id."""
+    """Return the step that made a fit; None if there is no such step or fit."""
     return _steps(campaign).find_one({"_id": step_id, "fit": {"$ne": None}}, _FIT)
 
 
 def fits_newest_first(campaign: Campaign) -> list[StepDocument]:
-    """All steps that have made a fit, the newest first."""
+    """Return all steps with a fit, newest first."""
     query = {"campaign": campaign.name, "kind": StepKind.RECALIBRATE, "fit": {"$ne": None}}
     return list(_steps(campaign).find(query, _FIT).sort("number", DESCENDING))
 
 
 def recalibration_of_predictions(campaign: Campaign, step_id: str) -> tuple[bool, str | None]:
-    """Say whether a Screen has begun to predict, and which step's fit it corrects with (None: with none)."""
+    """Return whether a Screen has started to predict, and the step whose fit it corrects with, or None."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
     found = collection_of_candidates(campaign.store).find_one(query, ["prediction.recalibration"])
     if found is None:

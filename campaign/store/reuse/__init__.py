@@ -1,1 +1,1 @@
-"""Calculations that one campaign takes over from another one."""
+"""Calculations reused from other campaigns."""

@@ -1,4 +1,4 @@
-"""``calculation_key`` of documents that earlier versions of the program wrote, which lack it."""
+"""``calculation_key`` for documents of earlier versions, which lack it."""
 
 from pymatgen.core import Structure
 from pymongo import UpdateOne
@@ -10,9 +10,9 @@ _PATTERN = rf"[0-9a-f]{{{ID_DIGITS}}}-[0-9a-f]{{8}}$"
 
 
 def add_calculation_keys(store: CampaignStore) -> int:
-    """Give every candidate and reference that has none its ``calculation_key``; return how many got one.
+    """Add the missing ``calculation_key`` of candidates and references; return how many were added.
 
-    A candidate's id contains it, so that the database does it alone; a reference's structure has to be read.
+    A candidate's id contains it, so the database adds it alone; a reference's structure has to be read.
     """
     without = {"calculation_key": None, "schema_version": SCHEMA_VERSION}
     from_id = {"$getField": {"field": "match", "input": {"$regexFind": {"input": "$_id", "regex": _PATTERN}}}}

@@ -1,4 +1,4 @@
-"""What other campaigns of the database have calculated already, and whether it may be taken over."""
+"""Finished calculations of other campaigns in the database, and the data that decide whether they can be reused."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from campaign.store.documents import CandidateDocument
 from campaign.store.states import STAGES, CampaignState, CandidateState, Stage
 
 _BATCH = 1000
-#: MongoDB filters of what has each stage behind it, with a result.
+#: MongoDB filters of documents that have finished each stage, with a result.
 _FINISHED: dict[str, dict[str, Any]] = {
     "dos": {
         "is_dos.energy": {"$type": "number"},
@@ -23,7 +23,7 @@ _FINISHED: dict[str, dict[str, Any]] = {
                     ]
                 }
             },
-            {"state": CandidateState.HELD, "prediction": {"$ne": None}},  # else it is held before its IS-DOS
+            {"state": CandidateState.HELD, "prediction": {"$ne": None}},  # otherwise it is held before its IS-DOS
         ],
     },
     "relax": {"state": CandidateState.RELAXED, "relaxation.energy": {"$type": "number"}},
@@ -32,7 +32,7 @@ _FINISHED: dict[str, dict[str, Any]] = {
 
 
 def equal_campaigns(campaign: Campaign, stage: Stage) -> list[str]:
-    """Names of the other campaigns with the same engine and settings; for a DOS also with the same representation."""
+    """Return the names of other campaigns with the same engine and settings and, for a DOS, the same representation."""
     same = {"settings_hash": campaign.document["settings_hash"], "engine": campaign.document["engine"]}
     passing = {"state": {"$nin": [CampaignState.DELETING, CampaignState.IMPORTING]}}
     query = {"$and": [OUR_CAMPAIGNS, same, {"_id": {"$ne": campaign.name}}, passing]}
@@ -44,7 +44,7 @@ def equal_campaigns(campaign: Campaign, stage: Stage) -> list[str]:
 
 
 def ready_documents(campaign: Campaign, stage: Stage, *, references: bool) -> Iterator[str]:
-    """Yield the id of every candidate (or reference) whose calculation of a stage may start."""
+    """Yield the ids of candidates (or references) whose calculation of a stage may start."""
     query = {"campaign": campaign.name, **stage.ready}
     structures = campaign.store.references if references else campaign.store.candidates
     for found in structures.find(query, ["_id"], batch_size=_BATCH):
@@ -52,7 +52,7 @@ def ready_documents(campaign: Campaign, stage: Stage, *, references: bool) -> It
 
 
 def calculation_keys(campaign: Campaign, ids: Sequence[str], *, references: bool) -> list[str]:
-    """Read the keys of candidates (or references), sorted, each once."""
+    """Return the sorted, distinct keys of candidates (or references)."""
     structures = campaign.store.references if references else campaign.store.candidates
     query = {"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}
     found = structures.find(query, ["calculation_key"], hint=BY_ID)
@@ -62,7 +62,7 @@ def calculation_keys(campaign: Campaign, ids: Sequence[str], *, references: bool
 def read_to_calculate(
     campaign: Campaign, ids: Sequence[str], *, keys: Collection[str], references: bool
 ) -> list[CandidateDocument]:
-    """Read what decides whether a calculation is equal to another one; of the documents with one of these keys."""
+    """Read the fields that decide whether calculations are equal, of documents with one of these keys."""
     structures = (collection_of_references if references else collection_of_candidates)(campaign.store)
     fields = ["calculation_key", "structure", "composition", "relaxation.structure", "overrides"]
     query = {"_id": {"$in": list(ids)}, "calculation_key": {"$in": list(keys)}}
@@ -72,11 +72,11 @@ def read_to_calculate(
 def finished_calculations(
     campaign: Campaign, stage: Stage, *, campaigns: Sequence[str], keys: Sequence[str]
 ) -> dict[str, list[Document]]:
-    """Read the candidates and references of other campaigns that have finished a stage, by ``calculation_key``."""
+    """Return the candidates and references of other campaigns that have finished a stage, by ``calculation_key``."""
     query = {"calculation_key": {"$in": list(keys)}, "campaign": {"$in": list(campaigns)}, **_FINISHED[stage.name]}
     fields = {"calculation_key", "campaign", "structure", "overrides", "relaxation.structure", stage.fields}
     if stage.fields == "relaxation":
-        fields.remove("relaxation.structure")  # it is in the whole
+        fields.remove("relaxation.structure")  # part of the whole relaxation
     found: dict[str, list[Document]] = {}
     for document in campaign.store.find_structures(query, sorted(fields)):
         found.setdefault(document["calculation_key"], []).append(document)
@@ -86,7 +86,7 @@ def finished_calculations(
 def successful_entries(
     campaign: Campaign, stage: Stage, *, campaigns: Sequence[str], documents: Sequence[str]
 ) -> dict[str, Document]:
-    """Ledger entries of the successful calculations of a stage, by candidate or reference; the latest of each."""
+    """Return the latest ledger entry of each successful calculation of a stage, by candidate or reference."""
     query: dict[str, Any] = {"stage": stage.name, "outcome": "completed", "campaign": {"$in": list(campaigns)}}
     query["document"] = {"$in": list(documents)}
     found = campaign.store.attempts.find(query, ["document", "cpu_s", "ended"]).sort("ended", 1)
@@ -94,7 +94,7 @@ def successful_entries(
 
 
 def latest_potcars(campaign: Campaign, *, number: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the POTCARs (``titel``, ``hash``) of the campaign's calculations that were completed or reused last."""
+    """Yield the POTCARs (``titel``, ``hash``) of the latest completed or reused calculations."""
     for stage in STAGES.values():
         for outcome in ("completed", "reused"):
             query = {"campaign": campaign.name, "stage": stage.name, "outcome": outcome}
@@ -105,12 +105,12 @@ def latest_potcars(campaign: Campaign, *, number: int) -> Iterator[Mapping[str, 
 
 
 def reused_sums(campaign: Campaign) -> dict[str, Document]:
-    """For each stage with calculations taken over their number ``n``, and the CPU-seconds ``saved``."""
+    """Return, for each stage with reused calculations, their number ``n`` and the CPU-seconds ``saved``."""
     query = {"campaign": campaign.name, "stage": {"$in": list(STAGES)}, "outcome": "reused"}
     return sums_by(campaign.store.attempts, query, "stage", n=1, saved="$reused_from.cpu_s")
 
 
 def reused_campaigns(campaign: Campaign) -> list[str]:
-    """Names of the campaigns whose calculations a campaign has taken over, in alphabetical order."""
+    """Return the names of the campaigns whose calculations a campaign has reused, in alphabetical order."""
     query = {"campaign": campaign.name, "stage": {"$in": list(STAGES)}, "outcome": "reused"}
     return sorted(campaign.store.attempts.distinct("reused_from.campaign", query))

@@ -1,4 +1,4 @@
-"""A calculation of another campaign written into a candidate or a reference, with its entry in the ledger."""
+"""Writing a reused calculation of another campaign into a candidate or a reference, with its ledger entry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from campaign.store.states import RsDosState, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class TakenOver:
-    """A calculation that a candidate or a reference takes over.
+    """A calculation that a candidate or a reference reuses.
 
     Attributes
     ----------
     document_id
-        Who takes it over.
+        Id of the candidate or reference.
     facts
-        What was recorded of it: fields of the stage.
+        Recorded fields of the stage.
     origin
         Where it was computed.
     features
-        Features of a DOS, as they are to be stored; None of a relaxation.
+        Features of a DOS to be stored; None for a relaxation.
     """
 
     document_id: str
@@ -37,9 +37,9 @@ class TakenOver:
 
 
 def write_taken_over(campaign: Campaign, stage: Stage, taken: Sequence[TakenOver], *, references: bool) -> int:
-    """Complete calculations without a workflow: fields, ledger and features in one transaction; return how many.
+    """Complete calculations without a workflow: fields, ledger and features in one transaction; return their number.
 
-    Those that another process has submitted meanwhile are left alone.
+    Calculations submitted by another process meanwhile are left alone.
     """
     by_id = {each.document_id: each for each in taken}
     structures = campaign.store.references if references else campaign.store.candidates
@@ -69,7 +69,7 @@ def _update(document: CandidateDocument, stage: Stage, taken: TakenOver) -> Upda
     of_stage: dict[str, Any] = {
         **taken.facts,
         "attempt": _attempt(document, stage),
-        # where it is sent back to if its features are lost
+        # the state to return to if its features are lost
         "from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
         "recorded": now(),
         "reused_from": taken.origin,
@@ -77,7 +77,7 @@ def _update(document: CandidateDocument, stage: Stage, taken: TakenOver) -> Upda
     if taken.features is not None:
         of_stage["features"] = taken.features["_id"]
     fields = {f"{stage.fields}.{name}": value for name, value in of_stage.items()}
-    # an earlier try of its own has left the fireworks that it had
+    # an earlier try of its own left its fireworks here
     own = {f"{stage.fields}.{name}": "" for name in ("fw_id", "record_fw_id")}
     moved = history_entry(stage, stage.done) | {"reused_from": taken.origin["campaign"]}
     return UpdateOne(

@@ -1,1 +1,1 @@
-"""A whole campaign as one file: its format, what is read for it, and how another database takes it."""
+"""Export of a whole campaign as one file: its format, reading, and writing into another database."""

@@ -1,9 +1,9 @@
 """The file of an exported campaign: a ZIP archive of BSON parts, each with its SHA-256, written and read as a stream.
 
-A part is the documents of one collection, one after the other as MongoDB has them (`mongodump`'s format, which
-`bsondump` reads): dates, ids and binary data are the same bytes after the journey. The manifest is the last member,
-and the archive's comment is the SHA-256 of the file with 64 zeros in its place. Nothing is ever unpacked into a
-folder, so no name in a file leads anywhere.
+A part holds the documents of one collection in sequence, as MongoDB stores them (`mongodump`'s format, readable by
+`bsondump`), so dates, ids and binary data are preserved exactly. The manifest is the last member, and the archive's
+comment is the SHA-256 of the file with 64 zeros in its place. Nothing is unpacked into a folder, so member names cannot
+lead outside it.
 """
 
 import errno
@@ -37,19 +37,19 @@ from esnet.files.atomic import whole_file
 _PIECE = 1024**2
 _SMALLEST_DOCUMENT = 5
 _LENGTH = struct.Struct("<i")
-#: Documents are long lists of numbers: more effort takes several times as long, and saves a few per cent.
+#: Documents are long lists of numbers: a higher level takes several times as long and saves a few per cent.
 _EFFORT = 1
-#: What a damaged archive makes of reading it.
+#: Errors from reading a damaged archive.
 _DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError, struct.error)
 
 
 class ArchiveWriter:
-    """An archive that is being written.
+    """An archive being written.
 
     Attributes
     ----------
     parts
-        What was written, by collection.
+        Parts written so far, by collection.
     """
 
     def __init__(self, archive: ZipFile) -> None:
@@ -58,9 +58,9 @@ class ArchiveWriter:
 
     @contextmanager
     def part(self, collection: str) -> Iterator[Callable[[bytes], None]]:
-        """Write the documents of a collection: the block gets a function that takes them one by one, as BSON."""
+        """Write the documents of a collection; the context yields a function that takes them one by one, as BSON."""
         digest, documents, size = hashlib.sha256(), 0, 0
-        # the date is the earliest that ZIP knows: equal content makes an equal part
+        # with ZIP's earliest date, so that equal content gives an equal part
         info = ZipInfo(part_name(collection))
         info.compress_type = ZIP_STORED if collection in STORED else ZIP_DEFLATED
         info._compresslevel = _EFFORT  # type: ignore[attr-defined]  # public (compress_level) since Python 3.13
@@ -82,7 +82,7 @@ class ArchiveWriter:
 
 @contextmanager
 def write_archive(path: Path) -> Iterator[ArchiveWriter]:
-    """Write an archive; it gets its name when the block ends without error and `ArchiveWriter.close` was called."""
+    """Write an archive; the file gets its name if the context ends without error after `ArchiveWriter.close`."""
     with whole_file(path) as temporary:
         with temporary.open("wb") as file:
             hashing = _Hashing(file)
@@ -95,7 +95,7 @@ def write_archive(path: Path) -> Iterator[ArchiveWriter]:
 
 
 class _Hashing:
-    """A stream that is only written to, with the SHA-256 of what was written."""
+    """A write-only stream that computes the SHA-256 of its content."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.digest = hashlib.sha256()
@@ -110,16 +110,16 @@ class _Hashing:
 
 
 class Archive:
-    """An exported campaign's file, open for reading. What the manifest says limits what is read.
+    """An exported campaign's file, opened for reading; no more is read than the manifest states.
 
     Attributes
     ----------
     path
         The file.
     manifest
-        What it says of itself.
+        Its description.
     sha256
-        Its checksum, which it carries at its end and which `check` compares.
+        Its checksum, stored at its end and verified by `check`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,14 +128,14 @@ class Archive:
         Raises
         ------
         ArchiveError
-            If it is none of ours, was cut off, is altered in its directory or its manifest, or is of a newer version.
+            If it is not such a file, is truncated, has an altered directory or manifest, or is of a newer version.
         """
         self.path = path
         if not path.is_file():
             raise ArchiveError(f"{path}: there is no such file; right: one written by `campaign export`")
         with self._sentences(f"{path} is not an exported campaign, or was truncated"):
             self._archive = ZipFile(path)
-        with ExitStack() as failed:  # whatever is wrong with the file, it does not stay open
+        with ExitStack() as failed:  # the file is closed on any error
             failed.callback(self.close)
             self._members = self._read_directory()
             self.sha256 = self._archive.comment.decode("ascii", "replace")
@@ -171,12 +171,12 @@ class Archive:
         self._archive.close()
 
     def check(self) -> None:
-        """Read the whole file and compare it with its checksums.
+        """Read the whole file and verify its checksums.
 
         Raises
         ------
         ArchiveError
-            Naming the part that differs.
+            Names the part that differs.
         """
         for collection, part in self.manifest.parts.items():
             digest = hashlib.sha256()
@@ -191,13 +191,13 @@ class Archive:
         for content in self._read(collection, lambda _: None):
             try:
                 document = RawBSONDocument(content)
-                document.get("_id")  # decoded at the first question
+                document.get("_id")  # decoded on first access
             except (BSONError, ValueError) as error:
                 raise self._altered(collection, f"a document cannot be decoded: {error}") from error
             yield document
 
     def _read(self, collection: str, update: Callable[[bytes], Any]) -> Iterator[bytes]:
-        """Yield the documents of a part as bytes; never more of them than the manifest says."""
+        """Yield the documents of a part as bytes, at most as many as the manifest states."""
         name, left = part_name(collection), self.manifest.parts[collection].bytes
         if (size := self._members[name].file_size) != left:
             raise self._altered(collection, f"it has {size} bytes, right: {left}")
@@ -211,20 +211,20 @@ class Archive:
                 left -= length
                 update(content)
                 yield content
-            member.read(1)  # compares the archive's own checksum, and finds what comes after the last document
+            member.read(1)  # verifies the archive's own checksum, and finds data after the last document
 
     def _altered(self, collection: str, why: str) -> ArchiveError:
         return ArchiveError(f"{self.path}: {part_name(collection)} was altered: {why}; copy the file again")
 
     @contextmanager
     def _sentences(self, what: str) -> Iterator[None]:
-        """Turn whatever a damaged archive raises into a sentence."""
+        """Convert any error from a damaged archive into an ArchiveError."""
         try:
             yield
         except ArchiveError:
             raise
         except (*_DAMAGED, OSError) as error:
-            # a place outside the file, that a damaged directory names; a disk that cannot be read is another matter
+            # EINVAL: a damaged directory names a place outside the file; other errors are the disk's
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             raise ArchiveError(f"{what}: {error or type(error).__name__}; copy the file again") from error
@@ -238,7 +238,7 @@ def _exactly(member: IO[bytes], number: int) -> bytes:
 
 
 def _digest_of(path: Path) -> str:
-    """SHA-256 of a file with 64 zeros in place of its last 64 bytes."""
+    """Return the SHA-256 of a file with 64 zeros in place of its last 64 bytes."""
     digest, left = hashlib.sha256(), path.stat().st_size - DIGEST_LENGTH
     with path.open("rb") as file:
         while left > 0:

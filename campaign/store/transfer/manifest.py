@@ -1,4 +1,4 @@
-"""What an exported campaign's file says of itself (``manifest.json``), and the limits that a reader holds it to."""
+"""Description of an exported campaign's file (``manifest.json``), and the limits that readers enforce."""
 
 import json
 from collections.abc import Mapping
@@ -13,44 +13,44 @@ from esnet.files.errors import UserError
 FORMAT = "esnet-campaign export"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-#: The manifest itself has 3 kB.
+#: A manifest has about 3 kB.
 LARGEST_MANIFEST = 1024**2
-#: Bytes; MongoDB's own limit of a document, with what it allows for commands around it.
+#: Bytes; MongoDB's limit for a document plus its allowance for commands.
 LARGEST_DOCUMENT = 16 * 1024**2 + 16 * 1024
 DIGEST_LENGTH = 64
-#: Stands in the place of the file's own checksum while that is made.
+#: Placeholder for the file's own checksum while it is computed.
 NO_DIGEST = b"0" * DIGEST_LENGTH
 
-#: Collections whose documents name their campaign. ``campaigns`` has one document, and is the first to be read.
+#: Collections whose documents name their campaign. ``campaigns`` has one document and is read first.
 OF_CAMPAIGN = ("candidates", "references", "left_out", "steps", "attempts", "events", "features")
-#: Collections that campaigns share, by checksum or by job.
+#: Collections shared by campaigns, by checksum or job.
 SHARED = ("reference_sets", "models", "bundles.files", "bundles.chunks", "outputs", "data.files", "data.chunks")
 COLLECTIONS = ("campaigns", *OF_CAMPAIGN, *SHARED)
-#: Hardly smaller when compressed: they are compressed already.
+#: Stored without compression, since they are already compressed.
 STORED = frozenset({"features", "bundles.chunks", "data.chunks"})
 
 
 class ArchiveError(UserError, ValueError):
-    """A file that is not a complete export of a campaign; the message names the file and the part."""
+    """The file is not a complete export of a campaign; the message names the file and the part."""
 
 
 def part_name(collection: str) -> str:
-    """Name of a collection's part in the file."""
+    """Return the name of a collection's part in the file."""
     return f"{collection}.bson"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the manifest says of a part.
+    """Description of a part in the manifest.
 
     Attributes
     ----------
     documents
-        How many it holds.
+        Number of documents.
     bytes
-        Its size, not compressed.
+        Uncompressed size.
     sha256
-        Of its content, not compressed.
+        Of the uncompressed content.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -62,22 +62,22 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What the file of an exported campaign says of itself.
+    """Description of an exported campaign's file.
 
     Attributes
     ----------
     campaign, state
         Name and state of the campaign.
     schema_version
-        Of its documents.
+        Version of its documents' schema.
     program
-        Version of esnet-campaign that wrote it.
+        Version of esnet-campaign that wrote the file.
     written
-        When, ISO 8601 in UTC.
+        Time of the export, ISO 8601 in UTC.
     fw_ids
-        Smallest and largest number of a firework that a document names; None where none does.
+        Smallest and largest firework id in the documents; None if there is none.
     interrupted
-        Calculations that ran or were queued, and are not begun in the file.
+        Number of calculations that were running or queued, and are not started in the file.
     parts
         The parts, by collection.
     """
@@ -94,12 +94,12 @@ class Manifest:
     parts: dict[str, Part]
 
     def __post_init__(self) -> None:
-        """Refuse numbers of fireworks that cannot be.
+        """Refuse impossible firework ids.
 
         Raises
         ------
         ValueError
-            If the largest is below the smallest, or a number is not positive.
+            If the largest is below the smallest, or an id is not positive.
         """
         if self.fw_ids is not None and not 0 < self.fw_ids[0] <= self.fw_ids[1]:
             raise ValueError(f"fw_ids: found {self.fw_ids}; right: the smallest and the largest number")
@@ -111,21 +111,21 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Size of all parts in bytes, not compressed."""
+        """Uncompressed size of all parts in bytes."""
         return sum(part.bytes for part in self.parts.values())
 
     def to_json(self) -> bytes:
-        """The content of ``manifest.json``."""
+        """Return the content of ``manifest.json``."""
         return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}, indent=1).encode()
 
     @classmethod
     def from_json(cls, content: bytes, *, source: str) -> Self:
-        """Read ``manifest.json``.
+        """Parse ``manifest.json``.
 
         Raises
         ------
         ArchiveError
-            Naming `source` and what is wrong: another format, a newer version, a field.
+            Names `source` and the problem: another format, a newer version, or a field.
         """
         try:
             found: Any = json.loads(content)

@@ -1,9 +1,9 @@
-"""Documents of a campaign away from its database: nothing of it runs, and its fireworks get other numbers.
+"""Prepare a campaign's documents for another database: no work is running, and firework ids are renumbered.
 
-A file carries no fireworks, workflows or launches: those that are over are not needed any more, and those that are not
-are submitted again where the campaign continues. What remains of them are their numbers in documents and in the ledger,
-which the other database may have given to others. There they are all raised by the same number, so that their order
-and their distances (``record_fw_id = fw_id + 1``) stay.
+A file contains no fireworks, workflows or launches: finished ones are no longer needed, and the others are submitted
+again where the campaign continues. Only their ids remain, in documents and in the ledger, and may be in use in the
+other database. There they are all shifted by the same number, which preserves their order and distances
+(``record_fw_id = fw_id + 1``).
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from campaign.store.collections import Document
 from campaign.store.states import STAGES, CandidateState
 
 _FIREWORKS = ("fw_id", "record_fw_id")
-#: Sub-documents of candidates and references that name an entry of the ledger (``attempt``).
+#: Sub-documents of candidates and references that refer to a ledger entry (``attempt``).
 _NAME_AN_ATTEMPT = (("final_failure",), ("retried_failure",), ("relaxation", "restarted_from"))
 EXPORTED = "the campaign was exported while it ran; this is started again where the file is imported"
 
 
 def put_to_rest(document: Document, *, time: datetime) -> bool:
-    """Let a calculation of a candidate or a reference that is queued or runs not be begun; True if there was one.
+    """Reset queued or running calculations of a candidate or a reference to not started; return whether there were any.
 
-    It will be submitted again as the same try, as after `campaign.store.candidates.take_back`.
+    They will be submitted again as the same try, as after `campaign.store.candidates.take_back`.
     """
     found = False
     for stage in STAGES.values():
@@ -36,19 +36,19 @@ def put_to_rest(document: Document, *, time: datetime) -> bool:
 
 
 def close_entry(entry: Document, *, time: datetime) -> None:
-    """Close an entry of the ledger that is open: it was stopped, which costs no try; what it has used is counted."""
+    """Close an open ledger entry as stopped, which costs no try; its cost so far is kept."""
     if entry.get("outcome") == "running":
         entry |= {"outcome": "stopped", "cause": "interrupted", "error": EXPORTED, "ended": entry.get("seen") or time}
 
 
 def fireworks_of(document: Document) -> Iterator[int]:
-    """Yield the numbers of fireworks in a candidate, a reference, a step or an entry of the ledger."""
+    """Yield the firework ids in a candidate, a reference, a step or a ledger entry."""
     for part in _parts(document):
         yield from (part[key] for key in _FIREWORKS if isinstance(part.get(key), int))
 
 
 def raise_numbers(document: Document, by: int) -> None:
-    """Raise the numbers of fireworks in a document, and in the ids of the entries of the ledger that it names."""
+    """Shift the firework ids in a document, including those in ids of ledger entries."""
     for part in _parts(document):
         for key in _FIREWORKS:
             if isinstance(part.get(key), int):
@@ -62,7 +62,7 @@ def raise_numbers(document: Document, by: int) -> None:
 
 
 def _parts(document: Document) -> Iterator[Document]:
-    """Yield a document, and what it says of each of its calculations."""
+    """Yield a document, and the fields of each of its calculations."""
     yield document
     for stage in STAGES.values():
         if isinstance(facts := document.get(stage.fields), dict):
@@ -70,7 +70,7 @@ def _parts(document: Document) -> Iterator[Document]:
 
 
 def raised_id(entry_id: Any, by: int) -> Any:
-    """Id of a ledger entry, ``<fw_id>.<n>``, with the number of its firework raised; any other id as it is."""
+    """Return a ledger entry's id, ``<fw_id>.<n>``, with its firework id shifted; any other id unchanged."""
     firework, point, number = str(entry_id).partition(".")
     if not point or not number.isdecimal() or not firework.removeprefix("-").isdecimal():
         return entry_id

@@ -1,9 +1,9 @@
-"""What an export reads: the documents of a campaign in one snapshot, then the data that they name.
+"""Reading for an export: a campaign's documents in one snapshot, then the data that they refer to.
 
-The snapshot is MongoDB's (``start_session(snapshot=True)``): campaign, candidates, references, steps and ledger are as
-they were at one moment, however long it takes to read them and whoever writes meanwhile. Features and outputs are
-written before the document that says so and never changed, so they are read after it, without the snapshot, which the
-server keeps for five minutes.
+In MongoDB's snapshot (``start_session(snapshot=True)``) campaign, candidates, references, steps and ledger are
+consistent, however long reading takes and whoever writes meanwhile. Features and outputs are written before the
+document that refers to them and never changed, so they are read afterwards, outside the snapshot, which the server
+keeps for five minutes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,9 +26,9 @@ from campaign.store.transfer.numbers import close_entry, fireworks_of, put_to_re
 from esnet.files.errors import UserError
 from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
 
-#: Jobs of a calculation, by the id of its document, its stage and the number of the try: their uuids.
+#: Uuids of a calculation's jobs, by document id, stage and number of the try.
 JobUuids = Callable[[str, str, int], list[str]]
-#: A date that Python cannot hold stays what it is.
+#: Dates beyond Python's range are kept undecoded.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
@@ -43,16 +43,16 @@ class ExportError(UserError, RuntimeError):
 
 @dataclass
 class Exported:
-    """What was seen while a campaign was read.
+    """Facts noted while a campaign was read.
 
     Attributes
     ----------
     interrupted
-        Calculations that are queued or run; in the file they are not begun.
+        Number of queued or running calculations; in the file they are not started.
     running
-        Attempts that run.
+        Number of running attempts.
     missing
-        Checksums of models that the database does not have.
+        Checksums of models missing from the database.
     """
 
     interrupted: int = 0
@@ -61,19 +61,19 @@ class Exported:
     fw_ids: tuple[int, int] | None = None
 
     def note_fireworks(self, numbers: Iterable[int]) -> None:
-        """Keep the smallest and the largest number of a firework."""
+        """Update the smallest and the largest firework id."""
         for number in numbers:
             least, most = self.fw_ids or (number, number)
             self.fw_ids = min(least, number), max(most, number)
 
 
 def write_parts(campaign: Campaign, archive: ArchiveWriter, job_uuids: JobUuids, *, program: str) -> Exported:
-    """Write every document of a campaign into an archive, and close it; memory does not grow with the campaign.
+    """Write all documents of a campaign into an archive and close it, in constant memory.
 
     Parameters
     ----------
     job_uuids
-        Names the outputs of a calculation in the JobStore.
+        Returns the uuids of a calculation's outputs in the JobStore.
     program
         Version of this program.
 
@@ -158,7 +158,7 @@ def _write_steps_and_ledger(
 
 
 def _write_shared(store: CampaignStore, document: Document, archive: ArchiveWriter, seen: Exported) -> None:
-    """Write the reference sets and models that a campaign has made or names."""
+    """Write the reference sets and models that a campaign made or uses."""
     named = [checksum for key in ("reference_set", "imported_references") if (checksum := document.get(key))]
     named += document.get("previous_reference_sets") or []
     sets = store.reference_sets.with_options(codec_options=_RAW)
@@ -176,7 +176,7 @@ def _write_shared(store: CampaignStore, document: Document, archive: ArchiveWrit
 
 
 def _write_outputs(store: CampaignStore, name: str, archive: ArchiveWriter, job_uuids: JobUuids) -> None:
-    """Write the outputs of every try of the campaign's calculations, and their large objects in GridFS."""
+    """Write the outputs of all tries of the campaign's calculations, with their large objects in GridFS."""
     files = f"{DATA_COLLECTION}.files"
     with archive.part(OUTPUTS_COLLECTION) as write:
         for uuids in _uuids(store, name, job_uuids):
@@ -194,16 +194,16 @@ def _write_outputs(store: CampaignStore, name: str, archive: ArchiveWriter, job_
 
 
 def _uuids(store: CampaignStore, name: str, job_uuids: JobUuids) -> Iterator[list[str]]:
-    """Yield the uuids of all jobs of a campaign, those of some calculations at a time."""
+    """Yield the uuids of all jobs of a campaign in chunks."""
     fields = [f"{stage.fields}.{key}" for stage in STAGES.values() for key in ("attempt", "reused_from")]
     for documents in in_chunks(store.find_structures({"campaign": name}, fields), _CHUNK):
         yield [uuid for document in documents for tried in tries_of(document) for uuid in job_uuids(*tried)]
 
 
 def tries_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Yield every try of every calculation of a document: whose, which stage, and its number.
+    """Yield every try of every calculation of a document: document id, stage and number.
 
-    One that was taken over from another campaign is that of the document it was computed for.
+    A reused calculation is that of the document it was computed for.
     """
     for stage in STAGES.values():
         facts = document.get(stage.fields) or {}

@@ -1,7 +1,7 @@
-"""What an import writes: the campaign's document first, marked as being imported, then every part, then its state.
+"""Writing of an import: the campaign's document first, marked as being imported, then all parts, then its state.
 
-Each document is inserted once by its ``_id``, so an import that was cut short is completed by the next one. Nothing
-opens a campaign that is being imported (`campaign.store.campaigns`), and no firework of it exists.
+Each document is inserted once by its ``_id``, so an interrupted import is completed by the next one. A campaign being
+imported cannot be opened (`campaign.store.campaigns`), and none of its fireworks exist.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,19 +32,19 @@ _BUCKETS = ("bundles", DATA_COLLECTION)
 
 
 class ImportRefusedError(UserError, ValueError):
-    """A campaign of that name is here already, and is another one; the message says what would be right."""
+    """Another campaign of that name exists; the message says what would be right."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What a database has of the campaign in a file.
+    """State, in a database, of the campaign in a file.
 
     Attributes
     ----------
     what
-        ``absent``; ``begun`` by an import of this file that was cut short; ``imported`` from this file before.
+        ``absent``; ``begun`` by an interrupted import of this file; ``imported`` from this file before.
     shift
-        What is added to the numbers of its fireworks; None where it is absent.
+        Shift of its firework ids; None if absent.
     """
 
     what: Literal["absent", "begun", "imported"]
@@ -52,12 +52,12 @@ class Standing:
 
 
 def standing_of(store: CampaignStore, archive: Archive) -> Standing:
-    """Look what there is of the campaign in a file.
+    """Return the state in the database of the campaign in a file.
 
     Raises
     ------
     ImportRefusedError
-        If a campaign of that name is another one, or its remains are.
+        If another campaign of that name exists, or remains of one.
     """
     name = archive.manifest.campaign
     if not campaign_exists(store, name):
@@ -85,14 +85,14 @@ def standing_of(store: CampaignStore, archive: Archive) -> Standing:
 
 
 def check_documents(archive: Archive) -> None:
-    """Refuse a file whose documents are not those of the one campaign that it names, before anything is written.
+    """Refuse a file with documents of any other campaign than the one it names, before anything is written.
 
     Raises
     ------
     ArchiveError
-        Naming the part.
+        Names the part.
     StoredSpecError
-        If the campaign's settings are not valid here, e.g. because a plugin is missing.
+        If the campaign's settings are invalid here, e.g. because a plugin is missing.
     """
     name = archive.manifest.campaign
     for collection in OF_CAMPAIGN:
@@ -109,7 +109,7 @@ def check_documents(archive: Archive) -> None:
 
 
 def campaign_in(archive: Archive) -> Document:
-    """Return the campaign's own document in a file."""
+    """Return the campaign's document from a file."""
     manifest = archive.manifest
     if manifest.parts["campaigns"].documents != 1:
         raise ArchiveError(f"{archive.path}: {part_name('campaigns')} is not one document")
@@ -123,12 +123,12 @@ def campaign_in(archive: Archive) -> Document:
 def begin_import(
     store: CampaignStore, launchpad: LaunchPad, archive: Archive, *, worker: Callable[[], str | None]
 ) -> Standing:
-    """Write the campaign's document, marked as being imported; one that was written before stays.
+    """Write the campaign's document, marked as being imported, unless it exists.
 
     Parameters
     ----------
     worker
-        Gives the name of the FireWorker that alone takes the campaign's fireworks here; None: any.
+        Returns the name of the only FireWorker that may take the campaign's fireworks here; None for any.
     """
     found = standing_of(store, archive)
     if found.what != "absent":
@@ -145,18 +145,18 @@ def begin_import(
     }
     try:
         store.campaigns.insert_one(document)
-    except DuplicateKeyError:  # another process imports it, from this file or from another
+    except DuplicateKeyError:  # another process is importing it, from this file or another
         return standing_of(store, archive)
     return Standing(what="begun", shift=shift)
 
 
 def write_documents(store: CampaignStore, archive: Archive, *, shift: int, on_part: Callable[[str, int], None]) -> None:
-    """Insert the documents of every part that are not there yet.
+    """Insert the new documents of every part.
 
     Parameters
     ----------
     on_part
-        Called with the name of a collection and the number of documents that were looked at.
+        Called with the name of a collection and the number of documents processed.
     """
     for bucket in _BUCKETS:
         _ensure_gridfs_indexes(store, bucket)
@@ -169,7 +169,7 @@ def write_documents(store: CampaignStore, archive: Archive, *, shift: int, on_pa
 
 
 def _in_portions(documents: Iterable[RawBSONDocument]) -> Iterator[list[RawBSONDocument]]:
-    """Hand out documents in lists that are neither long nor large: an output may have megabytes."""
+    """Yield documents in lists of limited length and size; outputs may have megabytes."""
     portion: list[RawBSONDocument] = []
     size = 0
     for document in documents:
@@ -183,7 +183,7 @@ def _in_portions(documents: Iterable[RawBSONDocument]) -> Iterator[list[RawBSOND
 
 
 def _prepared(archive: Archive, collection: str, shift: int, passed_over: set[Any]) -> Iterator[RawBSONDocument]:
-    """Yield the documents of a part as they are to stand here."""
+    """Yield the documents of a part as they are to be stored here."""
     file_key = {"bundles.files": "_id", "bundles.chunks": "files_id"}.get(collection)
     for document in archive.documents(collection):
         if file_key is not None and document.get(file_key) in passed_over:
@@ -195,14 +195,14 @@ def _prepared(archive: Archive, collection: str, shift: int, passed_over: set[An
         raise_numbers(content, shift)
         if collection == "attempts":
             content["_id"] = raised_id(content["_id"], shift)
-            # a folder of the origin's: nothing here may read, complete or delete what lies in it
+            # a folder of the original database: nothing here may read, complete or delete its content
             if (folder := content.pop("directory", None)) is not None:
                 content["directory_there"] = folder
         yield RawBSONDocument(encode(content))
 
 
 def _models_here(store: CampaignStore, archive: Archive) -> set[Any]:
-    """GridFS ids, in the file, of models that this database has in a file of its own."""
+    """Return the GridFS ids, in the file, of models that this database already has under another id."""
     passed_over = set()
     for model in archive.documents("models"):
         here = store.models.find_one({"_id": model["_id"]}, ["file"])
@@ -214,7 +214,7 @@ def _models_here(store: CampaignStore, archive: Archive) -> set[Any]:
 def _insert(store: CampaignStore, collection: str, documents: list[RawBSONDocument]) -> None:
     target = store.database[collection]
     if collection == OUTPUTS_COLLECTION:
-        # an earlier campaign of that name may have computed the same, and its outputs have ids of their own
+        # an earlier campaign of that name may have computed the same, with other output ids
         uuids = [document.get("uuid") for document in documents]
         known = target.find({"uuid": {"$in": uuids}}, ["uuid", "index"])
         there = {(found["uuid"], found.get("index")) for found in known}
@@ -224,13 +224,13 @@ def _insert(store: CampaignStore, collection: str, documents: list[RawBSONDocume
     try:
         target.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        # those that are there already: by an import that was cut short, or as what campaigns share
+        # ignore duplicates: from an interrupted import, or shared by campaigns
         if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
             raise
 
 
 def _ensure_gridfs_indexes(store: CampaignStore, bucket: str) -> None:
-    """Create what the driver creates with the first file that it uploads."""
+    """Create the indexes that the driver creates with its first upload."""
     for suffix, keys in (("files", ["filename", "uploadDate"]), ("chunks", ["files_id", "n"])):
         collection = store.database[f"{bucket}.{suffix}"]
         index = [(key, 1) for key in keys]
@@ -239,12 +239,12 @@ def _ensure_gridfs_indexes(store: CampaignStore, bucket: str) -> None:
 
 
 def complete_import(store: CampaignStore, archive: Archive) -> None:
-    """Give an imported campaign the state that it had; from now on it can be opened.
+    """Restore the state of an imported campaign, which can then be opened.
 
     Raises
     ------
     ArchiveError
-        If documents of the file are not in the database.
+        If documents of the file are missing from the database.
     """
     name = archive.manifest.campaign
     importing = {"_id": name, "state": CampaignState.IMPORTING}
@@ -265,6 +265,6 @@ def complete_import(store: CampaignStore, archive: Archive) -> None:
 
 
 def is_from_file(document: Mapping[str, Any], archive: Archive, fw_id: int) -> bool:
-    """Whether the number of a firework comes from the file: there never was such a firework in this database."""
+    """Whether a firework id comes from the file, so that no such firework ever existed in this database."""
     shift, fw_ids = (document.get("imported") or {}).get("shift"), archive.manifest.fw_ids
     return shift is not None and fw_ids is not None and fw_ids[0] + shift <= fw_id <= fw_ids[1] + shift

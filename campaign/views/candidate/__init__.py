@@ -1,1 +1,1 @@
-"""The page of one candidate: all that is known of it, read by its id alone."""
+"""Page of one candidate, read by its id alone."""

@@ -1,4 +1,4 @@
-"""The crystals of a candidate: what is drawn, what is said of the cell, and the CIF to download."""
+"""Crystals of a candidate: figure, cell parameters and the CIF to download."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class CrystalFacts:
     Attributes
     ----------
     shown
-        What the browser draws.
+        Structure that the browser draws.
     space_group
-        Hermann-Mauguin symbol and number, ``Pm-3m (221)``; None where no symmetry is found.
+        Hermann-Mauguin symbol and number, ``Pm-3m (221)``; None if no symmetry is found.
     lengths, angles
         a, b, c in A and alpha, beta, gamma in degrees.
     volume
@@ -45,21 +45,21 @@ class CrystalFacts:
 
 
 def stored_crystal(document: Mapping[str, Any], which: Which) -> dict[str, Any] | None:
-    """Dictionary (pymatgen's) of a candidate's crystal; None where there is none."""
+    """Return pymatgen's dictionary of a candidate's crystal, or None if it is not stored."""
     holder = document if which == "unrelaxed" else document.get("relaxation") or {}
     found: dict[str, Any] | None = holder.get("structure")
     return found
 
 
 def label_of(document: Mapping[str, Any]) -> str:
-    """What a candidate is called beside its formula: its name in its source, else its prototype."""
+    """Return the label shown next to a candidate's formula: its name in its source, or its prototype."""
     parent = document.get("parent")
     name = parent.get("name") if isinstance(parent, Mapping) else None
     return str(name or document.get("prototype") or "")
 
 
 def crystal_facts(name: str, content: Mapping[str, Any], *, relaxed: bool) -> CrystalFacts:
-    """Read a stored crystal; of a damaged one it raises whatever reading it makes."""
+    """Return the facts of a stored crystal; errors of pymatgen on damaged data are not caught."""
     lattice = plain_structure(dict(content)).lattice
     shown = shown_structure(name, content, relaxed=relaxed)
     numbers = np.array([*lattice.matrix.ravel(), *np.ravel(shown.positions)])
@@ -76,7 +76,7 @@ def crystal_facts(name: str, content: Mapping[str, Any], *, relaxed: bool) -> Cr
 
 
 def cif_file(document: CandidateDocument, which: Which) -> tuple[str, str]:
-    """Name and text of the CIF of a crystal: P 1, every atom as it is; letters, digits and ``.+-_`` in the name.
+    """Return the file name (letters, digits and ``.+-_``) and the CIF of a crystal in P 1, with all atoms.
 
     Raises
     ------

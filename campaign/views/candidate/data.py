@@ -1,6 +1,6 @@
-"""All that the page of a candidate says, read by indexed queries of that candidate alone.
+"""Content of a candidate's page, read by indexed queries for that candidate alone.
 
-Whatever is missing or damaged in its documents is named, and the rest is shown.
+Missing or damaged parts of its documents are named, and the rest is shown.
 """
 
 import math
@@ -50,7 +50,7 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRow:
-    """A prediction: when it was made (UTC), in eV/atom (`uncertainty`: standard deviation), and by what."""
+    """Prediction of a candidate in eV/atom: time (UTC), standard deviation (`uncertainty`) and model."""
 
     time: str
     e_form: float | None
@@ -61,12 +61,12 @@ class PredictionRow:
 
 @dataclass(kw_only=True)
 class CandidateData:
-    """A candidate at one moment; None or empty where there is nothing (yet).
+    """Everything stored about a candidate; fields without data (yet) are None or empty.
 
     Attributes
     ----------
     campaign, id, made
-        Which candidate, and when it was read (UTC).
+        Campaign, id of the candidate, and the time at which it was read (UTC).
     title, label, state
         Formula, prototype or name in its source, and the state in words.
     row
@@ -80,9 +80,9 @@ class CandidateData:
     crystals
         Unrelaxed and relaxed.
     dos, no_dos
-        The stored DOS by kind, and why there is none.
+        Stored DOS by kind, and the reason for a missing one.
     facts
-        What else is stored, as pairs of words: origin, energies of the cells, models.
+        Further stored data as pairs of label and text: origin, energies of the cells, models.
     attempts, more_attempts
         The ledger, and whether older entries are left out.
     folders
@@ -94,7 +94,7 @@ class CandidateData:
     neighbours
         ``previous`` and ``next`` of the ranking.
     problems
-        What is damaged, in words.
+        Descriptions of damaged data.
     """
 
     campaign: str
@@ -120,12 +120,12 @@ class CandidateData:
     problems: list[str] = field(default_factory=list)
 
     def read(self, what: str, make: Callable[..., T], *given: Any) -> T | None:
-        """Return what `make` makes; where a damaged document keeps it from that, name it and return None."""
+        """Return the result of `make`; if a damaged document raises, record the problem and return None."""
         try:
             return make(*given)
         except PyMongoError:
             raise  # the database, not the document
-        except Exception as error:  # noqa: BLE001 whatever a damaged document makes of reading it
+        except Exception as error:  # noqa: BLE001 damaged documents raise errors of any type
             said = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
             self.problems.append(f"{what} cannot be read: {type(error).__name__}: {said[:_LONGEST]}")
             return None
@@ -134,12 +134,12 @@ class CandidateData:
 def read_candidate(
     campaign: Campaign, document: CandidateDocument, *, hull_of: Callable[[Sequence[str]], HullSet | None]
 ) -> CandidateData:
-    """Read all that is known of a candidate.
+    """Return everything stored about a candidate.
 
     Parameters
     ----------
     hull_of
-        Hull of the campaign's reference set over these elements; None where the set is not frozen yet.
+        Hull of the campaign's reference set over these elements; None if the set is not frozen yet.
     """
     data = CandidateData(campaign=campaign.name, id=document["_id"], made=now())
     entries = attempts_at(campaign, data.id, limit=MOST_ATTEMPTS + 1)
@@ -212,7 +212,7 @@ def _read_dos(campaign: Campaign, document: Mapping[str, Any], data: CandidateDa
 
 
 def _no_dos(document: Mapping[str, Any], kind: str) -> str:
-    """Why there are no features."""
+    """Return the reason why there are no features."""
     stage = STAGES[kind]
     facts = document.get(stage.fields) or {}
     if facts.get("features"):
@@ -290,7 +290,7 @@ def _prediction(one: Mapping[str, Any]) -> PredictionRow:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    """What one of several scorers says, in eV/atom, with its share of the prediction."""
+    """Format the prediction of one of several combined scorers: energy in eV/atom and its weight."""
     if (energy := _number(part["e_form_per_atom"])) is None:
         return f"{part['scorer']} none ({part['reason']})"
     doubt = "" if part["uncertainty"] is None else f" +/- {part['uncertainty']:.3f}"

@@ -1,4 +1,4 @@
-"""The DOS of a candidate as a line figure: spin up above the axis, spin down below it, as SVG paths."""
+"""Line figure of a candidate's DOS as SVG paths: spin up above the axis, spin down below it."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,13 +28,13 @@ class SpinDos:
     up, down
         Spin up and spin down, both positive, shape (1500,), states/eV as normalised.
     unit
-        Of these.
+        Unit of `up` and `down`.
     efermi
-        Fermi level on the energy axis, eV; None where it is not known.
+        Fermi level on the energy axis, eV; None if unknown.
     fermi_is_zero
         Whether energies are relative to the Fermi level.
     spacing
-        Of the calculation's own grid, eV.
+        Spacing of the calculation's energy grid, eV.
     """
 
     up: Floats
@@ -47,7 +47,7 @@ class SpinDos:
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """A tick of an axis: its place in the figure, and its label."""
+    """Tick of an axis: its position in the figure and its label."""
 
     at: float
     label: str
@@ -55,7 +55,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class DosFigure:
-    """Where everything of the figure is drawn, in the units of its view box.
+    """Coordinates of the figure, in units of its view box.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class DosFigure:
     zero
         Height of the axis between them.
     fermi
-        Place of the Fermi level; None where it is not known or out of sight.
+        Position of the Fermi level; None if unknown or out of range.
     """
 
     up: str
@@ -76,7 +76,7 @@ class DosFigure:
 
 
 def read_dos(document: Mapping[str, Any]) -> SpinDos:
-    """Read stored features.
+    """Return the DOS of stored features, summed over the orbitals.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def read_dos(document: Mapping[str, Any]) -> SpinDos:
 
 
 def dos_figures(found: Sequence[SpinDos]) -> list[DosFigure]:
-    """Figures of one candidate's DOS; all have the same axes, so that they can be compared."""
+    """Return the figures of one candidate's DOS, with common axes for comparison."""
     if not found:
         return []
     highest = max(float(np.max([one.up, one.down])) for one in found) or 1.0
@@ -108,7 +108,7 @@ def dos_figures(found: Sequence[SpinDos]) -> list[DosFigure]:
 
 
 def _range(found: Iterable[SpinDos], highest: float) -> tuple[float, float]:
-    """Energies between which there are states or a Fermi level, eV."""
+    """Return the energy range that contains all states and Fermi levels, eV."""
     some: list[float] = []
     for one in found:
         energies = ENERGY_GRID[np.maximum(one.up, one.down) > _SMALLEST * highest]
@@ -150,7 +150,7 @@ def _area(x: Floats, y: Floats, zero: float) -> str:
 
 
 def _nice_ticks(low: float, high: float, *, number: int) -> list[float]:
-    """Round numbers from low to high, in about `number` steps at most."""
+    """Return round tick values from low to high, in at most about `number` steps."""
     rough = (high - low) / number
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

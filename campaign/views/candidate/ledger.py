@@ -1,4 +1,4 @@
-"""The attempts at a candidate's calculations as the ledger has them, and where their files lie."""
+"""Attempts at a candidate's calculations from the ledger, and the folders of their files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ _FAILED = ("science", "machine", "lost")
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRow:
-    """One attempt as a reader sees it.
+    """Row of one attempt.
 
     Attributes
     ----------
     stage, number
-        Which calculation, and the how many-th attempt at it.
+        Calculation, and number of the attempt, from 1.
     id
-        Of its entry in the ledger.
+        Id of the ledger entry.
     outcome, cause
-        As the ledger says; `cause` is empty where nothing failed.
+        From the ledger; `cause` is empty unless the attempt failed.
     cpu_s
-        CPU-seconds; None where they are not known.
+        CPU-seconds; None if unknown.
     worker
         Host, process and batch job.
     started, duration
-        In UTC, and how long it took, or has run so far.
+        Start in UTC, and run time (so far).
     last_words
-        What it said when it failed; empty otherwise.
+        Last output of a failed attempt; otherwise empty.
     """
 
     stage: str
@@ -51,12 +51,12 @@ class AttemptRow:
 def attempt_rows(
     entries: Sequence[Mapping[str, Any]], earlier: Mapping[str, int] = MappingProxyType({})
 ) -> list[AttemptRow]:
-    """Rows of ledger entries, the first attempt first.
+    """Return rows of ledger entries, the oldest attempt first.
 
     Parameters
     ----------
     earlier
-        How many attempts of each stage were before these.
+        Number of earlier attempts per stage.
     """
     numbers = dict(earlier)
     rows = []
@@ -90,7 +90,7 @@ def _row(entry: Mapping[str, Any], stage: str, number: int) -> AttemptRow:
 
 
 def _worker(entry: Mapping[str, Any]) -> str:
-    """``node1, process 4711, slurm job 42``, or where it was computed for another campaign."""
+    """Format the worker (``node1, process 4711, slurm job 42``), or the campaign from which the result was reused."""
     if origin := entry.get("reused_from"):
         return f"reused from campaign {origin['campaign']}, attempt {origin['entry']}"
     parts = [str(entry["host"])] if entry.get("host") else []
@@ -110,7 +110,7 @@ def _duration(entry: Mapping[str, Any]) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """``12.3 s``, ``4 min 10 s`` or ``3 h 05 min``."""
+    """Format a duration: ``12.3 s``, ``4 min 10 s`` or ``3 h 05 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -123,10 +123,10 @@ def _time(entry: Mapping[str, Any], field: str) -> datetime | None:
 
 
 def folders(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """What was computed where: calculation, host (empty where it is not known) and folder, each folder once."""
+    """Return calculation, host (empty if unknown) and folder, each folder once."""
     found: dict[str, tuple[str, str]] = {}
     for title, place, host in _places(document, entries):
-        # emmet writes host:path; the ledger, which comes first, knows the host better
+        # emmet writes host:path, but the host in the ledger, which comes first, is more reliable
         before, colon, path = place.partition(":")
         here, name = (path, before) if colon and path.startswith("/") else (place, host)
         found.setdefault(here, (title, name))

@@ -1,4 +1,4 @@
-"""The candidates before and after one in the ranking, found by indexes, without ranking all of them."""
+"""Previous and next candidate in the ranking, found by indexes without ranking all candidates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ _FIELDS = ("formula", "prototype", "parent.name", *STABILITY_FIELDS)
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbour:
-    """A candidate that comes next."""
+    """Adjacent candidate in the ranking."""
 
     id: str
     name: str
 
 
 def neighbours(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Neighbour]:
-    """Return the ``previous`` and the ``next`` candidate of the ranking, as far as they are near.
+    """Return the ``previous`` and ``next`` candidate of the ranking.
 
-    Absent where the candidate has no energies, is the first or last with a result or of those with a prediction alone,
-    or where more than `_MOST` others have the same distance to the hull.
+    A key is absent if the candidate has no energies, is first or last among the relaxed or among the predicted
+    candidates, or shares its distance to the hull with more than `_MOST` others.
     """
     mine = stability(document)
     if mine[0] >= len(_PARTS):

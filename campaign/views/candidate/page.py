@@ -1,4 +1,4 @@
-"""The page of a candidate as HTML: its figures are drawn by the page's own script, and nothing is fetched."""
+"""HTML page of a candidate; its figures are drawn by the page's own script, and nothing is fetched."""
 
 import math
 from functools import cache
@@ -17,7 +17,7 @@ _REPORT_SCRIPTS = ("theme.js", "crystal.js")
 
 
 def render_candidate(data: CandidateData) -> str:
-    """Write the page of a candidate.
+    """Return the page of a candidate.
 
     Returns
     -------
@@ -60,10 +60,10 @@ def _template() -> Any:
 
 
 def _energy(value: float | None) -> str:
-    """An energy in eV/atom with its exact value for programs."""
+    """Format an energy in eV/atom, with the exact value as machine-readable data."""
     if value is None or not math.isfinite(value):
         return ""
-    # a number only: nothing in it needs escaping
+    # only a number, so nothing needs escaping
     text: str = _markup(f'<data value="{float(value)!r}">{float(value):+.3f}</data>')
     return text
 

@@ -1,1 +1,1 @@
-"""A campaign's results for other programs: rows with everything, structures, entries. Nothing here writes to it."""
+"""Export of a campaign's results as rows, structures and entries; the campaign is only read."""

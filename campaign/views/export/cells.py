@@ -1,4 +1,4 @@
-"""Values as cells of a CSV file: digits that mean something, and no text that a spreadsheet would compute."""
+"""CSV cells: significant digits only, and no text that a spreadsheet would evaluate."""
 
 import csv
 import io
@@ -10,13 +10,15 @@ from esnet.commands.console import printable
 
 _DIGITS = {"cpu_s": 1}
 _ENERGY_DIGITS = 4
-"""Of an energy in eV/atom; DFT settings and models are not as exact as the last of them."""
+"""Decimals of an energy in eV/atom; DFT settings and models are less accurate than the last one."""
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With these, behind white space too, a spreadsheet begins a formula (OWASP, CSV injection); also in full width."""
+"""Characters with which a spreadsheet formula begins, also after white space (OWASP, CSV injection) and in
+full width.
+"""
 
 
 def csv_cell(value: Any, name: str = "") -> Any:
-    """Return a value as the CSV writer takes it.
+    """Return a value for the CSV writer.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def _is_number(text: str) -> bool:
 
 
 def csv_line(values: Iterable[Any], names: Sequence[str] = ()) -> str:
-    """One line of a CSV file, with its line end."""
+    """Return one line of a CSV file with its line end."""
     text = io.StringIO()
     cells = [csv_cell(value, names[place] if names else "") for place, value in enumerate(values)]
     csv.writer(text, lineterminator="\n").writerow(cells)

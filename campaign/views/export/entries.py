@@ -1,4 +1,4 @@
-"""The relaxed crystals of a campaign, and the phases they are held against, as entries for any pymatgen hull."""
+"""Relaxed crystals of a campaign and the phases of its hulls as entries for pymatgen."""
 
 import gzip
 import io
@@ -26,16 +26,16 @@ _ADJUSTMENT = MP2020_MARK | {"name": "MP2020 corrections"}
 
 
 class NoReferenceSetError(UserError, LookupError):
-    """The campaign's references are still computed: energies have no zero yet."""
+    """The campaign's references are still being computed, so that energies have no zero yet."""
 
 
 def campaign_entries(campaign: Campaign, *, which: Which = "relaxed") -> Iterator[dict[str, Any]]:
     """Yield dictionaries of pymatgen entries: the phases of the reference set, then the campaign's relaxed crystals.
 
     Energies are total energies in eV as computed, with the corrections of the campaign's scheme as energy adjustments,
-    so that ``entry.energy`` of all of them may meet in one hull. ``data.role`` says ``reference`` or ``candidate``; of
-    a candidate ``data`` also has E_f and E_hull in eV/atom, against the phases alone. A phase that came from a file is
-    a ComputedEntry whose energy contains the corrections; all others are ComputedStructureEntry.
+    so that all values of ``entry.energy`` are valid in one hull. ``data.role`` says ``reference`` or ``candidate``; for
+    a candidate, ``data`` also has E_f and E_hull in eV/atom, relative to the phases alone. A phase that came from a
+    file is a ComputedEntry whose energy contains the corrections; all others are ComputedStructureEntry.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def write_entries(campaign: Campaign, file: Path, *, which: Which = "relaxed") -
     Raises
     ------
     EntriesFileError
-        If there is a file of that name, or it would be of another form.
+        If the file exists, or its name has another format.
     """
     refuse_entries_file(file)
     number = 0
@@ -91,7 +91,7 @@ def write_entries(campaign: Campaign, file: Path, *, which: Which = "relaxed") -
 
 
 def _text_file(path: Path, *, packed: bool) -> IO[str]:
-    """A file to write text to; packed, the same content makes the same file."""
+    """Return a text file open for writing; packed files are reproducible byte by byte."""
     if not packed:
         return path.open("w", encoding="utf-8")
     return io.TextIOWrapper(cast("IO[bytes]", gzip.GzipFile(path, "wb", mtime=0)), encoding="utf-8")
@@ -111,7 +111,7 @@ def _phases(campaign: Campaign, phases: Document) -> Iterator[dict[str, Any]]:
 
 
 def _entry(document: Mapping[str, Any], phases: Document, data: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A relaxed document as an entry; None where the scheme cannot treat it, or its structure is not stored."""
+    """Return a relaxed document as an entry, or None if the scheme cannot treat it or its structure is not stored."""
     relaxation = document["relaxation"]
     (corrected,) = corrected_energies([document], phases["corrections"])
     if corrected.energy is None or not relaxation.get("structure"):

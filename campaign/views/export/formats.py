@@ -1,4 +1,4 @@
-"""Results as JSON, CSV or Parquet, a row at a time: a campaign of 100,000 candidates is never in memory as a whole."""
+"""Results as JSON, CSV or Parquet, written row by row so that 100,000 candidates are never in memory together."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _KINDS = {
     **dict.fromkeys(("stable", "novel"), "bool_"),
     **dict.fromkeys(_UNITS, "float64"),
 }
-"""Types of the columns of a Parquet file; all others are text. A column has its type also where every row lacks it."""
+"""Types of the columns of a Parquet file, also for empty columns; all others are text."""
 
 
 def json_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def csv_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
-    """Yield lines of a CSV file with a header; structures are CIF texts, empty where there is none."""
+    """Yield lines of a CSV file with a header; structures are CIF texts, empty if missing."""
     names = column_names(structures=structures)
     yield csv_line(names)
     for row in rows:
@@ -59,12 +59,12 @@ def csv_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
 
 
 def row_as_dict(row: FullRow, *, structures: bool) -> dict[str, Any]:
-    """Columns of a row by name."""
+    """Return the columns of a row by name."""
     return {name: getattr(row, name) for name in column_names(structures=structures)}
 
 
 def cif_text(structure: Structure) -> str:
-    """A structure as CIF in P 1: every atom of the cell as it is, no symmetry that would round its place."""
+    """Return a structure as CIF in P 1, with all atoms and no symmetry that would round their positions."""
     return str(CifWriter(structure, significant_figures=10))
 
 

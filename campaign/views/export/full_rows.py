@@ -1,4 +1,4 @@
-"""Rows of a campaign's results with all that other programs ask for; heavy fields are read a part at a time."""
+"""Complete rows of a campaign's results for other programs; heavy fields are read in batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,7 +16,7 @@ from campaign.store.collections import in_chunks
 from campaign.views.results import Row, result_rows
 
 AT_ONCE = 500
-"""Candidates whose structures are in memory together: some MB."""
+"""Number of candidates whose structures are in memory together: some MB."""
 _FIELDS = ("chemsys", "n_sites", "composition", "decision.reason", "structure", "relaxation.structure")
 STRUCTURES = ("structure", "relaxed_structure")
 
@@ -58,14 +58,14 @@ class FullRow(Row):
 
 
 def column_names(*, structures: bool) -> list[str]:
-    """Names of the columns of `full_rows`, in their order."""
+    """Return the names of the columns of `full_rows` in order."""
     return [field.name for field in fields(FullRow) if structures or field.name not in STRUCTURES]
 
 
 def full_rows(campaign: Campaign, rows: Sequence[Row] | None = None) -> Iterator[FullRow]:
-    """Yield the rows of ``campaign results`` with everything that is known of each candidate.
+    """Yield the rows of ``campaign results`` with all stored data of each candidate.
 
-    Of 100,000 candidates the plain rows are in memory, of the rest those of `AT_ONCE` candidates.
+    All plain rows are in memory, but the other data of only `AT_ONCE` candidates at a time.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _details(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decompositions(documents: Sequence[Mapping[str, Any]], hull: HullSet | None) -> list[str | None]:
-    """Decomposition of each candidate; None where the hull lacks an element, or there is no hull."""
+    """Return the decomposition of each candidate; None if there is no hull or it lacks an element."""
     if hull is None:
         return [None] * len(documents)
     found: list[str | None] = [None] * len(documents)
@@ -110,7 +110,7 @@ def decompositions(documents: Sequence[Mapping[str, Any]], hull: HullSet | None)
     compositions = [Composition(documents[place]["composition"]) for place in covered]
     try:
         shares = hull.decompositions(compositions)
-    except HullGapError:  # of one of them: the others have theirs
+    except HullGapError:  # only one of them has no hull; the others are decomposed
         shares = [_decomposition(composition, hull) for composition in compositions]
     for place, phases in zip(covered, shares, strict=True):
         found[place] = format_decomposition(phases) or None
@@ -125,5 +125,5 @@ def _decomposition(composition: Composition, hull: HullSet) -> dict[str, float]:
 
 
 def format_decomposition(phases: Mapping[str, float]) -> str:
-    """Phases with the share of the atoms in each, e.g. ``0.5 Al + 0.5 AlPd2``."""
+    """Format phases with their fractions of the atoms, e.g. ``0.5 Al + 0.5 AlPd2``."""
     return " + ".join(f"{share:.4g} {formula}" for formula, share in phases.items())

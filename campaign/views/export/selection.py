@@ -1,4 +1,4 @@
-"""Which candidates of a campaign go out, and under which names."""
+"""Selection and file names of the candidates to export."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -17,16 +17,16 @@ _LONGEST_LABEL = 60
 
 
 class NothingToExportError(UserError, LookupError):
-    """No candidate is of the kind that was asked for."""
+    """No candidate is of the requested kind."""
 
 
 def selected_rows(campaign: Campaign, which: Which) -> list[Row]:
-    """Rows of the candidates that are stable, relaxed, or all, in the order of ``campaign results``.
+    """Return the rows of stable, relaxed or all candidates, in the order of ``campaign results``.
 
     Raises
     ------
     NothingToExportError
-        If there is none, with what there is.
+        If there is none; the message gives the existing numbers.
     """
     rows = result_rows(campaign)
     relaxed = [row for row in rows if row.state == CandidateState.RELAXED]
@@ -61,12 +61,12 @@ def file_names(rows: Iterable[tuple[Row, str]]) -> Iterator[str]:
 
 
 def file_name(formula: str, label: str, candidate: str) -> str:
-    """File name without ending of one candidate; see `file_names`."""
+    """Return the file name without suffix of one candidate; see `file_names`."""
     words = (formula, label[:_LONGEST_LABEL], "-".join(candidate.rsplit("-", 2)[1:]) or candidate)
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", word) for word in words).lstrip(".-")
 
 
 def plain_structure(content: Document) -> Structure:
-    """A stored crystal as elements on sites, without magnetic moments, velocities or whatever else came with it."""
+    """Return a stored crystal as elements on sites, without magnetic moments, velocities or other properties."""
     species = [site["species"][0]["element"] for site in content["sites"]]
     return Structure(Lattice(content["lattice"]["matrix"]), species, [site["abc"] for site in content["sites"]])

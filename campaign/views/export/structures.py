@@ -1,4 +1,4 @@
-"""The crystals of a campaign as files, with a table of what is known of each."""
+"""Export of a campaign's crystals as files, with a table of their data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ _DIGITS = 10  # of coordinates
 def chosen_structures(
     campaign: Campaign, *, which: Which, unrelaxed: bool
 ) -> Iterator[tuple[FullRow, Structure, bool]]:
-    """Yield candidates with a crystal each, and whether it is the relaxed one.
+    """Yield the candidates' rows with a crystal, and whether it is the relaxed one.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def chosen_structures(
 def write_structures(
     campaign: Campaign, folder: Path, *, form: FileFormat, which: Which = "stable", unrelaxed: bool = False
 ) -> int:
-    """Write a file for each crystal and ``index.csv`` into a new folder, there as a whole or not at all.
+    """Write one file per crystal and ``index.csv`` atomically into a new folder.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def write_structures(
 
 
 def _named(campaign: Campaign, *, which: Which, unrelaxed: bool) -> Iterator[tuple[str, FullRow, Structure, bool]]:
-    """The crystals with their file names, which are made one after the other as the crystals come."""
+    """Yield the crystals with unique file names."""
     current: list[tuple[FullRow, Structure, bool]] = []
 
     def rows() -> Iterator[tuple[FullRow, str]]:

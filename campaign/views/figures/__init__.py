@@ -1,1 +1,1 @@
-"""The numbers behind each figure of a campaign, as plain arrays: no plotting here."""
+"""Data of each figure of a campaign as plain arrays, without plotting."""

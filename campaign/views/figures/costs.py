@@ -1,4 +1,4 @@
-"""What a campaign has cost by stage."""
+"""Cost of a campaign per stage."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """One stage: its attempts (failed ones too), CPU-seconds and GPU-seconds."""
+    """Cost of one stage: number of attempts (failed ones included), CPU-seconds and GPU-seconds."""
 
     stage: str
     title: str
@@ -35,7 +35,7 @@ class StageCost:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignCosts:
-    """All stages.
+    """Costs of all stages.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class CampaignCosts:
 
 
 def campaign_costs(campaign: Campaign) -> CampaignCosts:
-    """Sum up the ledger."""
+    """Return the costs of a campaign, summed over the ledger."""
     found = cost_by_stage(campaign)
     order = [*(stage for stage in TITLES if stage in found), *(stage for stage in found if stage not in TITLES)]
     stages = [

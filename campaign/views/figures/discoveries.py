@@ -1,4 +1,4 @@
-"""Stable materials found over CPU-hours spent: what a campaign is for, over what it costs."""
+"""Stable materials found as a function of the CPU-hours spent."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Discoveries:
-    """A curve from nothing to now; lists of one length, rising.
+    """Discovery curve from the start until now, as increasing lists of equal length.
 
     Attributes
     ----------
     cpu_hours
-        Spent by then, all attempts of all stages.
+        CPU-hours spent by then, all attempts of all stages.
     found
         Stable materials by then.
     times
@@ -32,9 +32,9 @@ class Discoveries:
 
 
 def discoveries(campaign: Campaign, *, at: datetime) -> Discoveries | None:
-    """Sum up ledger and results over time; None where nothing has been spent yet.
+    """Return the curve of a campaign's discoveries over its cost, or None if nothing has been spent yet.
 
-    The curve's last point is what `campaign status` says: what has no time, such as what is running, is added there.
+    The last point equals `campaign status`, since costs without an end time, e.g. of running work, are added there.
     """
     created = campaign.document.get("created")
     # of a campaign at rest the curve ends where its last attempt did, however long ago that was

@@ -1,4 +1,4 @@
-"""The candidates of a campaign as columns, read in one pass: what the figures are made of."""
+"""Candidates of a campaign as columns, read in one pass: the input of the figures."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _FIELDS = [
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateColumns:
-    """All candidates of a campaign, as stored, in the order of their ids; every column has one value for each."""
+    """All candidates of a campaign as stored, ordered by id; every column has one value per candidate."""
 
     documents: Sequence[Document]
 
@@ -47,70 +47,70 @@ class CandidateColumns:
 
     @cached_property
     def labels(self) -> list[str]:
-        """Formula and prototype, as people call a candidate."""
+        """Formula and prototype of each candidate."""
         return [f"{document['formula']} {document['prototype']}" for document in self.documents]
 
     @cached_property
     def screened(self) -> Flags:
-        """Whether a candidate is screened, not relaxed to train a model."""
+        """Whether each candidate is screened, not relaxed to train a model."""
         return np.array([document["role"] == SCREENED for document in self.documents], dtype=bool)
 
     @cached_property
     def prefiltered(self) -> Flags:
-        """Whether the prefilter has rejected it, so that it has no IS-DOS; one that the audit has drawn has."""
+        """Whether the prefilter has rejected each candidate, so that it has no IS-DOS; audited ones have one."""
         said = [document.get("prefilter") or {} for document in self.documents]
         flags = [each.get("outcome") == CandidateState.REJECTED and not each.get("audit") for each in said]
         return np.array(flags, dtype=bool)
 
     @cached_property
     def decisions(self) -> list[str]:
-        """One word for each decision; ``waiting`` where there is none."""
+        """Decision on each candidate in one word; ``waiting`` if there is none."""
         return [word_of(document.get("decision")) for document in self.documents]
 
     @cached_property
     def _by_policy(self) -> list[str]:
-        """One word for each decision of the policy, whatever a person decided after it."""
+        """Decision of the policy on each candidate in one word, regardless of a user's later decision."""
         return [word_of(cast("dict[str, Any] | None", policy_decision(document))) for document in self.documents]
 
     @cached_property
     def promoted(self) -> Flags:
-        """Whether the policy promoted it; an audited one was not, nor one that a person promoted."""
+        """Whether the policy promoted each candidate; audited ones and those promoted by a user are not."""
         return np.array([word == "promoted" for word in self._by_policy], dtype=bool)
 
     @cached_property
     def decided(self) -> Flags:
-        """Whether the policy decided on it."""
+        """Whether the policy decided on each candidate."""
         decided: Flags = self.screened & np.array([word != "waiting" for word in self._by_policy], dtype=bool)
         return decided
 
     @cached_property
     def e_form_ml(self) -> Floats:
-        """Predicted formation energies, eV/atom; NaN where there is none."""
+        """Predicted formation energies, eV/atom; NaN if missing."""
         return self._column("prediction", "e_form_per_atom")
 
     @cached_property
     def e_hull_ml(self) -> Floats:
-        """Predicted distances to the hull, eV/atom; NaN where there is none."""
+        """Predicted distances to the hull, eV/atom; NaN if missing."""
         return self._column("prediction", "e_above_hull")
 
     @cached_property
     def uncertainty(self) -> Floats:
-        """Standard deviations of the predicted formation energies, eV/atom; NaN where the model cannot say."""
+        """Standard deviations of the predicted formation energies, eV/atom; NaN if the model gives none."""
         return self._column("prediction", "uncertainty")
 
     @cached_property
     def e_form_dft(self) -> Floats:
-        """Formation energies of the relaxed crystals, eV/atom; NaN where there is none."""
+        """Formation energies of the relaxed crystals, eV/atom; NaN if missing."""
         return self._column("result", "e_form_per_atom")
 
     @cached_property
     def e_hull_dft(self) -> Floats:
-        """Distances of the relaxed crystals to the hull, eV/atom; NaN where there is none."""
+        """Distances of the relaxed crystals to the hull, eV/atom; NaN if missing."""
         return self._column("result", "e_above_hull")
 
     @cached_property
     def has_result(self) -> Flags:
-        """Whether it is known to be stable or not."""
+        """Whether the stability of each candidate is known."""
         return np.array([_stable(document) is not None for document in self.documents], dtype=bool)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A map of the DOS that the network reads (Figure 5b-e): UMAP puts alike ones beside each other."""
+"""UMAP of the DOS that the network reads (figure 5b-e): similar ones are close to each other."""
 
 import hashlib
 import logging
@@ -25,18 +25,18 @@ from esnet.representation.dos import DOS_SHAPE
 logger = logging.getLogger(__name__)
 
 MOST_POINTS = 2000
-"""Candidates on the map, drawn at random where there are more."""
+"""Maximum number of candidates on the map; of more, a random sample is drawn."""
 FEWEST_POINTS = 15
 _NEIGHBOURS = 15
 _POOLED = 10
 _N_INPUTS = math.prod(DOS_SHAPE) // _POOLED
-"""Energies that are averaged into one: 0.2 eV, about the broadening, and ten times fewer numbers."""
+"""Number of energies averaged into one: 0.2 eV, about the broadening, which reduces the input tenfold."""
 _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class DosMap:
-    """The map; arrays of shape (n,).
+    """Map of the DOS; arrays of shape (n,).
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class DosMap:
     labels
         Names of the candidates.
     panels
-        ``(title, flags)`` for each step of the screening: who is left after it.
+        ``(title, flags)`` for each step of the screening: the candidates left after it.
     n_all
         Candidates that could be on the map.
     seed
-        Of the sample and of UMAP.
+        Seed of the sample and of UMAP.
     """
 
     x: Floats
@@ -64,7 +64,7 @@ class DosMap:
 
 
 def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
-    """Make the map, or say in a sentence why there is none.
+    """Return the map, or a sentence on why there is none.
 
     Notes
     -----
@@ -138,7 +138,7 @@ def _cached(checksum: str, store: CampaignStore, ids: list[str], seed: int) -> F
 
 
 def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
-    """(n, 2700) what the network reads, energies pooled; NaN where the features are damaged."""
+    """Return the network's input, shape (n, 2700), with averaged energies; NaN for damaged features."""
     rows: dict[str, NDArray[np.float32]] = {}
     for part in in_chunks(ids, 200):
         for found, dos in readable_features(store, part):
@@ -150,7 +150,7 @@ def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
 
 
 def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
-    """(n, 2) places on the map; NaN where an input is."""
+    """Return positions on the map, shape (n, 2); NaN for NaN inputs."""
     usable = np.isfinite(inputs).all(axis=1)
     places = np.full((len(inputs), 2), np.nan)
     inputs = inputs[usable]
@@ -165,7 +165,7 @@ def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
 
 
 def _import_umap() -> Any:
-    """Umap without its TensorFlow half, which takes half a minute to import and is not needed."""
+    """Import UMAP without its TensorFlow part, which takes half a minute and is not needed."""
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""How often the relaxed candidates of each element are stable, for a periodic table."""
+"""Fraction of stable candidates among the relaxed ones per element, for a periodic table."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from pymatgen.core import Element
 from campaign.views.figures.documents import CandidateColumns
 
 FEWEST_RELAXED = 5
-"""Relaxed candidates of an element below which a share says nothing yet."""
+"""Number of relaxed candidates of an element below which a fraction is not meaningful."""
 _F_BLOCK = {range(57, 72): 8, range(89, 104): 9}
 """Atomic numbers of the elements in the rows below the table, and those rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElementSuccess:
-    """One element.
+    """Counts of one element.
 
     Attributes
     ----------
     symbol, row, column
-        Its place in the periodic table, counted from 1; rows 8 and 9 are the f block.
+        Position in the periodic table, counted from 1; rows 8 and 9 are the f block.
     n_candidates, n_relaxed, n_stable
         Candidates that contain it; those of them with a result; those that are stable.
     """
@@ -34,17 +34,18 @@ class ElementSuccess:
 
     @property
     def share(self) -> float | None:
-        """Share of the relaxed that are stable; None where too few are relaxed to say."""
+        """Fraction of the relaxed candidates that are stable; None if too few are relaxed."""
         return self.n_stable / self.n_relaxed if self.n_relaxed >= FEWEST_RELAXED else None
 
 
 def element_success(columns: CandidateColumns) -> list[ElementSuccess] | None:
-    """Count candidates by element; None where there is no candidate.
+    """Return the counts per element, or None if there are no candidates.
 
     Returns
     -------
     list of ElementSuccess or None
-        All elements by atomic number, those without candidates too; the f block only where a candidate has one of it.
+        All elements by atomic number, also without candidates; the f block only if a candidate contains one of its
+        elements.
     """
     every: Counter[str] = Counter()
     relaxed: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Convex hulls of a campaign's chemical systems, with the known phases and the candidates on them."""
+"""Convex hulls of a campaign's chemical systems with known phases and candidates."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from campaign.views.figures.documents import CandidateColumns
 from campaign.views.results import Row
 
 MOST_SYSTEMS = 60
-"""Chemical systems that a page offers, those with the most stable candidates first."""
+"""Maximum number of chemical systems in a page, those with the most stable candidates first."""
 MOST_CANDIDATES = 80
-"""Candidates of one system, the most stable first."""
+"""Maximum number of candidates per system, the most stable first."""
 MOST_PHASES = 150
-"""Known phases of one system: all on the hull, then the nearest above it."""
+"""Maximum number of known phases per system: all on the hull, then the nearest above it."""
 _ON_HULL = 1e-6
 _DIGITS = 6  # of an energy in eV/atom, as in `campaign results`
 
@@ -35,7 +35,7 @@ class HullPoint:
     Attributes
     ----------
     id, name, formula
-        What it is called; a candidate's name is its formula with its prototype.
+        Identity; a candidate's name is its formula with its prototype.
     kind
         ``known``: a phase of the reference set. A candidate is ``predicted`` (energies by the model), ``relaxed``
         (energies by DFT, not stable) or ``stable``.
@@ -45,8 +45,7 @@ class HullPoint:
         Formation energy and distance to the hull of the known phases, eV/atom. A candidate's are those of
         ``campaign results``; below zero it is more stable than everything known.
     decomposition
-        Known phases that this composition decomposes into, with the share of the atoms in each; None where that
-        is not known.
+        Known phases that this composition decomposes into, with the fraction of the atoms in each; None if unknown.
     """
 
     id: str
@@ -60,7 +59,7 @@ class HullPoint:
 
     @property
     def is_on_hull(self) -> bool:
-        """Whether it is a corner of the hull, or lies on it; a candidate is never part of the hull."""
+        """Whether the phase lies on the hull; a candidate never does."""
         return self.kind == "known" and self.e_above_hull <= _ON_HULL
 
 
@@ -79,7 +78,7 @@ class SystemHull:
     candidates
         The most stable first.
     n_phases, n_candidates
-        How many the system has, shown or not.
+        Total numbers, shown or not.
     """
 
     system: tuple[str, ...]
@@ -92,14 +91,14 @@ class SystemHull:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignHulls:
-    """Chemical systems of a campaign, the best first, and how many there are, shown or not."""
+    """Chemical systems of a campaign, the best first, and their total number."""
 
     systems: list[SystemHull]
     n_systems: int
 
 
 def campaign_hulls(campaign: Campaign, rows: Sequence[Row], columns: CandidateColumns) -> CampaignHulls | None:
-    """Hulls of the chemical systems with the most stable candidates.
+    """Return the hulls of the chemical systems with the most stable candidates.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ def campaign_hulls(campaign: Campaign, rows: Sequence[Row], columns: CandidateCo
     Returns
     -------
     CampaignHulls or None
-        None while the reference set is not frozen, or where no candidate of two or more elements has an energy.
+        None while the reference set is not frozen, or if no candidate of two or more elements has an energy.
     """
     checksum = campaign.document.get("reference_set")
     if checksum is None:
@@ -138,7 +137,7 @@ def campaign_hulls(campaign: Campaign, rows: Sequence[Row], columns: CandidateCo
 
 
 def _energies(row: Row) -> tuple[float, float] | None:
-    """E_f and E_hull by DFT, else by the model, eV/atom."""
+    """Return E_f and E_hull by DFT, otherwise by the model, in eV/atom; None if there are none."""
     for pair in ((row.e_form_dft, row.e_hull_dft), (row.e_form_ml, row.e_hull_ml)):
         if pair[0] is not None and pair[1] is not None:
             return pair[0], pair[1]
@@ -163,7 +162,7 @@ def _system_hull(
 
 
 def _phases(system: tuple[str, ...], hull: HullSet) -> list[HullPoint]:
-    """All known phases, nearest to the hull first."""
+    """Return all known phases, the nearest to the hull first."""
     compositions = [entry.composition for entry in hull.entries]
     energies = hull.formation_energies(compositions, [float(entry.energy) for entry in hull.entries])
     distances = hull.distances(compositions, energies)

@@ -1,4 +1,4 @@
-"""Predicted against calculated formation energies (Figure 3), and how honest the uncertainties are."""
+"""Predicted and calculated formation energies (figure 3), and calibration of the uncertainties."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.evaluation.metrics import Metrics, regression_metrics
 
 MOST_POINTS = 3000
-"""Above this number of points, a figure shows a 2-D histogram: a page can draw only this many points quickly."""
+"""Number of points above which a figure is a 2-D histogram, since a page draws more too slowly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Parity:
 
 
 def parity(columns: CandidateColumns) -> Parity | None:
-    """Compare predictions with results; None where no candidate has both."""
+    """Return predictions and results of the candidates that have both, or None if there are none."""
     both = np.isfinite(columns.e_form_ml) & np.isfinite(columns.e_form_dft)
     metrics = regression_metrics(columns.e_form_dft[both], columns.e_form_ml[both])
     if metrics is None:
@@ -57,14 +57,14 @@ def parity(columns: CandidateColumns) -> Parity | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Errors against the uncertainties that were stated.
+    """Errors compared with the predicted uncertainties.
 
     Attributes
     ----------
     curve
-        Expected against observed coverage.
+        Expected and observed coverage.
     scores
-        (n,) errors divided by their standard deviation; a normal distribution of width 1 where all is well.
+        Errors divided by their standard deviation, shape (n,); ideally a normal distribution of width 1.
     """
 
     curve: CalibrationCurve
@@ -72,7 +72,7 @@ class Calibration:
 
 
 def calibration(columns: CandidateColumns) -> Calibration | None:
-    """Compare errors with uncertainties; None where no relaxed candidate has an uncertainty."""
+    """Return errors and uncertainties of relaxed candidates, or None if none has an uncertainty."""
     residuals = columns.e_form_ml - columns.e_form_dft
     known = np.isfinite(residuals) & (columns.uncertainty > 0.0)
     if not known.any():

@@ -1,4 +1,4 @@
-"""Everything that is needed to do a campaign again: its file, versions, checksums, settings, seed."""
+"""Data needed to reproduce a campaign: its file, versions, checksums, settings and seed."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """What is needed to do it again.
+    """Data needed to reproduce a campaign.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Reproduction:
     facts
         ``(what, value)``: checksums, seed, engine's versions, times.
     versions
-        ``(package, version)`` where the report was made.
+        ``(package, version)`` on the machine that made the report.
     """
 
     campaign_file: str
@@ -40,7 +40,7 @@ class Reproduction:
 
 
 def reproduction(campaign: Campaign) -> Reproduction:
-    """Collect it."""
+    """Return the data needed to reproduce a campaign."""
     return Reproduction(
         campaign_file=_yaml(campaign.spec.to_firework_dict()),
         facts=list(_facts(campaign)),

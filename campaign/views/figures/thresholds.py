@@ -1,7 +1,7 @@
-"""What other thresholds would have done: Figures 4a, 4b, A7 and A8 of the paper, from one sweep.
+"""Effect of other thresholds: figures 4a, 4b, A7 and A8 of the paper, from one sweep.
 
-Precision, recall, F1 and C_eff are over the candidates that are relaxed, as in ``campaign metrics --sweep``; the saving
-needs no truth and is over all that were decided on.
+Precision, recall, F1 and C_eff refer to the relaxed candidates, as in ``campaign metrics --sweep``; the saving needs no
+truth and refers to all candidates decided on.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from campaign.views.figures.documents import CandidateColumns, Floats
 from campaign.views.metrics.sweep import SweepOfRelaxed
 
 FEWEST_LET_THROUGH = 5
-"""Relaxed candidates below which a pair of thresholds has no F1 and no C_eff: they would be those of a few crystals."""
+"""Relaxed candidates below which a pair of thresholds has no F1 and no C_eff, to avoid values from a few crystals."""
 _MOST_POINTS = 400
 
 
@@ -29,9 +29,9 @@ class Curve:
     Attributes
     ----------
     label
-        Which threshold varies, and the value of the other one.
+        Name of the varied threshold, and the value of the other one.
     threshold
-        eV/atom, rising.
+        eV/atom, increasing.
     precision, recall
         Success ratio and discoverability.
     """
@@ -49,9 +49,9 @@ class ThresholdFigures:
     Attributes
     ----------
     chosen
-        The campaign's own thresholds, eV/atom (E_f, E_hull); the best ones by F1 where its policy has none.
+        The campaign's own thresholds, eV/atom (E_f, E_hull); the best ones by F1 if its policy has none.
     chosen_is_best
-        Whether they are the best ones by F1, because the policy is another one.
+        Whether these are the best ones by F1, because the policy has no thresholds.
     at_chosen
         Metrics of the campaign's own decisions among the relaxed.
     curves
@@ -79,14 +79,14 @@ class ThresholdFigures:
 
     @property
     def too_few(self) -> str:
-        """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
+        """Return why `f1` or `c_eff` is NaN everywhere although costs are known."""
         return f"Too few yet: no thresholds pass {FEWEST_LET_THROUGH} or more relaxed candidates."
 
 
 def threshold_figures(
     columns: CandidateColumns, campaign: Campaign, swept: SweepOfRelaxed, costs: Costs
 ) -> ThresholdFigures | None:
-    """Make the figures of what ``campaign metrics --sweep`` finds; None where nothing stable is relaxed and known."""
+    """Return the figures of ``campaign metrics --sweep``, or None if no relaxed candidate is known to be stable."""
     if not swept.n_relaxed or not swept.sweep.n_stable:
         return None
     best = swept.best_by_f1

@@ -1,4 +1,4 @@
-"""The attempts of the last hours as bars over time, in as few rows as were at work at the same time."""
+"""Attempts of the last hours as bars over time, in as few rows as there were simultaneous attempts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ class Bar:
     Attributes
     ----------
     row
-        Name of its row: the stage, with a number where several were at work at the same time.
+        Name of its row: the stage, with a number if several ran simultaneously.
     label
-        What was calculated.
+        Name of the calculated material.
     start, end
-        UTC; what is running ends now.
+        UTC; a running attempt ends now.
     outcome
         ``running``, ``completed``, ``science``, ``machine``, ``lost`` or ``stopped``.
     cause, host
-        Why it failed, and where it ran, as far as that is known.
+        Reason of the failure and host, if known.
     """
 
     row: str
@@ -50,18 +50,18 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """The last hours.
+    """Attempts of the last hours.
 
     Attributes
     ----------
     start, end
-        What is shown, UTC.
+        Time range, UTC.
     rows
         Names of the rows, stage by stage in the order in which a candidate meets them.
     bars
         Attempts by their start.
     n_attempts
-        How many there were, shown or not.
+        Total number, shown or not.
     """
 
     start: datetime
@@ -72,7 +72,7 @@ class Timeline:
 
 
 def timeline(campaign: Campaign, *, at: datetime) -> Timeline | None:
-    """Read the attempts of the last hours; of a campaign at rest, those before its last end. None where none began."""
+    """Return the attempts of the last hours, or before the last end of an idle campaign; None if there are none."""
     end = active_until(campaign, at=at)
     if end is None:
         return None
@@ -93,14 +93,14 @@ def timeline(campaign: Campaign, *, at: datetime) -> Timeline | None:
 
 
 def _order(row: str) -> tuple[int, str, int]:
-    """``relaxations 2`` stands after ``relaxations``, and these after ``IS-DOS``."""
+    """Return a sort key that puts ``relaxations 2`` after ``relaxations``, and these after ``IS-DOS``."""
     stage, _, number = row.rpartition(" ") if row[-1].isdigit() else (row, "", "1")
     titles = list(TITLES.values())
     return titles.index(stage) if stage in titles else len(titles), stage, int(number)
 
 
 def _packed(campaign: Campaign, entries: Sequence[Mapping[str, Any]], *, since: datetime, end: datetime) -> list[Bar]:
-    """Give each attempt the first row of its stage that is free when it begins."""
+    """Return the attempts as bars, each in the first row of its stage that is free when it starts."""
     documents = names_of_structures(campaign, {entry["document"] for entry in entries if entry.get("document")})
     rows: dict[str, list[datetime]] = {}
     bars: list[Bar] = []

@@ -1,1 +1,1 @@
-"""What `campaign metrics` reports."""
+"""Metrics of a campaign, reported by `campaign metrics`."""

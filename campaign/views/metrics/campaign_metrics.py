@@ -1,4 +1,4 @@
-"""How good a campaign's decisions were, as far as its relaxations show: the numbers of `campaign metrics`."""
+"""Quality of a campaign's decisions as measured by its relaxations: the numbers of `campaign metrics`."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _FIELDS = [
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateCounts:
-    """How many candidates of a campaign there are.
+    """Numbers of a campaign's candidates.
 
     Attributes
     ----------
@@ -87,22 +87,22 @@ class CampaignMetrics:
     name, purpose
         The campaign.
     has_audit
-        Whether its policy audits, or has audited: what is not known of what was missed is then not known yet.
+        Whether its policy audits or has audited, so that missed discoveries can still become known.
     candidates
-        How many there are.
+        Numbers of candidates.
     n_results, n_stable
         Candidates of any role with a DFT result, and the stable ones among them.
     costs
         Mean costs, measured.
     metrics
         Of the candidates decided on, FN estimated from the audit; while relaxations are open TP and FP are scaled up
-        to all that are promoted. None where nothing was decided.
+        to all that are promoted. None if nothing was decided.
     estimate
         Discoverability with its interval; None likewise.
     c_eff_interval
         C_eff at both ends of that interval, CPU-s, infinite where discoverability may be 0; None likewise.
     sweep
-        Only where asked for.
+        None unless requested.
     """
 
     name: str
@@ -118,7 +118,7 @@ class CampaignMetrics:
     sweep: SweepOfRelaxed | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it: None where a number is undefined, unknown or infinite."""
+        """Return the metrics as JSON types: None if a number is undefined, unknown or infinite."""
         interval = self.c_eff_interval
         return {
             "name": self.name,
@@ -138,14 +138,14 @@ class CampaignMetrics:
 def campaign_metrics(
     campaign: Campaign, *, confidence: float = 0.95, sweep: bool = False, cpu_hours: float | None = None
 ) -> CampaignMetrics:
-    """Measure a campaign's decisions; it is only read.
+    """Return the metrics of a campaign's decisions; the campaign is not changed.
 
     Parameters
     ----------
     confidence
         Nominal confidence of the interval for the discoverability.
     sweep
-        Also say what other thresholds would have done to the candidates that are relaxed.
+        Also evaluate other thresholds on the relaxed candidates.
     cpu_hours
         Budget for the sweep's third optimum, CPU-hours.
     """
@@ -197,7 +197,7 @@ def _is_audited(document: Document) -> bool:
 
 
 def _was_refused(document: Document, seed: int) -> bool:
-    """Whether it was drawn for the audit (the draw depends on its id alone) and the budget did not allow it."""
+    """Whether a candidate was drawn for the audit (the draw depends on its id alone) but refused by the budget."""
     share = _audit_share(document)
     drawn = share > 0.0 and audit_draw(document["_id"], seed) < share
     return drawn and not _is_promoted(document) and not _is_audited(document)
@@ -271,20 +271,20 @@ def _audit_share(document: Document) -> float:
 
 
 def _ended(documents: Sequence[Document]) -> tuple[int, int, int]:
-    """How many relaxations have ended, found something stable, failed."""
+    """Return the numbers of ended, successful and failed relaxations."""
     failed = sum(document["state"] == CandidateState.RELAX_FAILED for document in documents)
     results = _results(documents)
     return len(results) + failed, sum(results), failed
 
 
 def _results(documents: Sequence[Document]) -> list[bool]:
-    """Whether each of those that have a result is stable."""
+    """Return the stability of those that have a result."""
     found = [(document.get("result") or {}).get("stable") for document in documents]
     return [bool(stable) for stable in found if stable is not None]
 
 
 def _metrics(estimate: DiscoverabilityEstimate, counts: CandidateCounts, costs: Costs) -> Metrics:
-    """Metrics of all candidates decided on, with estimates for unknown values."""
+    """Return the metrics of all candidates decided on, with estimates for unknown values."""
     known = estimate.counts
     unstable = known.promoted_ended - known.promoted_failed - known.stable
     scale = float(ratio(counts.promoted, known.promoted_ended)) if known.promoted_open else 1.0

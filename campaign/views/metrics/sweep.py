@@ -1,4 +1,4 @@
-"""Other thresholds on a campaign's own candidates, as far as these are relaxed."""
+"""Other thresholds applied to a campaign's relaxed candidates."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from campaign.store.collections import Document
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOfRelaxed:
-    """Other thresholds, on those candidates whose truth is known.
+    """Other thresholds applied to the candidates with a result.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class SweepOfRelaxed:
     sweep
         Counts and metrics for every pair of thresholds.
     optima
-        By F1, by C_eff, and by budget where one was given.
+        By F1, by C_eff, and by budget if one was given.
     over_e_form, over_e_hull
         Precision-recall curves over one threshold, the other one left open.
     """
@@ -36,16 +36,16 @@ class SweepOfRelaxed:
 
     @property
     def is_biased(self) -> bool:
-        """Whether candidates are missing: those with good predictions are then over-represented."""
+        """Whether candidates lack a result, so that those with good predictions are over-represented."""
         return self.n_relaxed < self.n_decided
 
     @property
     def best_by_f1(self) -> Optimum | None:
-        """The thresholds of the highest F1; None where nothing stable is known."""
+        """Thresholds of the highest F1; None if no candidate is known to be stable."""
         return next((optimum for optimum in self.optima if optimum.criterion == "f1"), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return the sweep as JSON types."""
         return {
             "n_relaxed": self.n_relaxed,
             "n_decided": self.n_decided,
@@ -58,21 +58,21 @@ class SweepOfRelaxed:
 
 
 def predicted_energies(document: Document) -> tuple[float, float]:
-    """E_f(ML) and E_hull(ML) of a candidate, eV/atom; NaN where there is none."""
+    """Return E_f(ML) and E_hull(ML) of a candidate, eV/atom; NaN if missing."""
     prediction = document.get("prediction") or {}
     e_form, e_hull = (prediction.get(key) for key in ("e_form_per_atom", "e_above_hull"))
     return (math.nan if e_form is None else e_form), (math.nan if e_hull is None else e_hull)
 
 
 def sweep_relaxed(decided: Sequence[Document], costs: Costs, *, cpu_hours: float | None = None) -> SweepOfRelaxed:
-    """Compare thresholds on those that have a result.
+    """Return a comparison of thresholds on the candidates with a result.
 
     Parameters
     ----------
     decided
-        Candidates that were decided on, with their predictions and ``result.stable`` where there is one.
+        Candidates that were decided on, with their predictions and ``result.stable`` if there is one.
     costs
-        Measured means; NaN where nothing has ended.
+        Measured means; NaN if nothing has ended.
     cpu_hours
         Budget for a third optimum, CPU-hours.
     """

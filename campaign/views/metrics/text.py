@@ -1,4 +1,4 @@
-"""`campaign metrics` in words: what is known about a campaign's decisions, and what is not."""
+"""Text of `campaign metrics`: known and unknown properties of a campaign's decisions."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CRITERIA = {"f1": "highest F1", "c_eff": "lowest C_eff", "budget": "most stable
 
 
 def metrics_table(found: CampaignMetrics) -> Table:
-    """Metrics of the candidates decided on, as a table for the terminal."""
+    """Return the metrics of the candidates decided on as a table for the terminal."""
     table = Table(show_header=False, box=None, title=f"campaign {found.name}: metrics", title_justify="left")
     table.add_column(style="cyan")
     table.add_column(justify="right")
@@ -122,7 +122,7 @@ def _percent(value: float) -> str:
 
 
 def metrics_notes(found: CampaignMetrics) -> list[str]:
-    """What a reader of the numbers must know, one sentence or two each."""
+    """Return the notes needed to interpret the numbers, one or two sentences each."""
     counts, estimate = found.candidates, found.estimate
     if found.purpose == "training_set":
         return ["A training set: everything is relaxed and nothing is predicted, so there are no decisions to measure."]
@@ -198,7 +198,7 @@ def _notes_on_counts(
 
 
 def sweep_table(sweep: SweepOfRelaxed) -> Table:
-    """Best thresholds of a sweep as a table for the terminal."""
+    """Return the best thresholds of a sweep as a table for the terminal."""
     table = Table(title="other thresholds (eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
     headings = ("", "E_f(ML)", "E_hull(ML)", "promoted", "success ratio", "discoverability", "F1", "C_eff", "CPU-h")
     for heading in headings:
@@ -224,7 +224,7 @@ def _optimum_row(optimum: Optimum) -> list[str]:
 
 
 def sweep_note(sweep: SweepOfRelaxed) -> str:
-    """Say what the sweep covers, and what it cannot show."""
+    """Return a note on the candidates covered by the sweep and its limits."""
     if not sweep.n_relaxed:
         return "No candidate that was decided on is relaxed yet, so thresholds cannot be compared."
     if not sweep.is_biased:

@@ -1,1 +1,1 @@
-"""A campaign as one HTML page, as print figures, and as CSV files; made of `campaign.views.figures`."""
+"""Report of a campaign as an HTML page, print figures and CSV files, from `campaign.views.figures`."""

@@ -1,4 +1,4 @@
-"""Interactive figures of what happens: discoveries over CPU-hours, and the attempts of the last hours."""
+"""Interactive figures of discoveries over CPU-hours and of the attempts of the last hours."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ _OUTCOMES = {
 
 
 def discoveries_figure(found: Discoveries | None) -> PageFigure:
-    """Stable materials over CPU-hours."""
+    """Return the figure of stable materials over CPU-hours."""
     blank = PageFigure(
         id="discoveries",
         title="Discoveries over CPU-hours",
@@ -59,7 +59,7 @@ def discoveries_figure(found: Discoveries | None) -> PageFigure:
 
 
 def timeline_figure(found: Timeline | None) -> PageFigure:
-    """Attempts of the last hours."""
+    """Return the figure of the attempts of the last hours."""
     blank = PageFigure(
         id="timeline",
         title="The last hours",
@@ -90,7 +90,7 @@ def _bars(bars: Sequence[Bar], outcome: str) -> Any:
     said = [", ".join(part for part in (bar.label, bar.cause, bar.host) if part) for bar in bars]
     return graph_objects().Bar(
         base=[bar.start.isoformat() for bar in bars],
-        # a bar of no length is not seen
+        # a bar of zero length would be invisible
         x=[max((bar.end - bar.start).total_seconds() * 1000.0, 1.0) for bar in bars],
         y=as_text([bar.row for bar in bars]),
         text=as_text(said),

@@ -1,4 +1,4 @@
-"""What the page's script draws from: tables, crystals, hulls and DOS as compact JSON that cannot end a script tag."""
+"""Data for the page's script: tables, crystals, hulls and DOS as compact JSON that cannot end a script element."""
 
 import base64
 import json
@@ -21,12 +21,12 @@ _RADIUS = 1.3
 
 
 def script_json(content: Any) -> str:
-    """JSON for a script element: no ``<``, ``>``, ``&`` or line separator of JavaScript is left in it.
+    """Return JSON for a script element, with ``<``, ``>``, ``&`` and JavaScript's line separators escaped.
 
     Raises
     ------
     ValueError
-        If a number is not finite: JSON has none.
+        If a number is not finite, which JSON cannot express.
     """
     return _escape_json(json.dumps(content, allow_nan=False, separators=(",", ":")))
 
@@ -40,7 +40,7 @@ def _escape_json(text: str) -> str:
 
 
 def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequence[Table]) -> str:
-    """Everything that the script of the page needs, for a script element."""
+    """Return all data of the page's script as JSON for a script element."""
     rest = {
         "name": data.name,
         "tables": {table.id: table.to_json() for table in tables},
@@ -50,14 +50,14 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
         "table": elements_json(data),
         "pairs": _pairs(data),
     }
-    # Plotly has written its figures already: they are put in as they are
+    # the figures are JSON already and are inserted unchanged
     drawn = ",".join(f"{json.dumps(figure.id)}:{figure.json}" for figure in figures if figure.json is not None)
     whole = json.dumps(rest, allow_nan=False, separators=(",", ":"))
     return _escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
 
 
 def crystal_look(structures: Sequence[ShownStructure]) -> dict[str, Any]:
-    """How crystals are drawn: colour (Jmol's) and covalent radius (A, ase.data) of each element, and which bonds."""
+    """Return the rules for drawing crystals: Jmol colour and covalent radius (A, ase.data) per element, and bonds."""
     found = {}
     for symbol in sorted({symbol for structure in structures for symbol in structure.species}):
         number = atomic_numbers.get(symbol)
@@ -90,5 +90,5 @@ def _pairs(data: ReportData) -> dict[str, Any]:
 
 
 def _binary(values: Any) -> dict[str, str]:
-    """An array as Plotly takes it: little-endian single precision in base64."""
+    """Return an array in Plotly's binary format, little-endian single precision in base64."""
     return {"dtype": "f4", "bdata": base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")}

@@ -1,4 +1,4 @@
-"""Interactive figures of the cost: by stage, C_eff and saving over the thresholds."""
+"""Interactive figures of the cost: per stage, C_eff and saving over the thresholds."""
 
 from dataclasses import replace
 from typing import Literal
@@ -23,7 +23,7 @@ from campaign.views.report.plotly_figures import (
 
 
 def cost_figure(data: ReportData) -> PageFigure:
-    """CPU-hours by stage."""
+    """Return the figure of CPU-hours per stage."""
     blank = PageFigure(
         id="cost-by-stage",
         title="CPU-hours by stage",
@@ -52,7 +52,7 @@ def cost_figure(data: ReportData) -> PageFigure:
 
 
 def effective_cost_figure(data: ReportData) -> PageFigure:
-    """Figure A8."""
+    """Return the figure of the effective cost C_eff over the thresholds (figure A8)."""
     blank = PageFigure(
         id="c-eff",
         title="Cost of a discovery over the thresholds",
@@ -69,7 +69,7 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
 
 
 def saving_figure(data: ReportData) -> PageFigure:
-    """What A8 means for the purse: the saving over the thresholds."""
+    """Return the figure of the saving in CPU time over the thresholds."""
     blank = PageFigure(
         id="saving",
         title="Saving over the thresholds",
@@ -100,7 +100,7 @@ def _over_thresholds(
         traces.append(
             go.Scatter(
                 x=compact(x),
-                # infinite where nothing is found: a gap
+                # infinite if nothing is found, drawn as a gap
                 y=compact(np.where(np.isfinite(y), y, np.nan)),
                 name=label,
                 line={"color": colour},
@@ -112,7 +112,7 @@ def _over_thresholds(
         options = {"xaxis": f"x{axis}", "yaxis": "y4" if number else "y3", "showlegend": False}
         traces.append(guide_line([found.chosen[number]] * 2, [0, 1], dash="dash", **options))
     hidden = {"visible": False, "range": [0, 1]}
-    # as many digits as the ticks need: rounded ones repeat where the axis spans little
+    # as many digits as the ticks need, since rounded labels repeat on a narrow axis
     tick = {"tickformat": "~%"} if "%" in digits else {}
     json = figure_json(
         traces,

@@ -1,4 +1,4 @@
-"""All that a report says of a campaign, as numbers: what `render_html`, the print figures and the CSV files take."""
+"""Numbers of a report, the input of `render_html`, the print figures and the CSV files."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from campaign.views.status.report import StatusReport, status_report
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionRow:
-    """A decision and its reason; energies in eV/atom, None where there is none."""
+    """Decision with its reason; energies in eV/atom, None if missing."""
 
     formula: str
     prototype: str
@@ -68,9 +68,9 @@ class ReportData:
     campaign, status_report, metrics
         As stored, as ``campaign status``, and as ``campaign metrics --sweep``.
     discoveries, timeline
-        What was found over what it cost, and the attempts of the last hours; None where there are none.
+        Discoveries over cost, and the attempts of the last hours; None if there are none.
     model_line
-        What the predictions rest on.
+        Model of the predictions, in one line.
     reference_notes
         Settings in which references from a file and the campaign may differ.
     rows
@@ -78,11 +78,11 @@ class ReportData:
     decisions
         One for each candidate decided on, in the order of `rows`.
     failures
-        What failed permanently.
+        Permanent failures.
     structures
         Structures of the best candidates, in the order of `rows`.
     funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls, elements
-        The numbers of the figures; None (the map: a sentence) where there is nothing to show.
+        Numbers of the figures; None (a sentence for the map) if there is nothing to show.
     """
 
     name: str
@@ -111,17 +111,17 @@ class ReportData:
 
     @property
     def status(self) -> Status:
-        """The counts of ``campaign status``."""
+        """Counts of ``campaign status``."""
         return self.status_report.status
 
 
 def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
-    """Read all that a report says; the campaign is only read, and may be running.
+    """Read the data of a report; the campaign is not changed and may be running.
 
     Parameters
     ----------
     map_of_dos
-        Make the map of the DOS, which takes half a minute where it is not in the cache.
+        Whether to make the map of the DOS, which takes half a minute if it is not cached.
     """
     columns = read_candidates(campaign)
     metrics = campaign_metrics(campaign, sweep=True)
@@ -165,7 +165,7 @@ def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionR
     by_id = dict(zip(columns.ids, columns.documents, strict=True))
     made = []
     for row in rows:
-        # a candidate that came while the campaign was read is left to the next report
+        # candidates added while the campaign was being read are left to the next report
         document = by_id.get(row.id) or {}
         if not (decision := document.get("decision")):
             continue

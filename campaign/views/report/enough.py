@@ -1,4 +1,4 @@
-"""Why a figure or a number of the report is not shown: there are too few results for it, or none."""
+"""Reasons for omitting figures and numbers of the report: too few results, or none."""
 
 from campaign.metrics.enough import FEWEST_FOR_COVERAGE, too_few, too_few_for_share, too_few_for_thresholds
 from campaign.views.report.data import ReportData
@@ -7,14 +7,14 @@ NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so
 
 
 def thresholds_missing(data: ReportData) -> str | None:
-    """Why thresholds cannot be compared; None where they can."""
+    """Return why thresholds cannot be compared, or None if they can."""
     if data.thresholds is None:
         return NOTHING_STABLE
     return _sentence(too_few_for_thresholds(data.thresholds.sweep.n_relaxed, data.thresholds.sweep.sweep.n_stable))
 
 
 def success_ratio_missing(data: ReportData) -> str | None:
-    """Why the campaign's success ratio says nothing; None where it does."""
+    """Return why the campaign's success ratio is not meaningful, or None if it is."""
     estimate = data.metrics.estimate
     if estimate is None or not (known := estimate.counts.promoted_ended - estimate.counts.promoted_failed):
         return "No promoted candidate is relaxed yet: there is nothing to measure."
@@ -22,14 +22,14 @@ def success_ratio_missing(data: ReportData) -> str | None:
 
 
 def errors_missing(data: ReportData) -> str | None:
-    """Why the mean error of the predictions says nothing; None where it does."""
+    """Return why the mean error of the predictions is not meaningful, or None if it is."""
     if data.parity is None:
         return "No candidate with a prediction is relaxed yet."
     return _sentence(too_few_for_share(data.parity.metrics.n, "relaxed candidates with a prediction"))
 
 
 def coverage_missing(data: ReportData) -> str | None:
-    """Why the coverage of the uncertainties says nothing; None where it does."""
+    """Return why the coverage of the uncertainties is not meaningful, or None if it is."""
     if data.calibration is None:
         return "No relaxed candidate has a prediction with an uncertainty."
     n_samples = data.calibration.curve.n_samples
@@ -37,7 +37,7 @@ def coverage_missing(data: ReportData) -> str | None:
 
 
 def saving_missing(data: ReportData) -> str | None:
-    """Why the saving says nothing: its mean cost of a relaxation is one of too few; None where it does."""
+    """Return why the saving is not meaningful (too few relaxation costs), or None if it is."""
     return _sentence(too_few_for_share(data.metrics.costs.n_relaxations, "relaxations with a known cost"))
 
 

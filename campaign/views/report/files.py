@@ -1,4 +1,4 @@
-"""A report as files, each there as a whole or not at all."""
+"""Files of a report, each written atomically."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +14,16 @@ from esnet.files.figures import save_figure
 
 
 class ReportFileError(UserError, OSError):
-    """A file of a report cannot be written there."""
+    """A file of a report cannot be written."""
 
 
 def write_page(data: ReportData, file: Path) -> None:
-    """Write the page; a former one of that name is replaced.
+    """Write the page, replacing an existing file.
 
     Raises
     ------
     ReportFileError
-        If it cannot be written there.
+        If the file cannot be written.
     """
     if not file.parent.is_dir():
         raise ReportFileError(f"the folder {file.parent.resolve()} does not exist; create it, or give another --output")
@@ -37,7 +37,7 @@ def write_page(data: ReportData, file: Path) -> None:
 
 
 def write_figures(data: ReportData, folder: Path) -> list[Path]:
-    """Write every figure that there are numbers for as PNG (300 dpi) and SVG.
+    """Write every figure that has data as PNG (300 dpi) and SVG, and return the paths.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def write_figures(data: ReportData, folder: Path) -> list[Path]:
 
 
 def write_csv(data: ReportData, folder: Path) -> list[Path]:
-    """Write the tables, all rows.
+    """Write the complete tables as CSV files and return their paths.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def write_csv(data: ReportData, folder: Path) -> list[Path]:
 
 @contextmanager
 def _writing(what: str, folder: Path) -> Iterator[None]:
-    """Make a folder to write into."""
+    """Create a folder to write into, and convert write errors to ReportFileError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

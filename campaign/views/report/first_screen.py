@@ -1,6 +1,6 @@
-"""The first screen of a campaign's page: found, running, time left, cost, failed, what to do next; in ten seconds.
+"""First screen of a campaign's page: discoveries, activity, time left, cost, failures and next steps.
 
-Every number is one of `campaign status`.
+Every number is also in `campaign status`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _JOBS, _FAILURES, _WORKERS = 4, 3, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One large number with what it means; `share` of a bar under it, 0 to 1, where there is one."""
+    """A large number with its meaning, and optionally a bar of length `share` (0 to 1) below it."""
 
     id: str
     title: str
@@ -36,7 +36,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class StageBar:
-    """How far a stage is, and where those are that did not come through it, in words."""
+    """Progress of a stage, and a description of the candidates that did not pass it."""
 
     stage: StageShare
     rest: str
@@ -44,7 +44,7 @@ class StageBar:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownJob:
-    """Something that runs or waits in a scheduler's queue: what, where, and for how long in words."""
+    """A job that runs or waits in a scheduler's queue: task, place and duration as text."""
 
     name: str
     state: str
@@ -54,7 +54,7 @@ class ShownJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownFailure:
-    """One that failed, its last words, what to do, and whether it failed permanently."""
+    """A failure with its last output, advice, and whether it is permanent."""
 
     failure: Failure
     stage: str
@@ -64,26 +64,26 @@ class ShownFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstScreen:
-    """What the first screen shows.
+    """Content of the first screen.
 
     Attributes
     ----------
     cards
-        The large numbers.
+        Large numbers.
     bars
-        How far each stage is.
+        Progress of each stage.
     last_day
-        What ended in the last 24 h, in words.
+        Work finished in the last 24 h, as text.
     rates
-        Of each kind of calculation, per hour, in words.
+        Rate of each kind of calculation per hour, as text.
     queues, jobs, n_jobs
-        What runs and waits by category, with where, in words; those that have been at it longest; how many there are.
+        Running and waiting jobs per category as text; the jobs of longest duration; the number of jobs.
     discoveries
         The newest stable materials.
     failures
-        What failed permanently last, then what is tried again.
+        Latest permanent failures, then those that are retried.
     next_steps
-        What to do; commands in backticks.
+        Recommended actions; commands in backticks.
     """
 
     cards: Sequence[Card]
@@ -99,7 +99,7 @@ class FirstScreen:
 
 
 def first_screen(report: StatusReport, *, is_live: bool) -> FirstScreen:
-    """Say it; on a live page it is said again as the campaign moves on."""
+    """Return the content of the first screen; a live page calls this again as the campaign proceeds."""
     return FirstScreen(
         cards=list(_cards(report)),
         bars=list(_bars(report)),
@@ -115,7 +115,7 @@ def first_screen(report: StatusReport, *, is_live: bool) -> FirstScreen:
 
 
 def _failures(report: StatusReport) -> Iterator[ShownFailure]:
-    """Permanent failures, then failures that are retried while the campaign runs."""
+    """Yield permanent failures, then, while the campaign runs, those that are retried."""
     retried = [] if report.status.is_finished else report.newest_retried
     for failures, is_final in ((report.newest_failures, True), (retried, False)):
         for failure in failures:
@@ -133,7 +133,7 @@ def _cards(report: StatusReport) -> Iterator[Card]:
 
 
 def _found(report: StatusReport) -> Card:
-    # the training sample too: its stable materials have been found
+    # includes the training sample, whose stable materials count as discoveries
     states = report.status.candidates
     candidates, relaxed = sum(states.values()), states.get(CandidateState.RELAXED, 0)
     if report.status.purpose != "screening":

@@ -1,4 +1,4 @@
-"""Templates of the page, and the first screen in HTML: whatever a user's file or an error says stays text."""
+"""Templates of the page and HTML of the first screen; text from users' files and errors is escaped."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -14,7 +14,7 @@ REPORT = "campaign.views.report"
 
 
 def environment(package: str = REPORT) -> Any:
-    """Jinja's environment for the templates of a package: whatever is written into them is escaped.
+    """Return Jinja's environment for the templates of a package, with autoescaping.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def environment(package: str = REPORT) -> Any:
 
 
 def first_screen_html(report: StatusReport, *, is_live: bool) -> str:
-    """Write the first screen of a page; on a live one candidates are linked to their pages."""
+    """Return the first screen as HTML; on a live page, candidates link to their own pages."""
     template = environment().get_template("first_screen.html.j2")
     html: str = template.render(
         screen=first_screen(report, is_live=is_live),
@@ -44,7 +44,7 @@ def first_screen_html(report: StatusReport, *, is_live: bool) -> str:
 
 
 def state_word(report: StatusReport) -> str:
-    """State of a campaign in a word, as `campaign list` has it."""
+    """Return the state of a campaign in one word, as in `campaign list`."""
     status = report.status
     if status.is_finished or status.is_stopped:
         return "finished" if status.is_finished else "stopped"
@@ -52,17 +52,17 @@ def state_word(report: StatusReport) -> str:
 
 
 def campaign_address(campaign: str) -> str:
-    """Address of a campaign's page on its server."""
+    """Return the address of a campaign's page on its server."""
     return f"/campaigns/{quote(campaign, safe='')}"
 
 
 def candidate_address(campaign: str, candidate: str) -> str:
-    """Address of a candidate's page on its server."""
+    """Return the address of a candidate's page on its server."""
     return f"{campaign_address(campaign)}/candidate/{quote(candidate, safe='')}"
 
 
 def _linked(campaign: str) -> Callable[[str, str], Any]:
-    """Function of a name and an id that writes the name as a link to the candidate's page."""
+    """Return a function that turns a name and an id into a link to the candidate's page."""
     markup = require("markupsafe", extra="report").Markup
 
     def link(words: str, candidate: str) -> Any:
@@ -72,10 +72,10 @@ def _linked(campaign: str) -> Callable[[str, str], Any]:
 
 
 def _with_code(words: str) -> Any:
-    """Escape a text, formatting the parts in backticks as code."""
+    """Return the escaped text, with the parts in backticks formatted as code."""
     markup = require("markupsafe", extra="report").Markup
     parts = words.split("`")
-    if len(parts) % 2 == 0:  # one backtick is without its partner
+    if len(parts) % 2 == 0:  # an unpaired backtick
         return markup("{}").format(words)
     written = (markup("<code>{}</code>" if place % 2 else "{}").format(part) for place, part in enumerate(parts))
     return markup("").join(written)
@@ -83,5 +83,5 @@ def _with_code(words: str) -> Any:
 
 @cache
 def asset(name: str, *, package: str = REPORT) -> str:
-    """Text of a file in the folder ``assets`` of a package."""
+    """Return the text of a file in the folder ``assets`` of a package."""
     return (files(package) / "assets" / name).read_text(encoding="utf-8")

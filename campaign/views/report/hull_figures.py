@@ -1,4 +1,4 @@
-"""The hulls of chemical systems and the periodic table: the browser draws them from plain numbers."""
+"""Data of the hulls of chemical systems and of the periodic table, which the browser draws."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from campaign.views.report.plotly_figures import PageFigure
 
 
 def hull_figures(data: ReportData) -> list[PageFigure]:
-    """Both figures."""
+    """Return the figures of the hulls and of the periodic table."""
     return [_hull_figure(data), _elements_figure(data)]
 
 
@@ -60,7 +60,7 @@ def _elements_figure(data: ReportData) -> PageFigure:
 
 
 def hulls_json(data: ReportData) -> list[dict[str, Any]]:
-    """What the browser draws the hulls from; energies in eV/atom."""
+    """Return the data from which the browser draws the hulls; energies in eV/atom."""
     return [
         {
             "system": list(hull.system),
@@ -85,7 +85,7 @@ def _points(points: Iterable[HullPoint]) -> list[dict[str, Any]]:
 
 
 def elements_json(data: ReportData) -> dict[str, Any]:
-    """What the browser draws the periodic table from."""
+    """Return the data from which the browser draws the periodic table."""
     shown = [
         [one.symbol, one.row, one.column, one.n_candidates, one.n_relaxed, one.n_stable] for one in data.elements or ()
     ]

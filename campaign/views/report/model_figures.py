@@ -31,7 +31,7 @@ from campaign.views.report.plotly_figures import (
 
 
 def parity_figure(data: ReportData) -> PageFigure:
-    """Figure 3."""
+    """Return the parity plot of predictions and DFT (figure 3)."""
     blank = PageFigure(
         id="parity",
         title="Predicted against calculated formation energy",
@@ -41,7 +41,7 @@ def parity_figure(data: ReportData) -> PageFigure:
     if found is None:
         return replace(blank, missing=missing)
     limits = found.limits
-    # the points are what they are; a mean over a few of them is not
+    # single points are always shown, but not a mean over a few of them
     notes = [_format_parity(found) if missing is None else f"Mean errors: {missing[0].lower()}{missing[1:]}"]
     traces = [guide_line(limits, limits, showlegend=False)]
     if len(found.labels) > MOST_POINTS:
@@ -55,7 +55,7 @@ def parity_figure(data: ReportData) -> PageFigure:
 
 
 def _format_parity(found: Parity) -> str:
-    """The errors in one line."""
+    """Format the errors in one line."""
     errors = found.metrics
     r2 = "undefined" if errors.r2 is None else f"{errors.r2:.3f}"
     return (
@@ -92,7 +92,7 @@ def _parity_density(found: Parity) -> Any:
 
 
 def calibration_figure(data: ReportData) -> PageFigure:
-    """Coverage of the uncertainties."""
+    """Return the figure of the coverage of the uncertainties."""
     blank = PageFigure(
         id="calibration",
         title="Calibration of the uncertainty",
@@ -150,7 +150,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
 
 
 def map_figure(data: ReportData) -> PageFigure:
-    """Figure 5b-e."""
+    """Return the map of the DOS (figure 5b-e)."""
     blank = PageFigure(
         id="dos-map",
         title="Map of the DOS, step by step",
@@ -202,7 +202,7 @@ def _map_json(found: DosMap, rows: int) -> str:
 
 
 def similarity_figure(data: ReportData) -> PageFigure:
-    """Figure 1b."""
+    """Return the figure of the DOS similarity (figure 1b)."""
     blank = PageFigure(
         id="dos-similarity",
         title="Similarity of IS-DOS and RS-DOS",

@@ -1,4 +1,4 @@
-"""The page: one HTML file with all that it needs in it, so that it opens without a network."""
+"""The page: one self-contained HTML file that opens without a network."""
 
 import base64
 import hashlib
@@ -26,14 +26,14 @@ _SCRIPTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class LivePage:
-    """What a page needs to refresh itself.
+    """Settings with which a page refreshes itself.
 
     Attributes
     ----------
     refresh_s
-        Seconds after which the browser asks whether there is another page, at its own address and ``/revision``.
+        Seconds between the browser's requests to its own address and ``/revision``.
     revision
-        The page's own; another one means that there is.
+        Revision of this page; if the server's differs, there is a new page.
     """
 
     refresh_s: float
@@ -41,12 +41,12 @@ class LivePage:
 
 
 def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
-    """Write the page of a campaign.
+    """Return the page of a campaign.
 
     Parameters
     ----------
     live
-        For a page that a server answers with; None: a file.
+        For a page from a server; None for a file.
 
     Returns
     -------
@@ -89,14 +89,15 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
 
 
 def render_waiting(name: str, now: Mapping[str, Any], *, refresh_s: float) -> str:
-    """Write the page of a campaign whose report is being made: the first screen, renewed, and then the report.
+    """Return the page of a campaign whose report is being made: a first screen that refreshes until the report is
+    ready.
 
     Parameters
     ----------
     now
         ``at``, ``state`` and ``html`` of the first screen.
     refresh_s
-        Seconds after which the browser asks again.
+        Seconds between the browser's requests.
     """
     from markupsafe import Markup
 
@@ -131,21 +132,21 @@ def _styles(*texts: str) -> list[Any]:
 
 
 def content_security_policy(scripts: list[str], *, connect: str, blobs: bool = True) -> str:
-    """Policy under which a page runs these scripts and no others.
+    """Return the Content-Security-Policy under which a page runs these scripts and no others.
 
     Parameters
     ----------
     connect
-        What it may fetch.
+        Sources from which the page may fetch.
     blobs
-        Whether it may import what it has in itself.
+        Whether the page may import modules from blobs.
     """
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in scripts
     )
     blob = " blob:" if blobs else ""
     return (
-        # DataTables is a module, which a page of one file can only import from a blob of its own
+        # DataTables is a module, which a single-file page can import only from a blob
         f"default-src 'none'; script-src {hashes}{blob}; style-src 'unsafe-inline'; img-src data:{blob}; "
         f"font-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
@@ -164,11 +165,11 @@ def _own_script() -> str:
 
 @cache
 def _datatables(kind: str) -> str:
-    """The bundle of DataTables and its extensions that itables ships."""
+    """Return the bundle of DataTables and its extensions shipped with itables."""
     itables = require("itables", extra="report")
     return (files(itables.__name__) / "html" / f"dt_bundle.{kind}").read_text(encoding="utf-8")
 
 
 def script_text(text: str) -> str:
-    """Return a library safe inside a script element; in JavaScript strings, escaped forms are equivalent."""
+    """Return a library made safe for a script element; in JavaScript strings, the escaped forms are equivalent."""
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -1,4 +1,4 @@
-"""What all interactive figures share: colours that show on light and dark, compact arrays, names that are only text."""
+"""Shared parts of the interactive figures: colours for light and dark backgrounds, compact arrays, escaped names."""
 
 import html
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class PageFigure:
     reading
         One sentence on how to read it.
     json
-        Plotly's figure as JSON text; None where there is nothing to draw, or where the browser draws it from data.
+        Plotly's figure as JSON text; None if there is nothing to draw, or if the browser draws it from data.
     missing
-        Why there is nothing to draw.
+        Reason for having nothing to draw.
     height
         Pixels.
     has_choice
@@ -49,7 +49,7 @@ class PageFigure:
 
 
 def figure_json(traces: Sequence[Any], **layout: Any) -> str:
-    """Plotly's figure as JSON; arrays become compact binary ones. Colours of text and grid are the page's."""
+    """Return Plotly's figure as JSON with compact binary arrays; the page sets the colours of text and grid."""
     go = graph_objects()
     margin = {"l": 10, "r": 10, "t": 30, "b": 10}
     figure = go.Figure(data=list(traces), layout={"margin": margin, "template": go.layout.Template(), **layout})
@@ -59,7 +59,7 @@ def figure_json(traces: Sequence[Any], **layout: Any) -> str:
 
 
 def graph_objects() -> Any:
-    """Plotly's figure classes.
+    """Return Plotly's module of figure classes.
 
     Raises
     ------
@@ -70,13 +70,13 @@ def graph_objects() -> Any:
 
 
 def guide_line(x: ArrayLike, y: ArrayLike, *, dash: str | None = None, **options: Any) -> Any:
-    """A thin grey line to read a figure by; it says nothing when it is pointed at."""
+    """Return a thin grey guide line without hover text."""
     line = {"color": GREY, "width": 1, "dash": dash}
     return graph_objects().Scatter(x=x, y=y, line=line, hoverinfo="skip", **{"mode": "lines", **options})
 
 
 def heatmap(x: ArrayLike, y: ArrayLike, z: ArrayLike, *, title: str, hover: str) -> Any:
-    """Colours over two axes; `z` has the shape (len(y), len(x))."""
+    """Return a heat map over two axes; `z` has shape (len(y), len(x))."""
     bar = {"title": title, "thickness": 12}
     return graph_objects().Heatmap(
         x=compact(x),
@@ -89,20 +89,20 @@ def heatmap(x: ArrayLike, y: ArrayLike, z: ArrayLike, *, title: str, hover: str)
 
 
 def compact(values: ArrayLike) -> NDArray[np.float32]:
-    """As single precision: half the page, and more digits than a screen shows."""
+    """Return values in single precision, which halves the page and exceeds the resolution of a screen."""
     return np.asarray(values, dtype=np.float32)
 
 
 def as_text(names: Sequence[str]) -> list[str]:
-    """Names for Plotly, which reads a few HTML tags in its texts: here they are only text."""
+    """Return names escaped for Plotly, which interprets a few HTML tags in its texts."""
     return [html.escape(name, quote=False) for name in names]
 
 
 def padded_range(values: Any) -> list[float]:
-    """Range of an axis for evenly spaced values, half a step more at both ends: a mark on the edge is seen."""
+    """Return the axis range of evenly spaced values, extended by half a step so that marks at the edges are visible."""
     step = float(values[1] - values[0]) if len(values) > 1 else 0.0
     return [float(values[0]) - step / 2, float(values[-1]) + step / 2]
 
 
 BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
-"""A legend that does not take width from the figure on a phone."""
+"""Legend that does not narrow the figure on a phone."""

@@ -28,7 +28,7 @@ _STYLE = {"font.size": 8, "axes.linewidth": 0.6, "legend.fontsize": 6.5, "legend
 
 
 def print_figures(data: ReportData) -> Iterator[tuple[str, Any]]:
-    """Name and matplotlib figure of everything that there are numbers for.
+    """Yield the name and the matplotlib figure of every figure that has data.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Hulls of two and of three elements for print."""
+"""Print figures of the hulls of two and three elements."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ _HEIGHT = math.sqrt(3.0) / 2.0
 
 
 def print_hulls(hulls: CampaignHulls | None) -> Iterator[tuple[str, Any]]:
-    """Name and matplotlib figure of the best systems of two and of three elements."""
+    """Yield the names and matplotlib figures of the best systems of two and three elements."""
     drawn = [hull for hull in (hulls.systems if hulls else []) if len(hull.system) in (2, 3)]
     for hull in drawn[:_MOST_HULLS]:
         yield f"hull-{'-'.join(hull.system)}", _binary(hull) if len(hull.system) == 2 else _ternary(hull)
@@ -30,7 +30,7 @@ def _of_kind(hull: SystemHull) -> Iterator[tuple[str, list[HullPoint]]]:
 
 
 def _once(points: Sequence[HullPoint], taken: Sequence[HullPoint] = ()) -> list[HullPoint]:
-    """The first point of each composition that is not taken."""
+    """Return the first point of each composition that is not in `taken`."""
     seen = {_rounded(point) for point in taken}
     found = []
     for point in points:
@@ -45,7 +45,7 @@ def _rounded(point: HullPoint) -> tuple[float, ...]:
 
 
 def _named(hull: SystemHull) -> tuple[list[HullPoint], list[HullPoint]]:
-    """Known phases on the hull and stable candidates that get a label."""
+    """Return the labelled points: known phases on the hull and stable candidates."""
     corners = _once([phase for phase in hull.phases if phase.is_on_hull])
     stable = [point for point in hull.candidates if point.kind == "stable"]
     return corners, _once(stable, corners)[:_MOST_NAMED]
@@ -120,7 +120,7 @@ def _ternary_candidates(figure: Any, axis: Any, hull: SystemHull) -> None:
         if not chosen:
             continue
         colours = scale.to_rgba([point.e_above_hull for point in chosen])
-        # energies by the model: an open mark, with the colour on its edge
+        # predicted energies: an open mark with the colour on its edge
         style: dict[str, Any] = {"facecolors": colours, "edgecolors": "black", "lw": 0.4}
         if kind == "predicted":
             style = {"facecolors": "none", "edgecolors": colours, "lw": 1.2}
@@ -136,7 +136,7 @@ def _ternary_candidates(figure: Any, axis: Any, hull: SystemHull) -> None:
 
 
 def _place(point: HullPoint) -> tuple[float, float]:
-    """First element at the top, the second at the left, the third at the right."""
+    """Return x and y with the first element at the top, the second at the left, the third at the right."""
     top, _, right = point.fractions
     return right + top / 2.0, top * _HEIGHT
 

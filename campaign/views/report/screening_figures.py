@@ -32,7 +32,7 @@ from campaign.views.report.plotly_figures import (
 
 
 def precision_recall_figure(data: ReportData) -> PageFigure:
-    """Figure 4a."""
+    """Return the figure of precision and recall (figure 4a)."""
     blank = PageFigure(
         id="precision-recall",
         title="Precision and recall over the thresholds",
@@ -109,7 +109,7 @@ def _point(metrics: Metrics, name: str, symbol: str, colour: str) -> Any:
 
 
 def three_metrics_figure(data: ReportData) -> PageFigure:
-    """Figure 4b."""
+    """Return the figure of the three metrics (figure 4b)."""
     blank = PageFigure(
         id="three-metrics",
         title="Success ratio, discoverability and F1",
@@ -151,7 +151,7 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
 
 
 def _why_unknown(estimate: DiscoverabilityEstimate, *, has_audit: bool) -> str:
-    """Why the discoverability has no value."""
+    """Return the reason why the discoverability has no value."""
     if waiting := estimate.counts.audit_open:
         return (
             f"Not relaxed yet: {format_count(waiting, 'candidate')} of the audit. Until then the number of missed "
@@ -171,7 +171,9 @@ def _why_unknown(estimate: DiscoverabilityEstimate, *, has_audit: bool) -> str:
 
 
 def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, float] | None]]:
-    """Label, metrics and interval of the discoverability: the campaign, its decisions among the relaxed, the best."""
+    """Return label, metrics and discoverability interval of the campaign, its decisions among the relaxed, and the
+    best.
+    """
     bars: list[tuple[str, Metrics, tuple[float, float] | None]] = []
     whole = data.metrics.metrics
     if success_ratio_missing(data) is not None:
@@ -189,7 +191,7 @@ def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, flo
 
 
 def f1_figure(data: ReportData) -> PageFigure:
-    """Figure A7."""
+    """Return the figure of the F1 score (figure A7)."""
     blank = PageFigure(
         id="f1-surface",
         title="F1 over both thresholds",
@@ -223,13 +225,13 @@ def f1_figure(data: ReportData) -> PageFigure:
 
 
 def funnel_figure(data: ReportData) -> PageFigure:
-    """Figure 5a: how many candidates are left after each step of the screening."""
+    """Return the funnel: the number of candidates left after each step of the screening (figure 5a)."""
     trace = graph_objects().Funnel(
         y=list(data.funnel),
         x=list(data.funnel.values()),
         marker={"color": BLUE},
         connector={"fillcolor": "rgba(138,138,138,0.25)"},
-        # a bar of nothing has no inside for its number
+        # an empty bar has no room for its number
         textposition="auto",
         texttemplate="%{value:,}",
         hovertemplate="%{y}: %{x:,} (%{percentInitial:.1%} of all)<extra></extra>",

@@ -1,4 +1,4 @@
-"""Which figures the page shows, in which order, under which headings."""
+"""Figures of the page, their order and headings."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Section:
 
 
 def sections(data: ReportData) -> list[Section]:
-    """The figures of a campaign; a training set has no decisions and no model to show."""
+    """Return the figures of a campaign; a training campaign has none of decisions or of a model."""
     happened = [
         activity_figures.discoveries_figure(data.discoveries),
         activity_figures.timeline_figure(data.timeline),
@@ -44,7 +44,7 @@ def sections(data: ReportData) -> list[Section]:
 
 
 def _pair_figure(data: ReportData) -> PageFigure:
-    """IS-DOS against RS-DOS; the browser draws the pair that is chosen."""
+    """Return the figure of IS-DOS and RS-DOS; the browser draws the selected pair."""
     notes = []
     if data.dos_pairs is not None and len(data.dos_pairs.shown) < data.dos_pairs.n_pairs:
         notes.append(f"The {len(data.dos_pairs.shown)} most stable of {data.dos_pairs.n_pairs} candidates with both.")

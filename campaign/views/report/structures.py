@@ -1,4 +1,4 @@
-"""The crystals that a reader of the report can turn: compact, drawn in the browser."""
+"""Crystals that the reader can rotate, drawn in the browser from compact data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from campaign.views.results import Row
 
 MOST_STRUCTURES = 1000
 MOST_ATOMS = 40_000
-"""Of all structures together: about 1 MB in the page."""
+"""Maximum number of atoms of all structures together: about 1 MB in the page."""
 _AT_ONCE = 500
 _DIGITS = 3  # a thousandth of an angstrom
 BOND_FACTOR = 1.2
@@ -27,11 +27,11 @@ class ShownStructure:
     Attributes
     ----------
     relaxed
-        Whether it is the relaxed crystal, or the unrelaxed one.
+        Whether the crystal is relaxed.
     positions
-        Cartesian, A, (n, 3).
+        Cartesian coordinates, A, shape (n, 3).
     lattice
-        Rows are the cell's vectors, A, (3, 3).
+        Cell vectors as rows, A, shape (3, 3).
     """
 
     id: str
@@ -46,7 +46,7 @@ class ShownStructure:
 
 
 def read_structures(store: CampaignStore, rows: Sequence[Row]) -> list[ShownStructure]:
-    """Structures of the first candidates of the ranked table, the relaxed crystal where there is one."""
+    """Return the structures of the first candidates of the ranked table, the relaxed crystal if there is one."""
     wanted = [row.id for row in rows[:MOST_STRUCTURES]]
     shown: list[ShownStructure] = []
     atoms = 0
@@ -71,7 +71,7 @@ def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
 
 
 def shown_structure(name: str, content: Mapping[str, Any], *, relaxed: bool) -> ShownStructure:
-    """Read pymatgen's dictionary of a structure: ``sites`` with ``species`` and ``abc``, ``lattice.matrix``."""
+    """Return a structure from pymatgen's dictionary: ``sites`` with ``species`` and ``abc``, ``lattice.matrix``."""
     matrix = content["lattice"]["matrix"]
     species = [str(site["species"][0]["element"]) for site in content["sites"]]
     positions = []

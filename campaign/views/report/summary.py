@@ -20,11 +20,11 @@ class Summary:
     Attributes
     ----------
     cards
-        Large numbers that take the whole campaign to compute.
+        Large numbers computed from the whole campaign.
     best
-        The most stable candidates that were found.
+        The most stable discoveries.
     lines
-        What else a reader must know first: the model, settings of the references.
+        Notes on the model and the settings of the references.
     """
 
     cards: Sequence[Card]
@@ -33,7 +33,7 @@ class Summary:
 
 
 def summary(data: ReportData) -> Summary:
-    """Say it."""
+    """Return the summary of a report."""
     stable = [row for row in data.rows if row.stable]
     cards = [_model(data), _saving(data)] if data.metrics.purpose == "screening" else []
     return Summary(cards=cards, best=stable[:_NAMED], lines=_format_notes(data))

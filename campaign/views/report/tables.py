@@ -9,7 +9,7 @@ from campaign.views.report.data import DecisionRow, FailureRow, ReportData
 from campaign.views.results import csv_text, rows_as_csv
 
 MOST_ROWS = 2000
-"""Rows of a table in the page; the CSV files have all."""
+"""Maximum number of rows of a table in the page; the CSV files have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Table:
     columns, rows
         Its content; at most `MOST_ROWS` rows.
     n_rows
-        How many there are, shown or not.
+        Total number of rows.
     """
 
     id: str
@@ -51,13 +51,13 @@ class Table:
 
     @property
     def note(self) -> str:
-        """What a reader must know of rows that are left out."""
+        """Note on rows that are left out, or an empty string."""
         if len(self.rows) == self.n_rows:
             return ""
         return f"The first {len(self.rows)} of {self.n_rows} rows. All are in the CSV files of `campaign report --csv`."
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the browser needs."""
+        """Return the table as the page's script reads it."""
         return {"columns": [asdict(column) for column in self.columns], "rows": self.rows}
 
 
@@ -66,12 +66,12 @@ def _energy(title: str) -> Column:
 
 
 def page_tables(data: ReportData) -> list[Table]:
-    """All tables of the page."""
+    """Return all tables of the page."""
     return [_candidates_table(data), _decisions_table(data), failures_table(data)]
 
 
 def _candidates_table(data: ReportData) -> Table:
-    """The ranked table of ``campaign results``."""
+    """Return the ranked table of ``campaign results``."""
     with_structure = {structure.id for structure in data.structures}
     columns = [
         Column(title="#", kind="number"),
@@ -98,7 +98,7 @@ def _candidates_table(data: ReportData) -> Table:
 
 
 def _decisions_table(data: ReportData) -> Table:
-    """Every decision with its reason."""
+    """Return the table of decisions and their reasons."""
     columns = [
         Column(title="formula"),
         Column(title="prototype"),
@@ -121,14 +121,14 @@ def _decisions_table(data: ReportData) -> Table:
 
 
 def failures_table(data: ReportData) -> Table:
-    """What failed permanently."""
+    """Return the table of permanent failures."""
     columns = [Column(title=title) for title in ("what", "stage", "kind", "error")]
     rows = [[row.name, row.stage, row.kind, row.error] for row in data.failures[:MOST_ROWS]]
     return Table(id="failures", columns=columns, rows=rows, n_rows=len(data.failures))
 
 
 def csv_texts(data: ReportData) -> dict[str, str]:
-    """Content of each CSV file by its name, all rows; energies in eV/atom, costs in CPU-s, times in UTC."""
+    """Return the content of each CSV file by name, all rows; energies in eV/atom, costs in CPU-s, times in UTC."""
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
     stages += [[cost.stage, str(cost.attempts), f"{cost.cpu_s:.1f}", f"{cost.gpu_s:.1f}"] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]

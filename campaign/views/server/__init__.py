@@ -1,1 +1,1 @@
-"""The live page: what `campaign report` writes, from a running campaign, over HTTP. Read-only."""
+"""Live page: the output of `campaign report` for a running campaign, over HTTP, read-only."""

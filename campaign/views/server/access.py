@@ -1,4 +1,4 @@
-"""Who is answered: Only GET, on loopback only under its own names, and only with the token if one is set."""
+"""Access control: GET only, on loopback only under its own host names, and with the token if one is set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEADERS = [
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine alone."""
+    """Return whether an address to listen on can be reached only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -37,9 +37,10 @@ class ReadOnlyAccess:
     Parameters
     ----------
     app
-        What answers those who may ask.
+        Application that answers permitted requests.
     token
-        Asked for in a cookie, in ``Authorization: Bearer``, or once as ``?token=`` (which sets the cookie); None: not.
+        Required in a cookie, in ``Authorization: Bearer``, or once as ``?token=`` (which sets the cookie); None for no
+        token.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None) -> None:
@@ -47,7 +48,7 @@ class ReadOnlyAccess:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Reject a request, or pass it to the application."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -71,7 +72,7 @@ class ReadOnlyAccess:
         await self.app(scope, receive, send_with_headers)
 
     def _is_token(self, given: str) -> bool:
-        # in constant time: how long it takes must not tell how much of it is right
+        # in constant time, so that the response time does not reveal the matching part of the token
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
 
 
@@ -92,14 +93,16 @@ def _credentials(scope: Scope) -> list[str]:
 
 
 def _cookie_name(scope: Scope) -> str:
-    """Name of the cookie, with the port that the browser sees: browsers keep one set of cookies for all ports."""
+    """Return the name of the cookie, with the browser's port, since browsers share cookies between ports."""
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
     port = re.search(r":(\d{1,5})$", host, re.ASCII)
     return f"{TOKEN_COOKIE}_{port[1] if port else (scope.get('server') or ('', 80))[1]}"
 
 
 def _without_token(scope: Scope, query: list[tuple[str, str]], token: str) -> list[tuple[bytes, bytes]]:
-    """Headers that keep the token in a cookie and take it out of the address, where histories would keep it."""
+    """Return headers that set the token as a cookie and redirect to the address without it, for the browser's
+    history.
+    """
     rest = urlencode([(key, value) for key, value in query if key != "token"])
     # one slash: "//host" would lead to another server
     path = "/" + quote(scope["path"].lstrip("/\\"))

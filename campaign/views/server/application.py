@@ -1,4 +1,4 @@
-"""The web application: a list of campaigns, and the page of each."""
+"""Web application: the list of campaigns and the page of each."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ _INDEX_POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsa
 
 
 def application(store: CampaignStore, *, host: str, token: str | None, refresh_s: float) -> Starlette:
-    """Make the application; the database is only read.
+    """Return the application; the database is only read.
 
     Parameters
     ----------
     host
         Address that the server listens on.
     token
-        What every request must show; None: nothing, for loopback only.
+        Token that every request must present; None for loopback only.
     refresh_s
-        Seconds after which an open page looks again.
+        Seconds between an open page's requests.
 
     Raises
     ------
     ValueError
-        If everybody on a network could read without a token.
+        If the address is reachable from a network and there is no token.
     MissingExtraError
         If starlette is not installed.
     """
@@ -102,7 +102,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         return PlainTextResponse(printable(str(error)), status_code=404)
 
     def refused(request: Request, error: Exception) -> Response:
-        # it is there, and cannot be shown as it is: of another schema, imported just now, damaged
+        # the campaign exists but cannot be shown: another schema, just imported, or damaged
         return PlainTextResponse(printable(str(error)), status_code=409)
 
     def no_database(request: Request, error: Exception) -> Response:
@@ -144,13 +144,13 @@ def _index_html(store: CampaignStore, refresh_s: float) -> str:
 
 
 def _work(row: CampaignRow) -> str:
-    """Running and waiting work, in words."""
+    """Describe running and waiting work."""
     waiting = {"queued", "ready"}
     parts = [f"{number:,} {what}" + ("" if what in waiting else " running") for what, number in row.runs.items()]
     return ", ".join(sorted(parts, key=lambda part: not part.endswith("running"))) or "nothing runs"
 
 
 def _stages(row: CampaignRow) -> list[tuple[str, int, int]]:
-    """Stages of a campaign with what is done and all of it; those that have begun."""
+    """Return title, number done and total of the stages that have begun."""
     stages = [("IS-DOS", row.after_dos, row.to_screen), ("relaxations", row.after_relaxation, row.to_relax)]
     return [stage for stage in stages if stage[2]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CandidatePages:
-    """Pages of candidates, made for each request; safe in threads."""
+    """Pages of candidates, made per request; thread-safe."""
 
     def __init__(self, store: CampaignStore) -> None:
         self.store = store
@@ -34,13 +34,13 @@ class CandidatePages:
         Raises
         ------
         UnknownCampaignError, UnknownCandidateError
-            If there is none, or several are meant.
+            If there is none, or the name is ambiguous.
         """
         found = Campaign.read(self.store, campaign)
         return found, find_candidate(found, wanted)
 
     def page(self, campaign: Campaign, document: CandidateDocument) -> str:
-        """HTML of a candidate's page."""
+        """Return a candidate's page as HTML."""
 
         def hull_of(elements: Sequence[str]) -> HullSet | None:
             checksum = campaign.document.get("reference_set")
@@ -49,7 +49,7 @@ class CandidatePages:
         return render_candidate(read_candidate(campaign, document, hull_of=hull_of))
 
     def cif(self, campaign: str, which: str, wanted: str) -> tuple[str, str]:
-        """Name and text of the CIF of a candidate's crystal.
+        """Return the file name and the CIF of a candidate's crystal.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class CandidatePages:
         return cif_file(document, kinds[which])
 
     def _reference_set(self, checksum: str) -> Mapping[str, Any]:
-        """A frozen set never changes, and reading a large one takes a while: the last one is kept."""
+        """Return a frozen set; the last one is cached, since it never changes and a large one is slow to read."""
         with self._reading:
             if self._set is None or self._set[0] != checksum:
                 self._set = checksum, stored_set(self.store, checksum)

@@ -1,4 +1,4 @@
-"""What is made of campaigns for a browser, kept for a while: a large campaign changes all the time."""
+"""Cache of what is built from campaigns for the browser, since a large campaign changes all the time."""
 
 import math
 import threading
@@ -27,14 +27,14 @@ class _Kept(Generic[T]):
 
 
 class KeptByCampaign(Generic[T]):
-    """One thing for each campaign; safe in threads. One thread makes it while others wait for it.
+    """Cache of one result per campaign; thread-safe. One thread makes the result while others wait for it.
 
     Parameters
     ----------
     make
-        Makes it from a campaign's name; given the previous one, or None. It may return that as it is.
+        Function that makes the result from a campaign's name and the previous result or None, which it may return.
     least_s
-        Seconds for which it is kept in any case.
+        Seconds for which a result is always kept.
     """
 
     def __init__(self, store: CampaignStore, make: Callable[[str, T | None], T], *, least_s: float = 0.0) -> None:
@@ -48,16 +48,16 @@ class KeptByCampaign(Generic[T]):
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def get_soon(self, name: str, *, wait_s: float) -> T | None:
-        """Return the result of `get` if that takes no longer than this, otherwise the previous one; None: nothing was.
+        """Return the result of `get` if it takes at most `wait_s`, otherwise the previous one, or None.
 
-        It is always completed, once for all requests meanwhile.
+        The result is always completed, once for all concurrent requests.
         """
         with self._asking:
             future = self._asked.get(name)
             if future is None or self._failed_until.get(name, math.inf) < time.monotonic():
                 self._failed_until.pop(name, None)
                 future = self._asked[name] = Future()
-                # a daemon: stopping the server does not wait for a page
+                # a daemon thread, so that stopping the server does not wait for a page
                 threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
         try:
             return future.result(timeout=wait_s)
@@ -87,7 +87,7 @@ class KeptByCampaign(Generic[T]):
             If there is no campaign of that name.
         """
         if not campaign_exists(self._store, name):
-            # no lock, and nothing kept, for any name that is asked for; `make` says why it is not there
+            # nothing is locked or kept for arbitrary names; `make` raises the error
             return self._make(name, None)
         with self._making[name]:
             kept = self._kept.get(name)

@@ -1,4 +1,4 @@
-"""What changes on an open page while its campaign runs: the first screen and the figures of what happens."""
+"""Parts of an open page that change while its campaign runs: the first screen and the activity figures."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ _LEAST_S = 1.0
 
 
 class FirstScreens:
-    """First screens by campaign; safe in threads. None is made more than once a second."""
+    """First screens by campaign, each made at most once a second; thread-safe."""
 
     def __init__(self, store: CampaignStore) -> None:
         self._kept = KeptByCampaign(store, lambda name, _before: _content(Campaign.read(store, name)), least_s=_LEAST_S)

@@ -1,4 +1,4 @@
-"""Pages of campaigns, made when something has changed and kept until something changes again."""
+"""Pages of campaigns, rebuilt only when something has changed."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ _PATIENCE_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page as it was made.
+    """A page of a campaign.
 
     Attributes
     ----------
     html
         The page.
     revision
-        What the campaign was then; see `campaign_revision`.
+        Revision of the campaign for which the page was made.
     """
 
     html: str
@@ -32,12 +32,12 @@ class Page:
 
 
 class CampaignPages:
-    """Pages by campaign; safe in threads.
+    """Pages by campaign; thread-safe.
 
     Parameters
     ----------
     refresh_s
-        Seconds after which a browser asks whether there is another page.
+        Seconds between a browser's requests for a new page.
     """
 
     def __init__(self, store: CampaignStore, *, refresh_s: float) -> None:
@@ -46,12 +46,12 @@ class CampaignPages:
         self._kept = KeptByCampaign(store, self._make)
 
     def page_soon(self, name: str) -> Page | None:
-        """Return the page of a campaign, or the one before if another takes a while to make; None: there is none yet.
+        """Return the page of a campaign, or the previous one if a new one takes a while; None if there is none yet.
 
         Raises
         ------
         UnknownCampaignError
-            If there is none of that name.
+            If there is no campaign of that name.
         """
         return self._kept.get_soon(name, wait_s=_PATIENCE_S)
 
@@ -66,7 +66,7 @@ class CampaignPages:
 
 
 def _campaign_revision(campaign: Campaign) -> str:
-    """Return a text that changes when the content of a page has changed; counted on indexes, no document is read."""
+    """Return a text that changes with the content of the page, from index counts without reading documents."""
     fields = ("state", "problem", "reference_set")
     facts = [
         {**{key: str(campaign.document.get(key)) for key in fields}, "model": campaign.model_checksum},

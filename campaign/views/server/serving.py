@@ -1,4 +1,4 @@
-"""A socket to listen on, and the server process."""
+"""Listening socket and server process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class ServeError(UserError):
-    """The live page cannot be served where it was asked for."""
+    """The live page cannot be served at the requested address."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on an address.
+    """Return a socket that listens on an address.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What `campaign status` reports."""
+"""Status of a campaign, reported by `campaign status`."""

@@ -1,6 +1,6 @@
-"""The state of a campaign, from a few counts answered by indexes: `campaign run` asks every second.
+"""State of a campaign from a few index counts, fast enough for `campaign run` to read every second.
 
-What `campaign status` says beyond that is in `campaign.views.status.report`.
+The rest of `campaign status` is in `campaign.views.status.report`.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,23 +28,23 @@ from campaign.views.status.funnel import Decided, count_decided
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where a campaign stands.
+    """Counts and state of a campaign.
 
     Attributes
     ----------
     state
         ``running`` or ``finished``.
     problem
-        What keeps it from continuing, in words; None if nothing does.
+        Reason why it cannot continue; None if it can.
     is_stopped
         Whether it submits nothing more because its calculations failed alike, or a person has stopped or archived it;
         `problem` says why.
     paused
-        Who has paused it with `campaign pause`, and what resumes it; None where no one has.
+        Who paused it with `campaign pause` and how to resume it; None if it is not paused.
     ends_running
         Whether the person who stopped it also wants running work to stop.
     engine, quality
-        How its numbers are computed.
+        Engine and quality of the calculations.
     candidates
         Number of candidates by state.
     references, bootstrap
@@ -64,9 +64,9 @@ class Status:
         has had, the latest; None before there is a model.
     prefilter
         ``{"done", "all", "rejected", "audited"}``: candidates that the prefilter has looked at, and those that it
-        rejects, without an IS-DOS or drawn for the audit; None where there is none.
+        rejects, without an IS-DOS or drawn for the audit; None if there is none.
     scorer
-        What predicts, in words.
+        Description of the scorer.
     needs_dos, needs_model
         Whether it needs an IS-DOS of every candidate, and the campaign's ESNet.
     """
@@ -102,12 +102,12 @@ class Status:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the campaign has come to its report."""
+        """Whether the campaign has finished."""
         return self.state == CampaignState.FINISHED
 
     @property
     def is_paused(self) -> bool:
-        """Whether a person has paused it, or nothing can run because of `lpad pause_wflows`."""
+        """Whether a user has paused the campaign, or nothing can run because of `lpad pause_wflows`."""
         if self.paused is not None:
             return True
         startable = any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES if state != "WAITING")
@@ -115,7 +115,9 @@ class Status:
 
     @property
     def paused_note(self) -> str | None:
-        """Who has paused it, or how many fireworks are paused, and what lets them run; None where none is."""
+        """Who has paused the campaign, or how many fireworks are paused, and how to resume; None if nothing is
+        paused.
+        """
         if self.paused is not None:
             return self.paused
         if self.is_stopped or not (paused := self.fireworks.get("PAUSED")):
@@ -125,17 +127,17 @@ class Status:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether FireWorks has anything of this campaign to run or running."""
+        """Whether FireWorks has fireworks of this campaign that are running or can run."""
         return any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES)
 
 
 def campaign_status(campaign: Campaign) -> Status:
-    """Count the state of a campaign."""
+    """Return the status of a campaign."""
     return status_of_counts(campaign, campaign.store.role_counts(campaign.name), count_decided(campaign))
 
 
 def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided) -> Status:
-    """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
+    """Return the status for given numbers of candidates by ``(role, state)`` and of decisions."""
     document = campaign.document
     model = document.get("model")
     stop = document.get("stopped")
@@ -181,7 +183,7 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
 
 
 def _fizzled_problem(campaign: Campaign) -> str | None:
-    """What to do about a step, or a firework that records, that has fizzled."""
+    """Return the remedy for a fizzled step or recording firework, or None."""
     firework = fizzled_firework(campaign)
     if firework is None:
         return None

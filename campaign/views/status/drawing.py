@@ -1,4 +1,4 @@
-"""`campaign status` on a terminal, from 60 columns on: what happened first, details below."""
+"""`campaign status` on a terminal of 60 or more columns: events first, details below."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ _LABEL = 11
 
 
 def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
-    """Return a report drawn for a terminal, followed by notes, e.g. on repairs."""
+    """Return a report rendered for a terminal, followed by notes, e.g. on repairs."""
     return Group(*_parts(report), *(_line("note", note) for note in notes))
 
 

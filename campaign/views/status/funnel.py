@@ -1,4 +1,6 @@
-"""The funnel of a campaign (the paper's Figure 5a): how many candidates came through, and where the others are."""
+"""Funnel of a campaign (figure 5a of the paper): candidates that passed each stage, and the whereabouts of the
+others.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,19 +17,18 @@ _SENT = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING, CandidateState.R
 
 @dataclass(frozen=True, kw_only=True)
 class FunnelStep:
-    """One stage.
+    """One stage of the funnel.
 
     Attributes
     ----------
     key
-        ``candidates``, ``prefilter`` (where there is one), ``dos``, ``decided``, ``promoted``, ``relaxed`` or
-        ``stable``.
+        ``candidates``, ``prefilter`` (if there is one), ``dos``, ``decided``, ``promoted``, ``relaxed`` or ``stable``.
     title
-        What people call it.
+        Title for users.
     number
         Candidates that have come so far.
     rest
-        Where those are that came to this stage and not through it: what people call it, and how many; none with 0.
+        Label and number of candidates that reached this stage but did not pass it; zeros are omitted.
     """
 
     key: str
@@ -51,28 +52,28 @@ class Decided:
 
     @property
     def number(self) -> int:
-        """All of them."""
+        """Number of decided candidates."""
         return sum(self.promoted.values()) + sum(self.not_promoted.values())
 
     @property
     def audited(self) -> int:
-        """Not promoted, but relaxed anyway."""
+        """Number of candidates not promoted, but relaxed for the audit."""
         return sum(self.not_promoted.get(state, 0) for state in _SENT)
 
     @property
     def sent(self) -> int:
-        """Sent to a relaxation, promoted or for the audit."""
+        """Number of candidates sent to a relaxation, promoted or for the audit."""
         return sum(self.promoted.values()) + self.audited
 
     @property
     def relaxed(self) -> int:
-        """Those of them whose relaxation has ended, well or not."""
+        """Number of those whose relaxation has ended, failures included."""
         over = (CandidateState.RELAXED, CandidateState.RELAX_FAILED)
         return sum(found.get(state, 0) for found in (self.promoted, self.not_promoted) for state in over)
 
 
 def count_decided(campaign: Campaign) -> Decided:
-    """Count decisions by state, from an index alone."""
+    """Return the number of decisions by state, from an index alone."""
     found = decisions_by_state(campaign)
     return Decided(promoted=found[True], not_promoted=found[False])
 
@@ -95,7 +96,7 @@ def funnel(
     stable
         Stable ones of the funnel's candidates.
     prefiltered
-        What the prefilter says of them.
+        Numbers of the prefilter.
     """
     is_screening = campaign.spec.purpose == "screening"
     role = SCREENED if is_screening else TRAINING
@@ -145,7 +146,7 @@ def _step(key: str, title: str, number: int, rest: Mapping[str, int]) -> FunnelS
 
 
 def passed_steps(columns: CandidateColumns, campaign: Campaign) -> dict[str, int]:
-    """Number of candidates that have passed each step, by its name, in the order of the steps.
+    """Return the number of candidates that have passed each step, by name, in order.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What a person may have to do about a campaign: the notes of `campaign status`, and "what to do next" of its page."""
+"""Actions that a user may have to take: notes of `campaign status`, and "what to do next" of the page."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from campaign.views.status.report import StatusReport
 
 
 def status_notes(report: StatusReport) -> Iterator[str]:
-    """Yield what keeps a campaign waiting, and what lets it continue, one sentence each; commands in backticks."""
+    """Yield the reasons why a campaign waits and their remedies, one sentence each; commands in backticks."""
     status = report.status
     if not (status.problem or status.is_finished) and status.can_go_on and not status.fireworks.get("RUNNING"):
         yield _why_nothing_runs(status.fireworks)
@@ -28,12 +28,12 @@ def _why_nothing_runs(fireworks: dict[str, int]) -> str:
 
 
 def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
-    """What to do next, the most urgent first; never empty.
+    """Return the recommended actions, the most urgent first; never empty.
 
     Parameters
     ----------
     is_live
-        Whether the page that says it follows the campaign.
+        Whether the page is updated as the campaign runs.
     """
     status, name = report.status, report.status.name
     steps = [status.problem] if status.problem else []

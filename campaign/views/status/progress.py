@@ -1,4 +1,4 @@
-"""The live display of `campaign run`: bars that are redrawn on a terminal, a dated line now and then elsewhere."""
+"""Live display of `campaign run`: redrawn bars on a terminal, otherwise a dated line every half minute."""
 
 import sys
 import time
@@ -73,12 +73,12 @@ def _share(counts: dict[str, int]) -> str:
 
 
 class Progress:
-    """Shows the state of a campaign while it runs.
+    """Display of the state of a running campaign.
 
     Parameters
     ----------
     console
-        Where to; where it is no terminal that lines can be redrawn on, a line is printed every half minute.
+        Output console; if its lines cannot be redrawn, a line is printed every half minute.
     """
 
     def __init__(self, console: Console) -> None:
@@ -150,7 +150,7 @@ class Progress:
             yield table
 
     def close(self) -> None:
-        """Take the bars away, and give the terminal its cursor back."""
+        """Remove the bars and show the cursor again."""
         if self._live is None:
             return
         try:
@@ -162,7 +162,7 @@ class Progress:
 
 
 def _running(jobs: list[RunningJob]) -> str:
-    """``3: AlPd relaxation (2 min), ...``: how many, and those that run for the longest time."""
+    """Format the number of running jobs and the longest of them: ``3: AlPd relaxation (2 min), ...``."""
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = len(jobs) - len(running)
     said = [job.name + (f" ({age})" if (age := format_since(job.since, now())) else "") for job in running[:_JOBS]]

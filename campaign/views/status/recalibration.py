@@ -1,4 +1,4 @@
-"""What corrects a campaign's predictions: its last fit, in numbers and in a line."""
+"""Correction of a campaign's predictions: its last fit as numbers and as text."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from campaign.store.recalibration.fits import fits_newest_first
 
 @dataclass(frozen=True, kw_only=True)
 class Recalibration:
-    """The last fit of what corrects predictions.
+    """Last fit of the correction of predictions.
 
     Attributes
     ----------
     step
         Id of the step that made it.
     number
-        Which one it is, from 1.
+        Number of the fit, from 1.
     n
-        Relaxed candidates that it was made of.
+        Number of relaxed candidates in the fit.
     is_on
         Whether it corrects predictions.
     is_of_model
@@ -28,7 +28,7 @@ class Recalibration:
     is_switched_off
         Whether the campaign file, or `campaign set`, says that predictions are not corrected.
     reason
-        Why, with the errors of held-out relaxations without and with it.
+        Reason, with the errors of held-out relaxations without and with the correction.
     """
 
     step: str
@@ -41,7 +41,7 @@ class Recalibration:
 
 
 def last_recalibration(campaign: Campaign) -> Recalibration | None:
-    """Read the last fit of a campaign; None where there is none."""
+    """Return the last fit of a campaign, or None if there is none."""
     newest = next(iter(fits_newest_first(campaign)), None)
     if newest is None:
         return None
@@ -58,7 +58,7 @@ def last_recalibration(campaign: Campaign) -> Recalibration | None:
 
 
 def format_recalibration(found: Recalibration) -> str:
-    """Say it in one line."""
+    """Format the last fit in one line."""
     state = "on" if found.is_on else "off"
     if found.is_switched_off:
         state = "off (screening.recalibrate_every is null)"

@@ -1,4 +1,4 @@
-"""What a campaign has found and lost lately: the newest stable materials, failures by kind, and the newest of them."""
+"""Recent discoveries and failures of a campaign: the newest of both, and counts by kind of failure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class Discovery:
     e_form, e_hull
         Calculated, eV/atom.
     found_by
-        ``promoted``, ``audit`` (not promoted, relaxed anyway), ``person`` (promoted by a person), or its role where
+        ``promoted``, ``audit`` (not promoted, relaxed anyway), ``person`` (promoted by a person), or its role if
         nothing was decided on it.
     time
-        When it was found, UTC, ISO 8601; None where that is not known.
+        When it was found, UTC, ISO 8601; None if unknown.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Discovery:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureCount:
-    """Candidates and references whose calculation failed permanently, of one stage and kind."""
+    """Number of candidates and references with a permanent failure of one stage and kind."""
 
     stage: str
     kind: str
@@ -55,18 +55,18 @@ class FailureCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One that failed, for good or to be tried again.
+    """A calculation that failed, permanently or to be retried.
 
     Attributes
     ----------
     id, formula, role
         The candidate, or the reference; of a step the role ``step`` alone.
     name
-        What people call it, ``AlPd:B2`` or ``reference Al``.
+        Name for users, ``AlPd:B2`` or ``reference Al``.
     stage, kind, cause
         Of which calculation, ``science`` or ``machine``, and why (`campaign.attempts.causes`).
     error
-        First line of what it said.
+        First line of the error.
     time
         UTC, ISO 8601.
     """
@@ -83,12 +83,12 @@ class Failure:
 
 
 def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
-    """Stable materials that were found last, the newest first."""
+    """Return the latest discoveries, the newest first."""
     return [discovery_of(document) for document in newest_stable_candidates(campaign, number=number)]
 
 
 def discovery_of(document: Document) -> Discovery:
-    """Describe a stable candidate."""
+    """Return the description of a stable candidate."""
     return Discovery(
         id=document["_id"],
         formula=document["formula"],
@@ -110,18 +110,18 @@ def _found_by(document: Document) -> str:
 
 
 def discoveries_of_a_day(campaign: Campaign, *, at: datetime) -> int:
-    """How many stable materials were found in the last 24 h."""
+    """Return the number of stable materials found in the last 24 h."""
     return count_candidates(campaign, stable=True, since=at - _DAY)
 
 
 def failure_counts(campaign: Campaign) -> list[FailureCount]:
-    """Count failures by stage and kind, the most frequent first."""
+    """Return the number of failures by stage and kind, the most frequent first."""
     ordered = sorted(failures_by_stage_and_kind(campaign).items(), key=lambda item: (-item[1], item[0]))
     return [FailureCount(stage=stage, kind=kind, number=number) for (stage, kind), number in ordered]
 
 
 def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
-    """Those that failed permanently last, the newest first."""
+    """Return the latest permanent failures, the newest first."""
     failures = [
         Failure(
             id=document["_id"],
@@ -140,7 +140,7 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
 
 
 def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Failure]:
-    """Attempts that failed on their machine in the last 24 h and have not succeeded since, the newest first."""
+    """Return attempts that failed on their machine in the last 24 h and have not succeeded since, the newest first."""
     entries = newest_attempts(campaign, since=at - _DAY, number=2 * number, outcomes=("machine", "lost"))
     ids = {entry["document"] for entry in entries if entry.get("document")}
     structures, completed = names_of_structures(campaign, ids), completed_since(campaign, ids, at - _DAY)

@@ -42,7 +42,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """CPU-hours of the ledger, all attempts of all stages, and what limits them.
+    """CPU-hours of the ledger, all attempts of all stages, and their limits.
 
     Attributes
     ----------
@@ -51,10 +51,10 @@ class Budget:
     cpu_hours, relaxation_cpu_hours
         Limits for the whole campaign and for relaxations of candidates; None: no limit.
     left_cpu_hours
-        Of the first, 0 where it is overdrawn; None where there is no limit. What is queued or runs is not taken off:
-        `campaign budget` says what that is expected to cost.
+        Of the first, 0 if exceeded; None if there is no limit. What is queued or runs is not taken off: `campaign
+        budget` says what that is expected to cost.
     closed
-        Why nothing more is submitted; None: it is.
+        Reason why nothing more is submitted; None if the budget is open.
     """
 
     spent_cpu_hours: float
@@ -67,7 +67,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusReport:
-    """All that `campaign status` says.
+    """Content of `campaign status`.
 
     Attributes
     ----------
@@ -78,13 +78,13 @@ class StatusReport:
     funnel
         Candidates by stage.
     stages
-        How far each stage is.
+        Progress of each stage.
     pace
         Rates of the last hours.
     time_left
         Estimated from them.
     budget
-        Spent and left.
+        Spent and remaining CPU-hours.
     queues, jobs
         What runs, waits and is ready, by category; every job that runs or is reserved.
     failures, newest_failures
@@ -94,15 +94,15 @@ class StatusReport:
     discoveries, discoveries_24h
         The newest stable materials, and how many were found in the last 24 h.
     reused
-        What was reused from other campaigns, in words; None: nothing.
+        Description of the calculations reused from other campaigns; None if there are none.
     scoring
-        What Screens have predicted and not decided on yet, and how fast.
+        Undecided predictions of Screens, and their rate.
     predictions, predictions_of_model
-        How well predictions held: all of the campaign, and those of the model in use.
+        Errors of the predictions: all of the campaign, and those of the model in use.
     changes
-        What people changed of the campaign last, the oldest first (`campaign.views.history`).
+        Latest changes by users, the oldest first (`campaign.views.history`).
     recalibration
-        The last fit that corrects predictions; None: there is none.
+        Last fit that corrects predictions; None if there is none.
     """
 
     status: Status
@@ -128,7 +128,7 @@ class StatusReport:
 
     @property
     def n_failed(self) -> int:
-        """How many calculations failed permanently."""
+        """Number of permanently failed calculations."""
         return sum(count.number for count in self.failures)
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,12 +140,12 @@ class StatusReport:
 
 
 def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusReport:
-    """Gather the numbers of `campaign status`; the campaign is only read.
+    """Return the numbers of `campaign status`; the campaign is not changed.
 
     Parameters
     ----------
     at
-        The time to count back from, UTC; default: now.
+        End of the time windows, UTC; default: now.
     """
     time = at or now()
     counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)

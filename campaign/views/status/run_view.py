@@ -1,4 +1,4 @@
-"""What `campaign run` shows while it runs: the counts, the stages with their shares, what runs, the time left."""
+"""State shown by `campaign run`: counts, progress of the stages, jobs and time left."""
 
 import time
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ class RunView:
     Attributes
     ----------
     campaign
-        As it was read for this.
+        The campaign as read.
     status
         The counts, those of `campaign status`.
     stages
-        References, training sample, IS-DOS, predictions where a Screen is at them, decisions and relaxations, without
-        those that the campaign has none of.
+        References, training sample, IS-DOS, predictions while a Screen makes them, decisions and relaxations, without
+        stages the campaign does not have.
     jobs
-        What runs or waits in a scheduler's queue, the oldest first.
+        Jobs that run or wait in a scheduler's queue, the oldest first.
     time_left
-        As in `campaign status`, updated every 15 s; None where it is not asked for.
+        As in `campaign status`, updated every 15 s; None if not requested.
     """
 
     campaign: Campaign
@@ -46,14 +46,14 @@ class RunView:
 
 
 class RunWatch:
-    """Takes one view after the other of a campaign; what would burden a large database is asked now and then."""
+    """Provider of successive views of a campaign; expensive queries are made only now and then."""
 
     def __init__(self) -> None:
         self._estimated = -_ESTIMATE_EVERY_S
         self._time_left: TimeLeft | None = None
 
     def look(self, campaign: Campaign) -> RunView:
-        """Return how the campaign is now."""
+        """Return the current view of the campaign."""
         counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)
         predicted = count_undecided(campaign, ready=counts.get((SCREENED, CandidateState.DOS_DONE), 0))
         status = status_of_counts(campaign, counts, decided)

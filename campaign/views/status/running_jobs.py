@@ -1,4 +1,4 @@
-"""What of a campaign runs, is queued and is ready, by category: FireWorks' name for a queue."""
+"""Running, queued and ready fireworks of a campaign by category, FireWorks' name for a queue."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from launchers.workers.worker import process_of
 
 @dataclass(frozen=True, kw_only=True)
 class RunningJob:
-    """A firework that runs or that a scheduler holds for us.
+    """A firework that runs or waits in a scheduler's queue.
 
     Attributes
     ----------
@@ -23,11 +23,11 @@ class RunningJob:
     category
         ``dos``, ``relax``, ``train`` or ``screen``.
     worker
-        Name of the FireWorker; of a worker of `campaign run` the host that it is on.
+        Name of the FireWorker; its host for a worker of `campaign run`.
     job_id
-        The scheduler's id of the job, where qlaunch reserved it.
+        The scheduler's job id, if qlaunch reserved it.
     since
-        Time it started (or was reserved), UTC, ISO 8601; None where FireWorks does not say.
+        Time it started (or was reserved), UTC, ISO 8601; None if unknown to FireWorks.
     """
 
     fw_id: int
@@ -46,11 +46,11 @@ class Queue:
     Attributes
     ----------
     running, reserved, ready
-        How many run, wait in a scheduler's queue, and wait for a worker.
+        Number of fireworks that run, wait in a scheduler's queue, and wait for a worker.
     workers
-        How many run or are reserved, by worker.
+        Number of running or reserved fireworks per worker.
     job_ids
-        The scheduler's ids of those that run or are reserved, where there are any.
+        The scheduler's ids of running or reserved jobs.
     """
 
     category: str
@@ -62,7 +62,7 @@ class Queue:
 
 
 def running_jobs(campaign: Campaign) -> list[RunningJob]:
-    """Fireworks of a campaign that run or are reserved, the oldest first."""
+    """Return the running and reserved fireworks of a campaign, the oldest first."""
     fireworks = running_fireworks(campaign)
     latest = [firework["launches"][-1] for firework in fireworks if firework["launches"]]
     launches = launches_by_id(campaign.store, latest)
@@ -87,12 +87,12 @@ def _job(firework: Document, launch: Mapping[str, Any]) -> RunningJob:
 
 
 def _iso(time: Any) -> str | None:
-    """The database stores the times of launches as text or as dates."""
+    """Return a time in ISO 8601; the database stores times of launches as text or as dates."""
     return None if time is None else time if isinstance(time, str) else time.isoformat()
 
 
 def queues(campaign: Campaign, jobs: Iterable[RunningJob]) -> list[Queue]:
-    """Count a campaign's fireworks by category; what is ready is counted by an index alone."""
+    """Return the number of a campaign's fireworks per category; ready ones are counted by an index alone."""
     ready = {category or "any": number for category, number in ready_fireworks_by_category(campaign).items()}
     here: defaultdict[str, list[RunningJob]] = defaultdict(list)
     for job in jobs:

@@ -1,4 +1,4 @@
-"""Progress of the running Screens: candidates predicted and not yet decided on, and the rate."""
+"""Progress of running Screens: rate, and number of candidates predicted and not yet decided on."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,16 +15,16 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringProgress:
-    """What Screens that are not done have predicted.
+    """Predictions of unfinished Screens.
 
     Attributes
     ----------
     predicted
-        Candidates that a Screen has predicted and not decided on: it decides when it has all of its own.
+        Candidates predicted and not yet decided on; a Screen decides when all its predictions are made.
     waiting
         Candidates that wait for a prediction.
     per_hour
-        Predictions per hour, over the last ten minutes in which there were some; None where there were fewer than two.
+        Predictions per hour, over the last ten minutes that had any; None if there were fewer than two.
     """
 
     predicted: int
@@ -33,19 +33,19 @@ class ScoringProgress:
 
 
 def count_undecided(campaign: Campaign, *, ready: int) -> int:
-    """Count what open Screens have predicted and not decided on: where a prediction takes long, all that moves."""
+    """Return the number of candidates that open Screens have predicted and not decided on."""
     return min(count_undecided_predictions(campaign, open_screens(campaign)), ready) if ready else 0
 
 
 def scoring_progress(campaign: Campaign, *, ready: int, at: datetime) -> ScoringProgress:
-    """Count what open Screens have predicted.
+    """Return the progress of open Screens.
 
     Parameters
     ----------
     ready
         Candidates that are ready for a Screen, predicted or not (``dos_done``).
     at
-        The time to count back from, UTC.
+        End of the time window, UTC.
     """
     predicted, rate = count_undecided(campaign, ready=ready), None
     if predicted:
@@ -56,7 +56,7 @@ def scoring_progress(campaign: Campaign, *, ready: int, at: datetime) -> Scoring
 
 
 def format_scoring(progress: ScoringProgress) -> str:
-    """``130 of 256 predicted and not decided on yet, 1240 per hour, about 6 min for the rest``."""
+    """Format as ``130 of 256 predicted and not decided on yet, 1240 per hour, about 6 min for the rest``."""
     said = f"{progress.predicted} of {progress.predicted + progress.waiting} predicted and not decided on yet"
     if progress.per_hour:
         said += f", {progress.per_hour:.0f} per hour"

@@ -1,4 +1,4 @@
-"""How far each stage of a campaign is: the bars of `campaign run` and of its page."""
+"""Progress of each stage of a campaign, shown as bars by `campaign run` and on its page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,16 @@ from campaign.views.status.funnel import Decided
 
 @dataclass(frozen=True, kw_only=True)
 class StageShare:
-    """How far a stage is.
+    """Progress of a stage.
 
     Attributes
     ----------
     key
         ``references``, ``training``, ``prefilter``, ``dos``, ``predicted``, ``decided`` or ``relaxed``.
     title
-        What people call it.
+        Title for users.
     done, whole
-        How many have come through it, those that failed permanently included, of those that are to come through it as
-        known so far.
+        Number of candidates through the stage, permanent failures included, and number expected to pass it so far.
     """
 
     key: str
@@ -30,21 +29,21 @@ class StageShare:
 
     @property
     def share(self) -> float:
-        """Part that is done, 0 to 1."""
+        """Fraction that is done, 0 to 1."""
         return min(self.done / self.whole, 1.0) if self.whole else 0.0
 
 
 def stage_shares(
     status: Status, counts: Mapping[tuple[str, str], int], decided: Decided, *, predicted: int
 ) -> list[StageShare]:
-    """Return the stages of a campaign in their order, without those that it has none of.
+    """Return the stages of a campaign in order, without those it does not have.
 
     Parameters
     ----------
     counts
         Candidates by ``(role, state)``.
     predicted
-        What Screens have predicted and not decided on yet (`campaign.views.status.scoring`).
+        Number of candidates predicted and not decided on yet (`campaign.views.status.scoring`).
     """
     found = [_share("references", "references", status.references)]
     if status.purpose == "screening":
@@ -54,7 +53,7 @@ def stage_shares(
     if status.needs_dos:
         found.append(_share("dos", "IS-DOS", status.dos))
     if status.purpose == "screening":
-        # without its IS-DOS a candidate is never decided on
+        # a candidate without its IS-DOS is never decided on
         screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
         to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
         if predicted:

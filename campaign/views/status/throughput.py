@@ -1,4 +1,4 @@
-"""The rate of a campaign, from the calculations that finished in the last hours."""
+"""Rate of a campaign, from the calculations that finished in the last hours."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _WINDOWS_H = (1.0, 6.0, 24.0)
 _ENOUGH = 10
 #: Calculations; steps are left out, since a Screen says nothing about how fast structures are computed.
 CALCULATIONS = ("dos", "relax", "rs_dos")
-#: Outcomes after which a calculation is not tried again.
+#: Outcomes after which a calculation is not repeated.
 _FINAL = ("completed", "science")
 _HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRate:
-    """One kind of calculation.
+    """Rate of one kind of calculation.
 
     Attributes
     ----------
     ended
-        Calculations that ended for good in the last 24 h, well or as science failures.
+        Calculations completed or ended by a science failure in the last 24 h.
     failed
-        Attempts that failed in the last 24 h, those that are tried again included.
+        Attempts that failed in the last 24 h, including retried ones.
     per_hour
-        Calculations that ended for good, per hour over the window of the rates.
+        Calculations ended for good per hour, averaged over the window.
     mean_cpu_s
-        CPU-s of all attempts so far for each calculation that has ended; None before one has.
+        CPU-s of all attempts so far per ended calculation; None before the first.
     """
 
     ended: int
@@ -44,17 +44,17 @@ class StageRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """What happened lately.
+    """Recent throughput.
 
     Attributes
     ----------
     hours
-        Window of the rates, h: 1, 6 or 24, shorter where the campaign is younger; None where nothing ended in 24 h.
+        Window of the rates, h: 1, 6 or 24, shorter if the campaign is younger; None if nothing ended in 24 h.
     stages
-        By stage: ``dos``, ``relax``, ``rs_dos``; only those of which something was started.
+        By stage: ``dos``, ``relax``, ``rs_dos``; only those with a started calculation.
     cpu_hours_per_hour
         CPU-hours of the calculations that ended in the window, failed attempts included, per hour of it, i.e. the
-        number of busy cores. None where nothing ended.
+        number of busy cores. None if nothing ended.
     """
 
     hours: float | None
@@ -73,7 +73,7 @@ class _Group:
 
 
 def throughput(campaign: Campaign, *, at: datetime) -> Throughput:
-    """Count recently finished work."""
+    """Return the rates of recently finished work."""
     lately = {hours: _ended_since(campaign, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
     total = _ended_since(campaign, None)
     window = next((hours for hours in _WINDOWS_H if _ended(lately[hours]) >= _ENOUGH), _WINDOWS_H[-1])
@@ -100,7 +100,7 @@ def _ended(groups: Mapping[str, _Group]) -> int:
 
 
 def _ended_since(campaign: Campaign, since: datetime | None) -> dict[str, _Group]:
-    """By stage, what ended since then (None: ever) in any way."""
+    """Return, by stage, everything that ended since then, in any way; None means since the start."""
     found: dict[str, _Group] = {}
     for (stage, outcome), (number, cpu_s) in ended_attempts(campaign, CALCULATIONS, since=since).items():
         ended, failed = outcome in _FINAL, outcome not in ("completed", "stopped")
@@ -110,7 +110,7 @@ def _ended_since(campaign: Campaign, since: datetime | None) -> dict[str, _Group
 
 
 def _shortened(campaign: Campaign, hours: float, at: datetime) -> float:
-    """Window of a campaign that is younger than its window."""
+    """Return the window in hours, at most the age of the campaign."""
     created = campaign.document.get("created")
     age = hours if created is None else (at - in_utc(created)).total_seconds() / _HOUR_S
     return max(min(hours, age), 1.0 / 60.0)

@@ -1,4 +1,4 @@
-"""How long a campaign will take, from what is still to be computed and the rate of the last hours."""
+"""Estimated remaining time of a campaign, from the remaining calculations and the rate of the last hours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,19 +18,18 @@ _TO_RELAX = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
 
 @dataclass(frozen=True, kw_only=True)
 class TimeLeft:
-    """How long it will take.
+    """Estimated remaining time and cost.
 
     Attributes
     ----------
     hours
-        Until everything is computed, h; None where that is unknown.
+        Time until everything is computed, h; None if unknown.
     at_least_hours
-        For what is certain to be computed, h: all but relaxations of candidates that are still to be decided on; None
-        where nothing ended lately.
+        Time for the certain calculations, h, without relaxations of undecided candidates; None if nothing ended lately.
     cpu_hours
-        CPU-hours still to come; None where it is unknown how many candidates will be relaxed.
+        CPU-hours still to come; None if the number of relaxations is unknown.
     how
-        How it was estimated, or why it is unknown.
+        Basis of the estimate, or the reason for having none.
     """
 
     hours: float | None
@@ -41,9 +40,9 @@ class TimeLeft:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """Calculations still to come: those that are certain, and candidates that are still to be decided on.
+    """Calculations still to come: certain ones, and candidates still to be decided on.
 
-    Those that are still before the prefilter are apart: it is not known which of them get an IS-DOS.
+    Candidates before the prefilter are counted separately, since some of them get no IS-DOS.
     """
 
     dos: int
@@ -62,14 +61,14 @@ def time_left(
     sent: int,
     spent_cpu_hours: float,
 ) -> TimeLeft:
-    """Estimate how long a campaign will still take.
+    """Return the estimated remaining time of a campaign.
 
     Parameters
     ----------
     counts
         Candidates by ``(role, state)``.
     pace
-        What happened in the last hours.
+        Rates of the last hours.
     decided, sent
         Candidates that were decided on, and those of them that were sent to a relaxation. Of those still to be decided
         on the same share is expected to be relaxed; of those before the prefilter, what it has left of others.
@@ -111,7 +110,7 @@ def time_left(
 
 
 def format_hours(hours: float) -> str:
-    """Format CPU-hours with three digits, and whole ones with thousands apart."""
+    """Format CPU-hours with three digits; values of four and more digits are rounded to integers with separators."""
     return f"{hours:,.0f}" if hours >= 999.5 else f"{hours:.3g}"
 
 
@@ -123,7 +122,7 @@ def format_duration(hours: float) -> str:
 
 
 def format_left(left: TimeLeft, before: str = "about") -> str:
-    """``about 5 min``; ``at least 5 min`` where only that is known, and nothing where that is less than a minute."""
+    """Format the remaining time, e.g. ``about 5 min``, or ``at least 5 min`` if only a lower bound is known."""
     if left.hours is None:
         least = (left.at_least_hours or 0.0) * 60 >= 1.0
         return f"at least {format_duration(left.at_least_hours or 0.0)}" if least else ""
@@ -131,7 +130,7 @@ def format_left(left: TimeLeft, before: str = "about") -> str:
 
 
 def format_since(since: str | None, at: datetime) -> str:
-    """Format how long ago a time of FireWorks was (ISO 8601, UTC where it does not say); empty where it is none."""
+    """Format the time since a FireWorks timestamp (ISO 8601, UTC by default); empty if it is none."""
     try:
         began = None if since is None else in_utc(datetime.fromisoformat(since))
     except ValueError:
@@ -141,7 +140,7 @@ def format_since(since: str | None, at: datetime) -> str:
 
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: PrefilterCounts) -> _Work:
     spec = campaign.spec
-    # the budget holds the others of those that wait for it
+    # the budget holds back the other waiting candidates
     waiting = min(seen.waiting, counts.get((SCREENED, CandidateState.NEW), 0))
 
     def number(role: str, *states: str) -> int:
@@ -151,7 +150,7 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
     bootstrap = number(BOOTSTRAP, CandidateState.NEW, *_TO_RELAX)
     training = number(TRAINING, *BEFORE_SCREEN, CandidateState.DOS_DONE, *_TO_RELAX)
     screened = number(SCREENED, *_TO_RELAX)
-    # each of those that a model learns from gets an RS-DOS once it is relaxed
+    # each structure that a model learns from gets an RS-DOS after its relaxation
     with_rs_dos = bootstrap + training
     with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
@@ -165,7 +164,7 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
 
 
 def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float, float]:
-    """CPU-s of the certain work, of one more IS-DOS, and of relaxing one more candidate."""
+    """Return CPU-s of the certain work, of one more IS-DOS, and of relaxing one more candidate."""
     budget = current_budget(campaign)
 
     def mean(stage: str, default: float) -> float:

@@ -1,4 +1,4 @@
-"""The phrases of `campaign status`, which the page of a campaign says as well."""
+"""Phrases shared by `campaign status` and the page of a campaign."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from campaign.views.status.time_left import format_left
 
 _JOB_IDS = 6
 _LONGEST_H = 1e6
-"""Hours, a hundred years: no date is said beyond."""
+"""Hours, about a hundred years; no date is shown beyond."""
 
 
 def format_last_day(report: StatusReport) -> str:
@@ -30,7 +30,7 @@ def format_last_day(report: StatusReport) -> str:
 
 
 def format_time_left(report: StatusReport) -> str:
-    """Format how long it will take, or why that is unknown."""
+    """Format the remaining time, or the reason for not knowing it."""
     left = report.time_left
     if report.status.is_finished:
         return "none: finished"
@@ -42,7 +42,7 @@ def format_time_left(report: StatusReport) -> str:
 
 
 def format_end(report: StatusReport) -> str:
-    """Format when it will be finished, UTC; empty where that is unknown."""
+    """Format the expected end, UTC; empty if unknown."""
     if report.time_left.hours is None or report.time_left.hours > _LONGEST_H:
         return ""
     end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=report.time_left.hours)
@@ -62,7 +62,7 @@ def format_spent(budget: Budget) -> str:
 
 
 def format_prediction_quality(found: PredictionQuality) -> str:
-    """Format how well the predictions held."""
+    """Format the errors of the predictions relative to DFT."""
     if found.mae is None:
         said = "no predicted candidate is relaxed yet"
     else:
@@ -74,12 +74,12 @@ def format_prediction_quality(found: PredictionQuality) -> str:
 
 
 def format_stage(name: str) -> str:
-    """What people call a stage of the ledger."""
+    """Return the title of a stage of the ledger."""
     return STAGES[name].title if name in STAGES else name
 
 
 def format_workers(queue: Queue, *, most: int | None = None) -> str:
-    """Format where a queue's jobs run, and the scheduler's ids of some; of the workers at most `most` are named."""
+    """Format where a queue's jobs run, with at most `most` workers and some of the scheduler's ids."""
     named = list(queue.workers.items())[:most]
     said = ", ".join(f"{worker} ({number})" for worker, number in named)
     if more := len(queue.workers) - len(named):
