@@ -169,7 +169,7 @@ def stop_reason(budget: BudgetRules, *, stable: int, in_vain: int) -> str | None
     """
     enough, too_many = budget.stop_after_stable, budget.stop_after_no_discovery
     if enough is not None and stable >= enough:
-        return f"{stable} stable materials are found, and {enough} were wanted"
+        return f"{stable} stable materials found; the limit is {enough}"
     if too_many is not None and in_vain >= too_many:
         return f"the last {too_many} relaxations found nothing stable"
     return None

@@ -151,7 +151,7 @@ class Relaxations:
         """Return the reason for a crystal whose relaxation repeatedly kills its process, so that the others can
         proceed.
         """
-        reason = f"its relaxation ended its process {batch.failures} times ({type(error).__name__})"
+        reason = f"its relaxation killed its process {batch.failures} times ({type(error).__name__})"
         logger.warning("%s: %s: %s", batch.ids[0], reason, error)
         return [(batch.content, [reason] * len(self.potentials))]
 

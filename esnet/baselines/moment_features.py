@@ -38,7 +38,7 @@ class MomentScaler:
     def fit(cls, moments: Moments) -> Self:
         """Return a scaler fitted to the moments of the training part, shape (n, 90)."""
         if not len(moments.values):
-            raise FeatureError("the moments' scaler cannot be fitted to no sample")
+            raise FeatureError("the scaler of the moments needs at least one sample")
         count = moments.mask.sum(axis=0)
         divisor = np.maximum(count, 1)
         mean = np.where(moments.mask, moments.values, 0.0).sum(axis=0) / divisor

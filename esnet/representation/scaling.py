@@ -65,7 +65,7 @@ class ChannelScaler:
             mean += distance * size / (count + size)
             count += size
         if not count:
-            raise FeatureError("the scaler cannot be fitted to no sample")
+            raise FeatureError("a scaler needs at least one sample")
         deviation = np.sqrt(squares / count)
         # rounding gives a constant channel a tiny deviation instead of 0
         varies = deviation > 1e-12 * np.maximum(1.0, np.abs(mean))

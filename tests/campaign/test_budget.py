@@ -245,7 +245,7 @@ def test_a_wrong_limit_is_refused_in_the_words_of_a_campaign_file_and_changes_no
 @pytest.mark.parametrize(
     ("budget", "e_form", "reason"),
     [
-        ({"stop_after_stable": 2}, -0.3, "2 stable materials are found, and 2 were wanted"),
+        ({"stop_after_stable": 2}, -0.3, "2 stable materials found; the limit is 2"),
         ({"stop_after_no_discovery": 2}, 0.3, "the last 2 relaxations found nothing stable"),
     ],
 )

@@ -395,7 +395,7 @@ def test_actors_relax_what_this_process_would_whatever_dies(tmp_path):
     assert read_ahead < 20  # while candidates wait for their elements, too
     assert (tmp_path / "died").exists()
     assert after_a_kill["B2"] == (pytest.approx(here["B2"].e_form, abs=1e-6),)
-    assert given_up["B2"][0].startswith("its relaxation ended its process 3 times")
+    assert given_up["B2"][0].startswith("its relaxation killed its process 3 times")
     assert given_up["1.0"] == (pytest.approx(here["1.0"].e_form, abs=1e-6),)
 
 

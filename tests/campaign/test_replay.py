@@ -262,7 +262,7 @@ def test_stop_rules_end_it_and_are_named():
     known = population(400)
     enough = replay_policy(Thresholds(), known, budget=BudgetSection(stop_after_stable=5), batch_size=50)
     assert enough.total_stable == 5
-    assert enough.stopped == "5 stable materials are found, and 5 were wanted"
+    assert enough.stopped == "5 stable materials found; the limit is 5"
     vain = [replace(found, e_form=1.0) for found in known]
     stopped = replay_policy(Thresholds(), vain, budget=BudgetSection(stop_after_no_discovery=7), batch_size=50)
     assert stopped.relaxations == 7

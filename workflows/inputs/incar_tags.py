@@ -237,7 +237,7 @@ def check_tags_together(tags: Mapping[str, Any]) -> None:
     """
     for one, other in (("NCORE", "NPAR"), ("ALGO", "IALGO")):
         if one in tags and other in tags:
-            raise IncarTagError(f"has both {one} and {other}, which say the same to VASP; right: one of them")
+            raise IncarTagError(f"has both {one} and {other}, which mean the same to VASP; right: one of them")
 
 
 def _check_name(tag: str, door: Door) -> None:
