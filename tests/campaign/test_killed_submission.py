@@ -1,4 +1,4 @@
-"""A `campaign submit` of 5,000 candidates that is killed half-way is completed by the same command."""
+"""A `campaign submit` of a thousand candidates that is killed half-way is completed by the same command."""
 
 import subprocess
 import sys
@@ -11,9 +11,8 @@ from small_campaign import write_campaign
 pytestmark = pytest.mark.mongo
 
 CAMPAIGN = Path(sys.executable).parent / "campaign"
-ELEMENTS = ["Li", "Be", "Na", "Mg", "Al", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Si"]
-ELEMENTS += ["Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Cs", "Ba", "Ge", "Hf", "Ta", "W"]
-ELEMENTS += ["Re", "Os", "Ir", "Pt", "Au", "Pb", "Tl"]
+ELEMENTS = ["Li", "Be", "Na", "Mg", "Al", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn"]
+ELEMENTS += ["Ag", "Pd", "Au"]
 PAIRS = len(ELEMENTS) * (len(ELEMENTS) - 1) // 2
 #: L1_2 alone is another crystal with its elements exchanged.
 CANDIDATES = PAIRS * (4 + 2)

@@ -14,6 +14,8 @@ from database_proxy import DatabaseProxy
 
 #: What the engine has computed of `tiny`; inputs that are not in it are computed.
 RECORDINGS = Path(__file__).with_name("recordings.tar.xz")
+#: The smallest that meets every kind of firework: one candidate and two references.
+SMALLEST = CAMPAIGNS["tiny"] | {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Cu"]}}
 #: Faults that cannot last long, so that the test cannot.
 FAULTS = ["processes/kill-worker", "processes/kill-engine", "processes/kill-runner", "processes/term-engine"]
 FAULTS += ["database/away-5s", "database/answers-cut", "database/connections-closed", "commands/two-reconciles"]
@@ -40,7 +42,7 @@ def make_place(server, recorded, tmp_path):
 
     def make():
         folder = tmp_path / str(len(places))
-        places.append(Place(server, folder, CAMPAIGNS["tiny"], recorded=recorded, engine_s=1.0))
+        places.append(Place(server, folder, SMALLEST, recorded=recorded, engine_s=1.0))
         return places[-1]
 
     yield make
@@ -58,7 +60,7 @@ def test_campaigns_under_faults_end_as_the_undisturbed_one(make_place):
     assert (code, "no problems found" in said) == (0, True), said
     for seed, way in ((1, "run"), (2, "rapidfire")):
         outcome = run_disturbed(
-            make_place(), way, "tiny", seed=seed, faults=chosen(FAULTS), number=3, expected=expected
+            make_place(), way, "smallest", seed=seed, faults=chosen(FAULTS), number=3, expected=expected, between_s=2.0
         )
         assert outcome.faults
         assert not outcome.is_wrong, outcome
