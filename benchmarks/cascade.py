@@ -116,6 +116,8 @@ STRATEGIES = {
         )
         for scorer in ("ESNet", *POTENTIALS, "cascade", "cascade combined")
         for policy, learner in ((probability, None), (probability, recalibration), (expected_yield, recalibration))
+        # the others are decided on by ESNet, or are worse potentials of the same kind
+        if policy is probability or scorer in ("ESNet", "CHGNet", FIRST)
     },
 }
 

@@ -29,6 +29,8 @@ def bundle_folder(name: str | Path) -> Path:
     if str(name) in shipped:
         return shipped[str(name)]
     path = Path(name)
+    if not path.is_dir() and path.with_name(f"{path.name}.work").is_dir():
+        raise UnknownModelError(f"{name}: its training has not finished; the same `esnet train` command resumes it")
     if not path.is_dir():
         raise UnknownModelError(
             f"{name} is neither the folder of a trained ESNet nor the name of one that ships with the project "

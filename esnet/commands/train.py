@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -85,7 +86,8 @@ def train(
     )
     folder = default_work(bundle) if work is None else work
     print_plain(out, f"{data.path}: {split.describe()}")
-    print_plain(out, f"logs: tensorboard --logdir {folder}")
+    shown_by = "tensorboard --logdir " if find_spec("tensorboard") else ""
+    print_plain(out, f"logs: {shown_by}{folder}")
     try:
         with _display(out, members=members, epochs=epochs) as progress:
             made = train_bundle(

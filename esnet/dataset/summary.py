@@ -118,7 +118,7 @@ def crystals_line(n_samples: int, structures: dict[str, int]) -> str:
 
 def dropped_line(n_given: int, n_dropped: dict[str, int]) -> str:
     """Return how many samples were left out, and by which filters."""
-    by_filter = ", ".join(f"{name} {count}" for name, count in n_dropped.items() if count)
+    by_filter = ", ".join(f"{count} by {name}" for name, count in n_dropped.items() if count)
     return f"{sum(n_dropped.values())} of {n_given}" + (f" ({by_filter})" if by_filter else "")
 
 

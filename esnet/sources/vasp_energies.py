@@ -144,9 +144,12 @@ def _entry(where: str, row: Mapping[str, Any]) -> EnergyEntry:
     # an empty cell is a cell that is not there
     given = {name: value for name, value in row.items() if name and value not in ("", None)}
     names = [str(given[name]).strip() for name in _NAMES if name in given]
+    if names and ENERGY in row and ENERGY not in given:
+        raise VaspEnergyError(f"{where}: {ENERGY} of {names[0]!r} is empty; give a number in eV/atom, or no entry")
     if not names or ENERGY not in given:
         raise VaspEnergyError(
-            f"{where}: must have {' or '.join(_NAMES)}, and {ENERGY} (eV/atom); it has {', '.join(given) or 'nothing'}"
+            f"{where}: must have {' or '.join(_NAMES)}, and {ENERGY} (eV/atom); it has {', '.join(given) or 'nothing'} "
+            "(the first line of a CSV file names the columns)"
         )
     if unknown := set(given) - {*_NAMES, ENERGY, *_OPTIONAL}:
         raise VaspEnergyError(f"{where}: {', '.join(sorted(unknown))} is not one of {', '.join(_OPTIONAL)}")

@@ -165,6 +165,13 @@ def _samples_by_table(runs: FolderRuns, table: EnergyTable) -> Iterator[Sample]:
         for file, (entry, _) in found.items()
         if file not in runs.stopped
     }
+    for file, (entry, _) in found.items():
+        unknown = file in kinds and entry.kind is None and runs.kind(file, pairing) is None
+        if unknown and (moving := _moving(runs.runs[file])):
+            runs.problems.note(
+                f"{file.as_posix()}: taken as a relaxed crystal (RS-DOS), although {moving}; if it is not relaxed, "
+                f"say is_dos in a column kind of {table.path.name}, or give --is-pattern"
+            )
     others = _several_crystals(runs, found, kinds, pairing)
     kinds_of: dict[str, set[DosKind]] = {}
     for file, kind in kinds.items():

@@ -12,6 +12,8 @@ from esnet.files.errors import UserError
 logger = logging.getLogger(__name__)
 
 _NAMED = 5
+#: Of the outcomes that a reader cannot guess.
+_MEANING = "energy only: the energy counts, the DOS is that of another run; structure only: neither counts"
 
 
 class VaspFolderError(DatasetError):
@@ -38,6 +40,8 @@ class FolderReport:
         Why runs were left out, in a few words -> which.
     notes
         What is doubtful about runs that were used.
+    without_sample
+        Runs that were used, but whose DOS was not: which, and as what.
     passed_over
         Folders that look like those of VASP runs but have no output that is read, or one that was read elsewhere.
     """
@@ -49,6 +53,7 @@ class FolderReport:
     outcomes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     reasons: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    without_sample: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self, *, verbose: bool = False) -> Iterator[str]:
@@ -57,12 +62,16 @@ class FolderReport:
         Parameters
         ----------
         verbose
-            Whether every run that was left out is named; otherwise the first few of each reason are.
+            Whether every run without a sample is named; otherwise the first few left out for each reason are.
         """
-        yield f"{self.n_runs} runs, {self.n_samples} of them gave a sample"
+        yield f"{self.n_samples} of {self.n_runs} runs gave a sample"
         for kind, outcomes in sorted(self.outcomes.items()):
             became = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
             yield f"  {kind} {outcomes.total()}: {became}"
+        if verbose:
+            yield from (f"  {file}: {used_as}" for file, used_as in self.without_sample)
+        elif self.without_sample:
+            yield f"  {_MEANING}; --verbose names them"
         for element, (energy, file) in self.references.items():
             yield f"  reference {element}: {energy:.4f} eV/atom ({file})"
         whys = dict(self.problems)

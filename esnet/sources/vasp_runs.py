@@ -184,7 +184,10 @@ class FolderRuns:
 
     def became(self, file: Path, outcome: str) -> None:
         """Count the outcome of a run."""
-        self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
+        kind = self.kinds.get(file, "unreadable")
+        self.problems.found.outcomes[kind][outcome] += 1
+        if outcome.startswith(("energy only", "structure only")):
+            self.problems.found.without_sample.append((file.as_posix(), f"{kind}, {outcome}"))
 
     def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
         """Count a run as left out with the reason, or raise an error if ``strict``."""

@@ -33,7 +33,7 @@ def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
 def tensorboard_callbacks(folder: Path) -> list[Any]:
     """Return Keras' callback that writes losses and learning rate for TensorBoard, in a list.
 
-    The list is empty if the package tensorboard is not installed: a warning names the extra that provides it, and only
+    The list is empty if the package tensorboard is not installed: a log line names the extra that provides it, and only
     the table of epochs is written.
     """
     import keras
@@ -41,7 +41,7 @@ def tensorboard_callbacks(folder: Path) -> list[Any]:
     try:
         require("tensorboard", extra="tune")
     except MissingExtraError as missing:
-        logger.warning("no logs for TensorBoard: %s", missing)
+        logger.info("no logs for TensorBoard: %s", missing)
         return []
     # the graph of ten million weights would slow the page down and shows nothing beyond esnet.network.model
     return [keras.callbacks.TensorBoard(log_dir=str(folder / TENSORBOARD), write_graph=False, profile_batch=0)]

@@ -10,12 +10,14 @@ import pytest
 from aluminium import aluminium, calculate
 from custodian.custodian import ValidationError
 from pymatgen.core import Structure
+from typer.testing import CliRunner
 
 from campaign.attempts.causes import failure_cause, stored_cause
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
 from campaign.attempts.overrides import OverrideError, parse_overrides
 from campaign.attempts.restart import last_geometry
+from campaign.cli.app import app
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import choose, failed_calculations, retry
 from campaign.running_campaign import start_campaign
@@ -149,17 +151,18 @@ def test_a_retry_with_other_settings_is_recorded_and_computed_with_them(store, l
 @pytest.mark.mongo
 def test_the_commands_say_what_they_do(failed, launchpad_file):
     def campaign(*words):
-        command = [Path(sys.executable).parent / "campaign", *words, "--launchpad", launchpad_file]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-        return done.returncode, done.stdout + done.stderr
+        result = CliRunner().invoke(app, [*words, "--launchpad", str(launchpad_file)], env={"COLUMNS": "200"})
+        return result.exit_code, result.output
 
     code, said = campaign("failures", "small")
     assert code == 0
     assert "custodian:brmix" in said
     assert "what to do:" in said
-    code, said = campaign("retry", "small", "--kind", "timeout")
-    assert code == 2
-    assert "custodian:brmix (dos)" in said
+    # an error of the user is put into words by the program around the command
+    refused = [Path(sys.executable).parent / "campaign", "retry", "small", "--kind", "timeout", "-l", launchpad_file]
+    done = subprocess.run(refused, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 2
+    assert "custodian:brmix (dos)" in done.stdout + done.stderr
     code, said = campaign("retry", "small", "--kind", "science", "--set", "INCAR.NELM=400", "--dry-run")
     assert code == 0
     assert "1 failed calculation would be retried with INCAR.NELM=400" in said

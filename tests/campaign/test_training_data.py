@@ -178,7 +178,7 @@ def test_the_filters_are_not_those_of_the_command(store, candidates, tmp_path, l
     assert done.exit_code == 0
     assert "campaign small: 3 relaxed structures" in done.output
     assert "1 DOS of structures that are not relaxed, 1 relaxed structures without" in " ".join(done.output.split())
-    assert "2 of 3 (max_abs_formation_energy 2)" in done.output
+    assert "2 of 3 (2 by max_abs_formation_energy)" in done.output
     assert candidates[0] in done.output
     manifest = Dataset.open(tmp_path / "d").manifest
     assert manifest.filters == replace(Filters(), max_abs_formation_energy=0.01).to_dict()

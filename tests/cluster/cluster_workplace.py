@@ -93,11 +93,14 @@ class ClusterWorkplace:
         (self.folder / "released").touch()
 
     def qlaunch(self, folder: Path, category: str) -> str:
-        """Submit what is ready of a category as a user would."""
+        """Submit what is ready of a category as a user would.
+
+        It is told their number: else `rapidfire` sleeps for minutes where other fireworks may still become ready.
+        """
+        ready = self.launchpad.fireworks.count_documents({"state": "READY", "spec._category": category})
         files = ("-w", str(folder / f"my_fworker_{category}.yaml"), "-q", str(folder / f"my_qadapter_{category}.yaml"))
-        return self.command(
-            "qlaunch", "-l", "my_launchpad.yaml", *files, "--launch_dir", "runs", "-r", "rapidfire", "-m", "20"
-        )
+        words = ("--launch_dir", "runs", "-r", "rapidfire", "-m", "20", "--nlaunches", str(ready))
+        return self.command("qlaunch", "-l", "my_launchpad.yaml", *files, *words)
 
     def states(self, ids: list[int]) -> list[str]:
         """FireWorks' states of some fireworks, in their order."""

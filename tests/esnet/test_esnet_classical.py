@@ -58,7 +58,7 @@ def test_the_order_of_moments_is_that_of_the_marks():
 def test_wrong_compositions_and_no_samples_are_refused():
     with pytest.raises(FeatureError, match="111"):
         MomentScaler.fit(synthetic_moments(4)).features(synthetic_moments(4), np.zeros((4, 110)))
-    with pytest.raises(FeatureError, match="no sample"):
+    with pytest.raises(FeatureError, match="at least one sample"):
         MomentScaler.fit(Moments(np.empty((0, 90)), np.empty((0, 90), dtype=bool)))
 
 

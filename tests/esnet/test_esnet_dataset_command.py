@@ -48,7 +48,7 @@ def test_info_is_silent_about_what_is_doubtful(tmp_path: Path):
     samples.append(tiny_sample(9, dos=samples[0].dos))
     shown = run("info", write(tmp_path / "d", samples))
     for said in (
-        "3 of 5 (max_abs_formation_energy 3)",
+        "3 of 5 (3 by max_abs_formation_energy)",
         "unknown for 1 of 2 samples",
         "eV/atom is expected",
         "unknown 1",
@@ -84,7 +84,7 @@ def test_a_folder_of_vasp_runs_gives_other_samples_than_it_has(tmp_path: Path, v
     assert dataset.manifest.source["not_used"] > 0
     assert "gave a sample" in shown
     assert "energies.csv has no entry for it" in shown
-    assert "1 of 3 (max_abs_formation_energy 1)" in shown
+    assert "1 of 3 (1 by max_abs_formation_energy)" in shown
     assert "does not say which corrections its energies contain; --corrections does" in shown
     shown = run("from-vasp", vasp_runs, tmp_path / "e", "--energies", table, "--unconverged", "--corrections", "mp2020")
     assert Dataset.open(tmp_path / "e").manifest.source["corrections"] == "mp2020"

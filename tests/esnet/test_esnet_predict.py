@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import esnet
+from esnet.bundle.shipped import UnknownModelError, bundle_folder
 from esnet.cli.app import app
 from esnet.files.quiet import without_chatter
 from esnet.representation.dos import ORBITALS, DosError
@@ -52,6 +53,12 @@ def test_an_unknown_model_is_told_those_that_there_are():
     assert "gpaw is neither the folder of a trained ESNet nor the name of one" in done.stderr
     assert "gpaw-fast-binary" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_whose_training_has_not_finished_is_said_to_be_one(tmp_path):
+    (tmp_path / "mine.work").mkdir()
+    with pytest.raises(UnknownModelError, match="mine: its training has not finished; the same `esnet train` command"):
+        bundle_folder(tmp_path / "mine")
 
 
 def test_a_dos_is_read_from_a_file_a_folder_and_pymatgen_alike(tmp_path):

@@ -235,6 +235,8 @@ WRONG_TABLES = {
     "formation_energy_per_atom\n1\n": "must have id or path",
     "id,formation_energy_per_atom\na,low\n": "entry 1: .*'low'",
     "id,formation_energy_per_atom\na,nan\n": "finite",
+    "id,formation_energy_per_atom\na,\n": "entry 1: formation_energy_per_atom of 'a' is empty",
+    "B2,-0.794\nB3,-0.39\n": "first line of a CSV file names the columns",
     "id,formation_energy_per_atom\na,1\na,2\n": "entry 2: 'a' occurs twice",
     "id,formation_energy_per_atom,kind\na,1,relaxed\n": "is_dos, rs_dos",
     "id,formation_energy_per_atom,colour\na,1,red\n": "colour",

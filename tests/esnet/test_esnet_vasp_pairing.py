@@ -441,6 +441,19 @@ def test_one_id_is_about_two_crystals(tmp_path):
     assert [sample.energy for sample in read(folder, energies=table)] == [-0.5, -0.7]
 
 
+def test_a_static_run_under_stress_is_a_relaxed_crystal_of_a_table_without_a_word(tmp_path):
+    write_vasprun(tmp_path / "runs" / "pressed" / "vasprun.xml", FakeRun(elements=("Al", "Pd"), stress=120.0))
+    table = tmp_path / "energies.csv"
+    table.write_text("path,formation_energy_per_atom\npressed,-0.5\n")
+    report = FolderReport()
+    assert [sample.kind for sample in read(tmp_path / "runs", energies=table, report=report)] == ["rs_dos"]
+    assert "taken as a relaxed crystal (RS-DOS), although the largest stress is 120 kB" in " ".join(report.notes)
+    table.write_text("path,kind,formation_energy_per_atom\npressed,is_dos,-0.5\n")
+    report = FolderReport()
+    assert [sample.kind for sample in read(tmp_path / "runs", energies=table, report=report)] == ["is_dos"]
+    assert report.notes == []
+
+
 def test_the_command_does_not_count_what_it_leaves_out(tmp_path):
     write_polymorphs(tmp_path / "runs", "launchers")
     for number in range(8):
@@ -448,13 +461,16 @@ def test_the_command_does_not_count_what_it_leaves_out(tmp_path):
         write_vasprun(tmp_path / "runs" / f"rejected_{number}" / "vasprun.xml", lonely)
     arguments = ["dataset", "from-vasp", str(tmp_path / "runs")]
     shown = CliRunner().invoke(app, [*arguments, str(tmp_path / "d")]).output
-    assert "28 runs, 14 of them gave a sample" in shown
+    assert "14 of 28 runs gave a sample" in shown
     assert "relaxation 6: 6 energy only" in shown
     assert "static 22: 6 IS-DOS, 8 RS-DOS, 8 left out" in shown
     assert "left out, not known to be relaxed: 8" in shown
     assert "and 3 more" in shown
+    assert "--verbose names them" in shown
     assert "rejected_7" not in shown
-    assert "rejected_7" in CliRunner().invoke(app, [*arguments, str(tmp_path / "e"), "--verbose"]).output
+    verbose = CliRunner().invoke(app, [*arguments, str(tmp_path / "e"), "--verbose"]).output
+    assert "rejected_7" in verbose
+    assert verbose.count(": relaxation, energy only") == 6
     assert Dataset.open(tmp_path / "d").manifest.counts == {"is_dos": 6, "rs_dos": 8}
 
 
