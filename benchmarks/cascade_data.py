@@ -57,7 +57,7 @@ SETTINGS = DftSettings(engine="gpaw", quality="fast")
 #: Potentials give no standard deviation. eV/atom: CHGNet's MAE is 0.052 on other intermetallics, so 0.07, and a margin.
 DEVIATION = 0.1
 POTENTIALS = {
-    "CHGNet": ForceField(calculator="CHGNet"),
+    "CHGNet": ForceField(calculator="CHGNet", model="0.3.0"),
     "SevenNet-0": ForceField(calculator="SevenNet", model="SevenNet-0"),
     "SevenNet-l3i5": ForceField(calculator="SevenNet", model="l3i5"),
 }
@@ -150,9 +150,8 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def with_potential(table: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def with_potential(table: list[dict[str, Any]], name: str, candidates: dict[str, Structure]) -> list[dict[str, Any]]:
     """Add a potential's columns, or replace them."""
-    candidates = unseen()
     found = potential_energies(POTENTIALS[name], {row["id"]: candidates[row["id"]] for row in table})
     return [
         {
@@ -241,10 +240,11 @@ def main() -> None:
         parser.error("--compute and --table need --folder")
     if options.compute:
         compute(options.folder, options.compute)
-    table = list(rows(options.folder)) if options.table else read_table()
-    for name in POTENTIALS if options.table else options.potential:
-        table = with_potential(table, name)
-        write_table(table)
+    if options.table or options.potential:
+        table, candidates = list(rows(options.folder)) if options.table else read_table(), unseen()
+        for name in POTENTIALS if options.table else options.potential:
+            table = with_potential(table, name, candidates)
+            write_table(table)  # a potential takes minutes: what is there is kept
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import cascade_data
 from benchmarks.cascade_data import Crystals
 from campaign.scorers.force_field import ForceField
 from esnet.dataset.dataset import Dataset
@@ -12,14 +13,9 @@ from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.files.atomic import sha256_of_json
 from esnet.files.sealed import read_sealed_line, sealed_line
 
-POTENTIALS = {
-    "CHGNet": {"calculator": "CHGNet", "model": "0.3.0"},
-    "SevenNet-0": {"calculator": "SevenNet", "model": "SevenNet-0"},
-    "SevenNet-l3i5": {"calculator": "SevenNet", "model": "l3i5"},
-    "EMT": {"calculator": "EMT"},
-}
+POTENTIALS = {**cascade_data.POTENTIALS, "EMT": ForceField(calculator="EMT")}
 """By the name of a row; EMT describes seven metals, has no corrections to convert, and is for tests."""
-DEFAULT = ("CHGNet", "SevenNet-0", "SevenNet-l3i5")
+DEFAULT = tuple(cascade_data.POTENTIALS)
 
 
 def relaxed_energies(
@@ -30,7 +26,7 @@ def relaxed_energies(
     Elements of the data set are references and are not asked. A potential's own elements are relaxed at the expense of
     the first crystal that has them.
     """
-    scorer = ForceField(**POTENTIALS[name])
+    scorer = POTENTIALS[name]
     crystals = _initial_crystals(dataset)
     identity = {"potential": scorer.potential().identity(), "versions": scorer.potential().versions()}
     folder.mkdir(parents=True, exist_ok=True)
