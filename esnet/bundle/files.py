@@ -41,6 +41,11 @@ class BundleExistsError(UserError, FileExistsError):
     """The path exists; a bundle is never overwritten."""
 
 
+def default_work(bundle: Path) -> Path:
+    """Return the working folder of a training, next to its bundle."""
+    return bundle.with_name(f"{bundle.name}.work")
+
+
 def refuse_existing(folder: Path) -> None:
     """Raise BundleExistsError, with the remedy, if the path exists."""
     if folder.exists() or folder.is_symlink():

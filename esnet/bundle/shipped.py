@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from esnet.bundle.files import default_work
 from esnet.files.errors import UserError
 
 
@@ -29,9 +30,9 @@ def bundle_folder(name: str | Path) -> Path:
     if str(name) in shipped:
         return shipped[str(name)]
     path = Path(name)
-    if not path.is_dir() and path.with_name(f"{path.name}.work").is_dir():
-        raise UnknownModelError(f"{name}: its training has not finished; the same `esnet train` command resumes it")
     if not path.is_dir():
+        if default_work(path).is_dir():
+            raise UnknownModelError(f"{name}: its training has not finished; the same `esnet train` command resumes it")
         raise UnknownModelError(
             f"{name} is neither the folder of a trained ESNet nor the name of one that ships with the project "
             f"({', '.join(shipped) or 'none'})"

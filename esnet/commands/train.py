@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from esnet.bundle.files import refuse_existing
+from esnet.bundle.files import default_work, refuse_existing
 from esnet.bundle.info import BundleInfo
 from esnet.commands.console import console, draws_on, print_dated, print_plain
 from esnet.commands.describe import error_table
@@ -21,7 +21,7 @@ from esnet.commands.residual import print_comparison, residuals_of
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
-from esnet.training.ensemble_run import MemberProgress, default_work, train_bundle
+from esnet.training.ensemble_run import MemberProgress, train_bundle
 from esnet.training.split_selection import Kinds
 
 _LINE_EVERY_S = 10.0

@@ -137,7 +137,7 @@ def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
             runs.leave_out(file, "no crystal", f"{vacuum}; {_ADD_A_CRYSTAL}")
             continue
         if runs.kinds[file] == "relaxation" and run.path not in energies.runs:
-            runs.became(file, "structure only")
+            runs.count_without_dos(file, "structure only")
             continue
         reason = "not known to be relaxed"
         try:
@@ -160,14 +160,12 @@ def _samples_by_table(runs: FolderRuns, table: EnergyTable) -> Iterator[Sample]:
     """Yield samples with the formation energies of a table."""
     pairing = runs.pairing(None)
     found = {file: known for file in runs.runs if (known := table.find(file)) is not None}
-    kinds = {
-        file: entry.kind or runs.kind(file, pairing) or "rs_dos"
-        for file, (entry, _) in found.items()
-        if file not in runs.stopped
+    stated = {
+        file: entry.kind or runs.kind(file, pairing) for file, (entry, _) in found.items() if file not in runs.stopped
     }
-    for file, (entry, _) in found.items():
-        unknown = file in kinds and entry.kind is None and runs.kind(file, pairing) is None
-        if unknown and (moving := _moving(runs.runs[file])):
+    kinds: dict[Path, DosKind] = {file: kind or "rs_dos" for file, kind in stated.items()}
+    for file, kind in stated.items():
+        if kind is None and (moving := _moving(runs.runs[file])):
             runs.problems.note(
                 f"{file.as_posix()}: taken as a relaxed crystal (RS-DOS), although {moving}; if it is not relaxed, "
                 f"say is_dos in a column kind of {table.path.name}, or give --is-pattern"

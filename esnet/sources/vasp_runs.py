@@ -117,14 +117,14 @@ class FolderRuns:
         settings = self.representation
         relaxation = self.kinds[file] == "relaxation" and not asked_for
         if relaxation and self._has_other_dos(file, pairing):
-            self.became(file, "structure only" if self.by_table else "energy only")
+            self.count_without_dos(file, "structure only" if self.by_table else "energy only")
             return
         try:
             dos = read_dos(self.folder / file)
             features = dos.features(normalisation=settings.normalisation, energy_reference=settings.energy_reference)
         except VaspReadError as error:
             if relaxation:
-                self.became(file, "structure only" if self.by_table else "energy only")
+                self.count_without_dos(file, "structure only" if self.by_table else "energy only")
             else:
                 self.leave_out(file, "no usable DOS", str(error))
             return
@@ -134,7 +134,7 @@ class FolderRuns:
                 limit = f"more than {FINEST_RELAXATION:g} are used only if the table states a kind for the folder"
                 self.leave_out(file, "coarse DOS of a relaxation", f"{why}; {limit}")
             else:
-                self.became(file, "energy only (coarse DOS)")
+                self.count_without_dos(file, "energy only (coarse DOS)")
             return
         run = file.parent.as_posix() if file.parent != Path() else self.folder.resolve().name
         name = f"{run}:{kind}" if f"{run}:{kind}" not in self.ids else f"{run}/{file.name}:{kind}"
@@ -184,10 +184,12 @@ class FolderRuns:
 
     def became(self, file: Path, outcome: str) -> None:
         """Count the outcome of a run."""
-        kind = self.kinds.get(file, "unreadable")
-        self.problems.found.outcomes[kind][outcome] += 1
-        if outcome.startswith(("energy only", "structure only")):
-            self.problems.found.without_sample.append((file.as_posix(), f"{kind}, {outcome}"))
+        self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
+
+    def count_without_dos(self, file: Path, outcome: str) -> None:
+        """Count a run that is used for something other than its DOS."""
+        self.became(file, outcome)
+        self.problems.found.without_sample.append((file.as_posix(), f"{self.kinds[file]}, {outcome}"))
 
     def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
         """Count a run as left out with the reason, or raise an error if ``strict``."""

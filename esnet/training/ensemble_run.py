@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from esnet.bundle.bundle import Bundle, refuse_existing
+from esnet.bundle.files import default_work
 from esnet.bundle.info import BundleInfo
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
@@ -31,11 +32,6 @@ _BUNDLE, _CHECKPOINTS, _LOGS = "bundle", "checkpoints", "logs"
 
 MemberProgress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each epoch with the numbers of member and epoch (from 1) and the values passed to `Progress`."""
-
-
-def default_work(bundle: Path) -> Path:
-    """Return the working folder next to a bundle."""
-    return bundle.with_name(f"{bundle.name}.work")
 
 
 def train_bundle(

@@ -30,6 +30,7 @@ from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
 from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.models import model_summary, register_bundle
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model
 from campaign.views.status.counts import campaign_status
@@ -428,8 +429,6 @@ def with_dos(store, database, launchpad, small_spec, tmp_path, monkeypatch):
     def run(**changes):
         start_campaign(store, launchpad, small_spec(**ALLOYS, **changes))
         if "model" not in changes:
-            from campaign.store.models import model_summary, register_bundle
-
             untrained_bundle(tmp_path / "bundle")
             model = model_summary(store, register_bundle(store, tmp_path / "bundle"), source="bundle")
             store.campaigns.update_one({"_id": "small"}, {"$set": {"model": model}})
