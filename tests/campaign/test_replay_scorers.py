@@ -278,6 +278,25 @@ def test_the_table_of_the_documentation_is_that_of_the_shipped_data(capsys, monk
     assert not [line for line in compared if line[0].upper() + line[1:] not in page]
 
 
+def rows_of(text):
+    """Rows of strategies in the tables of a page, by name."""
+    rows = (line.strip("| ").split(" | ") for line in text.splitlines() if ", " in line and line.startswith("| "))
+    return {name: cells for name, *cells in rows if len(cells) == 5 and name != "strategy"}
+
+
+def test_the_short_table_of_the_documentation_is_that_of_the_whole_ones():
+    short, whole = (
+        (ROOT / "docs" / name).read_text() for name in ("how-to/choosing.md", "explanation/choosing-tables.md")
+    )
+    measured, paper = map(rows_of, whole.split("## The paper's prices"))
+    shown = rows_of(short)
+    assert {"ESNet, probability", "SevenNet-l3i5, probability", "cascade combined, probability"} <= shown.keys()
+    for name, (recall, *numbers) in shown.items():
+        for (hours, ratio), table in zip((numbers[:2], numbers[2:]), (measured, paper), strict=True):
+            _, cpu_hours, found, _, over_oracle = table[name]
+            assert (recall, hours, ratio) == (found.split()[0], cpu_hours.split()[0], over_oracle), name
+
+
 def test_the_benchmark_corrects_predictions_as_a_campaign_does():
     recalibration = runpy.run_path(str(ROOT / "benchmarks" / "cascade.py"))["recalibration"]
     known = [
