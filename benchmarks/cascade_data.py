@@ -45,7 +45,7 @@ from esnet.bundle.fingerprints import TrainingFingerprints, fingerprints
 from esnet.bundle.shipped import bundle_folder
 from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.scoring.pool import Usage
-from workflows.engine import engine_environment
+from workflows.engine import CalculationKind, engine_environment
 from workflows.input_files import write_input_files
 from workflows.settings import DftSettings
 
@@ -89,17 +89,22 @@ def compute(folder: Path, number: int) -> None:
         except FileExistsError:
             continue
         for kind in ("dos", "relaxation"):
-            place = folder / name / kind
-            with engine_environment(SETTINGS):
-                write_input_files(structure, SETTINGS, kind, place)
-            before = _children_cpu_s()
-            with (place / "output").open("w") as output:
-                done = subprocess.run(
-                    [sys.executable, "-m", "workflows.gpaw_vasp"], cwd=place, stdout=output, stderr=output, check=False
-                )
-            cost = {"rc": done.returncode, "cpu_s": round(_children_cpu_s() - before, 2)}
-            (place / "cost.json").write_text(json.dumps(cost))
+            cost = run_engine(structure, kind, folder / name / kind)
         print(name, cost, flush=True)
+
+
+def run_engine(structure: Structure, kind: CalculationKind, place: Path) -> dict[str, float]:
+    """Run one calculation with the product's own input files; return its exit status and CPU-s, also in cost.json."""
+    with engine_environment(SETTINGS):
+        write_input_files(structure, SETTINGS, kind, place)
+    before = _children_cpu_s()
+    with (place / "output").open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "workflows.gpaw_vasp"], cwd=place, stdout=output, stderr=output, check=False
+        )
+    cost = {"rc": done.returncode, "cpu_s": round(_children_cpu_s() - before, 2)}
+    (place / "cost.json").write_text(json.dumps(cost))
+    return cost
 
 
 def _children_cpu_s() -> float:
