@@ -1,7 +1,9 @@
-"""Campaign databases -> the open data set, its splits and its datasheet. Run it again when campaigns have grown.
+"""Enlarge the open data set by what campaigns have relaxed; remake its splits and its datasheet.
 
     python -m benchmarks.open_set [-l my_launchpad.yaml] [--campaign NAME ...] [--out FOLDER] [--docs docs]
+    python -m benchmarks.open_set --densities FOLDER      adds what `benchmarks.open_set.densities` has computed
 
+What is in the set stays in it, so the database of a finished campaign can be deleted (``--anew`` starts without it).
 Campaigns are only read. Without ``--campaign`` all whose names begin with ``training-`` and whose references are
 computed are taken, in the order of their names.
 """
@@ -14,19 +16,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.leaderboard.splits import FILE, write_splits
 from benchmarks.open_set.datasheet import datasheet, loading, write_coverage
+from benchmarks.open_set.densities import write_densities
 from benchmarks.open_set.packing import pack, prediction_change
 from campaign.commands.connection import connect
 from campaign.store.campaigns import Campaign, campaign_names
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import newest_failed
-from campaign.store.usage import cost_by_stage
 from campaign.views.training_data import write_training_data
 from esnet.dataset.dataset import Dataset
 from esnet.files.atomic import write_whole
@@ -46,29 +47,40 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--docs", type=Path, default=ROOT / "docs" / "reference", help="folder of dataset.md and images/"
     )
+    parser.add_argument("--densities", type=Path, help="folder of benchmarks.open_set.densities, instead of campaigns")
+    parser.add_argument("--anew", action="store_true", help="leave out what the data set holds already")
     asked = parser.parse_args(words)
-    store = CampaignStore(connect(asked.launchpad).db)
-    names = asked.campaign or [
-        name
-        for name in sorted(campaign_names(store))
-        if name.startswith("training-") and Campaign.read(store, name).document.get("reference_set")
-    ]
-    if not names:
-        raise SystemExit("no campaign with computed references has a name that begins with training-; use --campaign")
     try:
-        make([Campaign.read(store, name) for name in names], asked.out, asked.docs)
+        campaigns = [] if asked.densities else _campaigns(asked.launchpad, asked.campaign)
+        make(campaigns, asked.out, asked.docs, densities=asked.densities, anew=asked.anew)
     except UserError as error:
         raise SystemExit(str(error)) from error
 
 
-def make(campaigns: Sequence[Campaign], out: Path, docs: Path) -> Dataset:
+def _campaigns(launchpad: Path | None, names: Sequence[str] | None) -> list[Campaign]:
+    store = CampaignStore(connect(launchpad).db)
+    if not names:
+        named = (name for name in sorted(campaign_names(store)) if name.startswith("training-"))
+        names = [name for name in named if Campaign.read(store, name).document.get("reference_set")]
+    if not names:
+        raise SystemExit("no campaign with computed references has a name that begins with training-; use --campaign")
+    return [Campaign.read(store, name) for name in names]
+
+
+def make(
+    campaigns: Sequence[Campaign], out: Path, docs: Path, *, densities: Path | None = None, anew: bool = False
+) -> Dataset:
     """Write everything; a former data set is replaced when the new one is whole and small enough."""
     with tempfile.TemporaryDirectory(prefix="open-set-") as folder:
-        parts = []
+        parts = [] if anew or not out.exists() else [Dataset.open(out)]
+        if densities is not None:
+            write_densities(densities, Path(folder, "densities"))
+            parts.append(Dataset.open(Path(folder, "densities")))
         for number, campaign in enumerate(campaigns):
             write_training_data(campaign, Path(folder, str(number)))
             parts.append(Dataset.open(Path(folder, str(number))))
-        packed = pack(parts, Path(folder, "packed"))
+        failures = {campaign.name: failed_for_good(campaign) for campaign in campaigns}
+        packed = pack(parts, Path(folder, "packed"), failures=failures)
         write_splits(packed, Path(folder, "packed", FILE))
         change = prediction_change(parts, packed)
         size = sum(entry["bytes"] for entry in packed.manifest.files.values()) / 1e6
@@ -84,27 +96,20 @@ def make(campaigns: Sequence[Campaign], out: Path, docs: Path) -> Dataset:
     measured = {"change_mev": change, "load": loading(out)}
     (docs / "images").mkdir(parents=True, exist_ok=True)
     write_coverage(dataset, docs / "images" / "dataset-coverage.png")
-    write_whole(docs / "dataset.md", datasheet(dataset, [facts(campaign) for campaign in campaigns], measured))
+    write_whole(docs / "dataset.md", datasheet(dataset, measured))
     print(
         f"{out}: {len(dataset)} samples, {size:.2f} MB, predictions change by {change:.4f} meV/atom; {measured['load']}"
     )
     return dataset
 
 
-def facts(campaign: Campaign) -> dict[str, Any]:
-    """What the datasheet says of a campaign."""
-    states = campaign.store.state_counts(campaign.name)
+def failed_for_good(campaign: Campaign) -> dict[str, int]:
+    """Return the number of failures for good by stage and reason."""
     failed: Counter[str] = Counter()
     for document in newest_failed(campaign, number=100_000):
         failure = document["final_failure"]
         failed[f"{failure.get('stage')}: {failure.get('cause') or failure.get('kind')}"] += 1
-    return {
-        "name": campaign.name,
-        "candidates": sum(states.values()),
-        "states": dict(sorted(states.items())),
-        "failures": dict(sorted(failed.items())),
-        "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
-    }
+    return dict(sorted(failed.items()))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,11 @@ def loading(folder: Path) -> dict[str, float]:
     return {"cpu_s": seconds, "mib": memory}
 
 
-def datasheet(dataset: Dataset, campaigns: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> str:
+def datasheet(dataset: Dataset, measured: Mapping[str, Any]) -> str:
     """Return the page as markdown.
 
     Parameters
     ----------
-    campaigns
-        For each: ``name``, ``candidates``, ``states``, ``failures`` (stage and reason -> number), ``cpu_s`` by stage.
     measured
         ``change_mev`` (of predictions, by the rounding), ``load`` (`loading`).
     """
@@ -72,7 +70,7 @@ def datasheet(dataset: Dataset, campaigns: Sequence[Mapping[str, Any]], measured
 
 IS-DOS and RS-DOS, spin- and lm-resolved, of unrelaxed and relaxed crystals, with both crystals and the formation energy of the relaxed one. Made by `python -m benchmarks.open_set` from the project's own campaigns; this page too.
 
-{len(compounds)} compounds ({", ".join(f"{number} {name}" for name, number in sorted(prototypes.items()))}) of {len(elements)} elements, and {len(system) - len(compounds)} crystals of elements; {manifest.counts.get("is_dos", 0)} IS-DOS and {manifest.counts.get("rs_dos", 0)} RS-DOS; {size / 1e6:.2f} MB in `benchmarks/data/open_set`, which is in the repository and not in the wheel. The campaigns are for {sum(each["candidates"] for each in campaigns)} compounds: what is not relaxed yet is not in it.
+{len(compounds)} compounds ({", ".join(f"{number} {name}" for name, number in sorted(prototypes.items()))}) of {len(elements)} elements, and {len(system) - len(compounds)} crystals of elements; {manifest.counts.get("is_dos", 0)} IS-DOS and {manifest.counts.get("rs_dos", 0)} RS-DOS; {size / 1e6:.2f} MB in `benchmarks/data/open_set`, which is in the repository and not in the wheel. It grows towards all 975 pairs of 26 elements in B1, B2 and B3.
 
 ## Loading
 
@@ -96,10 +94,10 @@ Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the pr
 * Representation: {", ".join(f"{name} {value}" for name, value in manifest.representation.items())}. Filters left out {sum(manifest.n_dropped.values())} of {manifest.n_given} samples.
 * Densities are {source.get("densities")}: predictions of the shipped ESNet change by at most {measured["change_mev"]:.4f} meV/atom on all {len(dataset)} samples.
 
-{_campaigns(campaigns)}
+{_campaigns(dataset)}
 ## Failures
 
-{_failures(campaigns)}
+{_failures(source.get("failures", {}))}
 ## Splits
 
 `splits.json` has the fixed splits with their own checksum: `random-1` to `random-5`, `chemsys-1` to `chemsys-5` (no chemical system in two parts), and `element-X` for each element (all its compounds are the test part). `t` is test, `v` validation, `.` training, in the order of the sorted names of materials. Elements, whose formation energy is 0 by definition, are never tested. They are made anew when the set grows.
@@ -111,14 +109,13 @@ Content checksum `{dataset.checksum}`, written {manifest.created[:10]}. Licence:
 
 ## To enlarge it
 
-The campaigns are those of this table, every pair of 26 elements in B2, then B1 and B3 (`purpose: training_set`). When more is relaxed:
-
 ```text
-python -m benchmarks.open_set -l my_launchpad.yaml     # data set, splits and this page, from the database
+campaign run training-B1.yaml                          # purpose: training_set, engine gpaw, quality fast
+python -m benchmarks.open_set -l my_launchpad.yaml     # adds what the database has; remakes the splits and this page
 make leaderboard                                       # trains what is missing, remakes the leaderboard
 ```
 
-Campaigns whose names begin with `training-` are taken, or those of `--campaign`. A set above 40 MB, or one whose rounding changes predictions by 1 meV/atom, is not written.
+Campaigns whose names begin with `training-` are taken, or those of `--campaign`. What is in the set stays, so finished campaigns can be deleted. A set above 40 MB, or one whose rounding changes predictions by 1 meV/atom, is not written.
 
 ## What it is not good for
 
@@ -126,25 +123,31 @@ Small cells of few structure types, one functional, no magnetic search: no state
 """
 
 
-def _campaigns(campaigns: Sequence[Mapping[str, Any]]) -> str:
-    stages = sorted({stage for each in campaigns for stage in each["cpu_s"]})
+def _campaigns(dataset: Dataset) -> str:
+    """Compounds and costs by campaign, from the samples' provenance."""
+    stages = {"is_dos": "IS-DOS", "relaxation": "relaxation", "rs_dos": "RS-DOS"}
+    spent: dict[str, Counter[str]] = defaultdict(Counter)
+    names: dict[str, set[str]] = defaultdict(set)
+    provenance = dataset.provenance(range(len(dataset)))
+    for material, kind, row in zip(dataset.materials, dataset.kinds, provenance, strict=True):
+        campaign = row["campaign"]
+        spent[campaign][kind] += row.get("cpu_s") or 0.0
+        if material not in names[campaign]:
+            spent[campaign]["relaxation"] += row.get("relaxation_cpu_s") or 0.0
+        names[campaign].add(material)
+    heading = ["campaign", "crystals", *(f"{title}, CPU-s" for title in stages.values())]
     return table(
-        ["campaign", "compounds", "states", *(f"{stage}, CPU-s" for stage in stages)],
+        heading,
         (
-            [
-                each["name"],
-                str(each["candidates"]),
-                ", ".join(f"{number} {state}" for state, number in each["states"].items()),
-                *(f"{each['cpu_s'].get(stage, 0.0):.0f}" for stage in stages),
-            ]
-            for each in campaigns
+            [name, str(len(names[name])), *(f"{costs[stage]:.0f}" for stage in stages)]
+            for name, costs in sorted(spent.items())
         ),
     )
 
 
-def _failures(campaigns: Sequence[Mapping[str, Any]]) -> str:
+def _failures(failures: Mapping[str, Mapping[str, int]]) -> str:
     lines = [
-        f"* {each['name']}: {number} x {reason}" for each in campaigns for reason, number in each["failures"].items()
+        f"* {name}: {number} x {reason}" for name, each in sorted(failures.items()) for reason, number in each.items()
     ]
     return "\n".join(lines or ["No calculation of these campaigns has failed for good."]) + "\n"
 

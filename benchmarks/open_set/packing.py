@@ -4,7 +4,7 @@ A density is rounded to the 11 significant bits of float16 and stored as float32
 changes; the bits that are zero then cost next to nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,43 +25,54 @@ def rounded(dos: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.isfinite(half), half, dos)
 
 
-def pack(parts: Sequence[Dataset], path: Path) -> Dataset:
+def pack(parts: Sequence[Dataset], path: Path, *, failures: Mapping[str, Mapping[str, int]] | None = None) -> Dataset:
     """Write data sets of campaigns as one.
 
-    Materials get names that can be read (``B2-PtZr``; ``element-Zr``). A crystal that two campaigns have, as the
+    Materials get names that can be read (``B2-PtZr``; ``element-Zr``). A crystal that two data sets have, as the
     elements, is taken from the first.
+
+    Parameters
+    ----------
+    failures
+        Campaign -> stage and reason -> number of candidates, beside those that the data sets' sources have.
 
     Raises
     ------
     DatasetError
-        If two campaigns differ in what `SAME` names.
+        If two data sets differ in what `SAME` names.
     """
     first = parts[0].manifest.source
     for part in parts[1:]:
         for name in SAME:
             if part.manifest.source.get(name) != first.get(name):
                 raise DatasetError(
-                    f"campaign {part.manifest.source.get('campaign')} has {name} {part.manifest.source.get(name)!r}, "
-                    f"campaign {first.get('campaign')} {first.get(name)!r}: one data set has one of them"
+                    f"{_title(part)} has {name} {part.manifest.source.get(name)!r}, {_title(parts[0])} "
+                    f"{first.get(name)!r}: one data set has one of them"
                 )
     source = {name: first.get(name) for name in ("kind", *SAME)}
-    source["campaigns"] = [part.manifest.source.get("campaign") for part in parts]
     source["densities"] = "rounded to the 11 significant bits of float16"
+    source["failures"] = {}
+    for each in (*(part.manifest.source.get("failures", {}) for part in parts), failures or {}):
+        source["failures"] |= each
     with DatasetWriter(path, representation=parts[0].representation, source=source) as writer:
         for sample in _samples(parts):
             writer.add(sample)
     return Dataset.open(path)
 
 
+def _title(part: Dataset) -> str:
+    campaign = part.manifest.source.get("campaign")
+    return f"campaign {campaign}" if campaign else f"the data set {part.path}"
+
+
 def _samples(parts: Sequence[Dataset]) -> Iterator[Sample]:
-    names: dict[str, str] = {}
+    first: dict[str, Sample] = {}
     taken: set[str] = set()
     for part in parts:
         for place in range(len(part)):
             sample = sample_at(part, place)
             name = _material(sample)
-            # two crystals of one prototype and formula: the later one carries its campaign's id
-            if names.setdefault(name, sample.material) != sample.material:
+            if not _same_crystal(first.setdefault(name, sample), sample):
                 if sample.provenance.get("role") == "reference":
                     continue
                 name = f"{name}-{sample.material}"
@@ -70,6 +81,14 @@ def _samples(parts: Sequence[Dataset]) -> Iterator[Sample]:
                 continue
             taken.add(identity)
             yield replace(sample, id=identity, material=name, dos=rounded(sample.dos))
+
+
+def _same_crystal(one: Sample, other: Sample) -> bool:
+    """Whether two samples of one prototype and formula began as one crystal, its cell alike to 0.001 A and degrees."""
+    cells = [each.initial_structure.lattice.parameters for each in (one, other) if each.initial_structure is not None]
+    if len(cells) < 2:
+        return one.material == other.material
+    return bool(np.allclose(*cells, rtol=0, atol=1e-3))
 
 
 def _material(sample: Sample) -> str:

@@ -186,13 +186,19 @@ def test_campaigns_become_one_set_with_each_element_once(tmp_path):
         campaign_like(tmp_path / name, name=name, settings="s", prototype=prototype)
         for name, prototype in (("one", "B1"), ("two", "B2"))
     ]
-    packed = pack(parts, tmp_path / "packed")
+    packed = pack(parts, tmp_path / "packed", failures={"two": {"relax: Unconverged": 1}})
     assert Counter(name.split("-")[0] for name in set(packed.materials)) == {"B1": 2, "B2": 2, "element": 1}
-    assert packed.manifest.source["campaigns"] == ["one", "two"]
+    assert packed.manifest.source["failures"] == {"two": {"relax: Unconverged": 1}}
     place = packed.ids.index(next(name for name in packed.ids if name.startswith("B1") and name.endswith("is_dos")))
     kept, given = packed.read([place])[0], parts[0].read([parts[0].kinds.index("is_dos")])[0]
     np.testing.assert_allclose(kept, given, rtol=2**-11, atol=1e-7)
     np.testing.assert_array_equal(kept, rounded(kept))
+    # a set grows: what it has stays as it is, what is new is added, and failures are not forgotten
+    third = campaign_like(tmp_path / "three", name="three", settings="s", prototype="B3")
+    grown = pack([packed, parts[0], third], tmp_path / "grown")
+    assert Counter(name.split("-")[0] for name in set(grown.materials)) == {"B1": 2, "B2": 2, "B3": 2, "element": 1}
+    assert grown.manifest.source["failures"] == packed.manifest.source["failures"]
+    np.testing.assert_array_equal(grown.read([grown.ids.index(packed.ids[place])])[0], kept)
     other = campaign_like(tmp_path / "other", name="other", settings="t", prototype="B3")
     with pytest.raises(DatasetError, match="campaign other has settings_hash 't', campaign one 's'"):
         pack([parts[0], other], tmp_path / "both")
