@@ -32,6 +32,8 @@ from esnet.files.atomic import write_whole
 from esnet.files.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = (8, 16, 32, 64)
+"""A hundred crystals determine no ten million parameters: as the shipped model."""
 
 
 def options(words: list[str] | None) -> argparse.Namespace:
@@ -46,12 +48,17 @@ def options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--potentials", default=",".join(DEFAULT), help="names with commas; none")
     parser.add_argument("--seeds", type=int, default=5, choices=SEEDS)
     parser.add_argument("--epochs", type=int, help="of the networks, at most; default: each model's own")
+    parser.add_argument("--widths", type=_widths, default=WIDTHS, help="of ESNet and CNN; default: 8,16,32,64")
     parser.add_argument("--threads", type=int, help="of trees and graph models; default: the cores of this process")
     parser.add_argument(
         "--minutes", type=float, help="train no further model after this; the page says what is missing"
     )
     parser.add_argument("--quick", action="store_true", help="small networks, parameters not chosen")
     return parser.parse_args(words)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def main(words: list[str] | None = None) -> None:
@@ -72,7 +79,7 @@ def run(asked: argparse.Namespace) -> None:
         require_packages(name)
     started = time.monotonic()
     said = {name: relaxed_energies(dataset, name, asked.work / "potentials", tell=tell) for name in potentials}
-    settings = {"quick": asked.quick, "epochs": asked.epochs}
+    settings = {"quick": asked.quick, "epochs": asked.epochs, "widths": list(asked.widths)}
     results = Results(asked.work / "results", {"dataset": dataset.checksum, **settings})
     base = {name: row["e_form"] for name, row in said.get(RESIDUAL_OF, {}).items()}
     # an element, and what the potential gives no energy of, has no residual
@@ -90,7 +97,7 @@ def run(asked: argparse.Namespace) -> None:
             splits[training.split],
             training,
             base={**dict.fromkeys(dataset.materials), **base, **elements},
-            settings=settings | {"threads": asked.threads},
+            settings=settings | {"threads": asked.threads, "widths": asked.widths},
             tell=lambda _: None,
         )
         results.keep(training, found)

@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.leaderboard.figures import FIGURES
 from benchmarks.leaderboard.potentials import DEFAULT
 from esnet.baselines.settings import TITLES
+from esnet.network.model import PAPER_WIDTHS
 
 _INPUTS = {"both": "DOS and composition", "dos": "DOS alone", "composition": "composition alone", "none": "neither"}
 _SPLITS = {"random": "Random", "chemsys": "By chemical system"}
@@ -63,7 +64,9 @@ def _head(said: Mapping[str, Any]) -> str:
         "crystals, so that it says how much a split and a start matter, not what other crystals would give.\n"
         "* RS2RE: trained on RS-DOS (or relaxed crystals), tested on those of other materials. IS2RE: the same model, "
         "tested on IS-DOS (or unrelaxed crystals). IS2RE, trained on IS: trained on what it is tested on.\n"
-        "* Potentials learn nothing here: they relax the unrelaxed crystal. Elements are trained on and never tested.\n\n"
+        "* Potentials learn nothing here: they relax the unrelaxed crystal. Elements are trained on and never tested.\n"
+        f"* Widths of ESNet and CNN: {', '.join(map(str, said['settings']['widths']))} (the paper: "
+        f"{', '.join(map(str, PAPER_WIDTHS))}).\n\n"
     )
 
 

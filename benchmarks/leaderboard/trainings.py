@@ -151,7 +151,7 @@ def train_one(
     base
         Formation energies that the potential of a residual gives, by material.
     settings
-        ``quick``, ``epochs``, ``threads`` of `BenchmarkSettings`.
+        ``quick``, ``epochs``, ``widths``, ``threads`` of `BenchmarkSettings`.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from esnet.dataset.pipeline import batches
 from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import N_GRID, N_ORBITALS
 from esnet.representation.scaling import ChannelScaler, TargetScaling
+from esnet.training.adam import fused_adam
 from esnet.training.loop import CheckpointConfig, EpochData, Progress, run_epochs
 from esnet.training.metrics import predict_places
 from esnet.training.network import batch_size_for, momentum_for
@@ -191,7 +192,7 @@ def _compiled(model: Any, settings: TrainingSettings) -> Any:
     import keras
 
     model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
+        optimizer=fused_adam(settings.learning_rate),
         loss=keras.losses.LogCosh(),
         metrics=[keras.metrics.MeanAbsoluteError(name="mae")],
         jit_compile=False,
