@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaign.attempts.blocked import BLOCKED, Blocked
 from campaign.budget.limits import current_budget
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
@@ -60,6 +61,7 @@ def time_left(
     decided: int,
     sent: int,
     spent_cpu_hours: float,
+    blocked: Blocked | None = None,
 ) -> TimeLeft:
     """Return the estimated remaining time of a campaign.
 
@@ -74,6 +76,8 @@ def time_left(
         on the same share is expected to be relaxed; of those before the prefilter, what it has left of others.
     spent_cpu_hours
         Spent so far, for the budget.
+    blocked
+        What blocks the campaign: no time is known until a person has retried it.
 
     Notes
     -----
@@ -83,6 +87,8 @@ def time_left(
     """
     if campaign.document["state"] == CampaignState.FINISHED:
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
+    if blocked is not None:
+        return TimeLeft(hours=None, at_least_hours=None, cpu_hours=None, how=BLOCKED)
     seen = prefilter_counts(campaign)
     work = _work(campaign, counts, seen)
     certain, dos, each = _cpu_seconds(campaign, work, pace)
