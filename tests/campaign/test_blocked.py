@@ -123,8 +123,9 @@ def test_every_door_names_the_same_state_reason_and_command(run, store, stranded
     assert f"what to do: `{command}`" in failures
     # a process of its own: FireWorks looks for the queue adapter in all its modules, tests included
     words = [Path(sys.executable).parent / "campaign", "cluster", "run", site(tmp_path / "cluster", launchpad_file)]
-    rounds = subprocess.run([*words, "--once"], capture_output=True, text=True, timeout=600).stdout
-    assert f"small: blocked: {said}" in rounds
+    done = subprocess.run([*words, "--once"], capture_output=True, text=True, timeout=600)
+    rounds = done.stdout + done.stderr
+    assert f"small: blocked: {said}" in rounds, rounds
     assert " left" not in rounds
     assert run("results", "small").endswith(f"blocked: {said}")
     assert f"campaign small is blocked: {said}" in run("run", "small", rc=1)

@@ -332,7 +332,7 @@ def test_what_needs_recovery_is_said_and_nothing_is_written(store, launchpad, lo
     before = everything(launchpad.db)
     shown = run(*options)
     assert everything(launchpad.db) == before
-    lost = f"1 firework running in a process or job that is gone; run again while retries are left: {lost_run}"
+    lost = f"1 firework left by a process or job that is gone; run again while retries are left: {lost_run}"
     if "--json" in options:
         assert shown["needs_recovery"] == [lost]
     else:
