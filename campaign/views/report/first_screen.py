@@ -172,7 +172,7 @@ def _time_left(report: StatusReport) -> Card:
         end = format_end(report)
         value, text = format_left(left, "≈"), f"until {end}; {left.how}" if end else left.how
     else:
-        value, text = "unknown", left.how
+        value, text = "not known yet", left.how
         if least := format_left(left):
             text = f"{least}; {text}"
     return Card(id="time", title="Time left", value=value, unit="", text=text)

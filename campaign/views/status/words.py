@@ -38,7 +38,7 @@ def format_time_left(report: StatusReport) -> str:
         return "not known while it is blocked"
     if left.hours is None:
         least = format_left(left)
-        return f"unknown{f' ({least})' if least else ''}: {left.how}"
+        return f"not known yet{f' ({least})' if least else ''}: {left.how}"
     end = format_end(report)
     return f"{format_left(left)}{f', until {end}' if end else ''}: {left.how}"
 
