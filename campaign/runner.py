@@ -14,6 +14,7 @@ from typing import Self, TypeVar, get_args
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
 
+from campaign.attempts.blocked import BLOCKED
 from campaign.config.wording import format_count
 from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign, start_campaign
@@ -157,7 +158,9 @@ def run_campaign(
     campaign = RunningCampaign.open(store, launchpad, name)
     watch = RunWatch()
     view = watch.look(campaign)
-    if view.status.is_finished or (view.status.is_stopped and not view.status.can_go_on):
+    if view.status.is_finished or (
+        (view.status.is_stopped or view.status.state == BLOCKED) and not view.status.can_go_on
+    ):
         return view.status
     if view.status.is_paused:
         on_progress(view)  # before Ray, which takes seconds to start

@@ -21,6 +21,7 @@ _OF_JOB = ("*.error", "*.err")
 
 #: Consequences of a full disk, the scheduler or a lack of memory (a segmentation fault, other killed ranks) are
 #: reported too, so causes are looked for in this order.
+_JOB_CANCELLED = r"\*\*\* JOB \S+ ON \S+ CANCELLED AT"
 _WORDS: tuple[tuple[str, str], ...] = (
     (
         "disk_full",
@@ -80,7 +81,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"(?i:\berror\b.*(?:INCAR|POSCAR|KPOINTS)\b)|severe \((?:24|29|59|64)\).*(?:INCAR|POSCAR|KPOINTS)|"
         r"\bfile = '[^']*(?:INCAR|POSCAR|KPOINTS)'",
     ),
-    ("cancelled", r"\*\*\* JOB \S+ ON \S+ CANCELLED AT"),
+    ("cancelled", _JOB_CANCELLED),
     # of one rank, for which the others are killed
     (
         "engine_crash",
@@ -125,8 +126,15 @@ def cause_in_words(folder: Path) -> str | None:
     found = _first(_output(folder), _RULES)
     if found in FROM_OUTSIDE:
         return found
-    of_job = "\n".join(_tail(path) for pattern in _OF_JOB for path in sorted(folder.glob(pattern)))
-    return _first(of_job, [rule for rule in _RULES if rule[0] in FROM_OUTSIDE]) or found
+    of_job = _job_output(folder)
+    found = _first(of_job, [rule for rule in _RULES if rule[0] in FROM_OUTSIDE]) or found
+    return found or ("cancelled" if re.search(_JOB_CANCELLED, of_job) else None)
+
+
+def is_of_cancelled_job(folder: Path) -> bool:
+    """Whether the batch job of a launch directory was cancelled, according to its own messages."""
+    found = _first(_job_output(folder), [rule for rule in _RULES if rule[0] in (*FROM_OUTSIDE, "cancelled")])
+    return found == "cancelled"
 
 
 def cause_of_code(code: int | None) -> str | None:
@@ -191,6 +199,10 @@ def _code_in(frames: Iterable[FrameType]) -> int | None:
 
 def _first(text: str, rules: Iterable[tuple[str, re.Pattern[str]]]) -> str | None:
     return next((cause for cause, pattern in rules if pattern.search(text)), None)
+
+
+def _job_output(folder: Path) -> str:
+    return "\n".join(_tail(path) for pattern in _OF_JOB for path in sorted(folder.glob(pattern)))
 
 
 def _output(folder: Path) -> str:

@@ -52,7 +52,9 @@ def failures(name: NameArgument, launchpad: LaunchpadOption = None, as_json: Jso
 def retry(
     name: NameArgument,
     kind: Annotated[str, typer.Option(help="A cause as shown by `campaign failures`, or science, machine or all")],
-    candidate: Annotated[str | None, typer.Option(help="Only this candidate: AlPd:B2, or its id; default: all")] = None,
+    candidate: Annotated[
+        str | None, typer.Option(help="Only this candidate (AlPd:B2) or reference, or its id; default: all")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage: dos, relax or rs_dos; default: all")] = None,
     settings: Annotated[
         list[str] | None,

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from campaign.attempts.blocked import BLOCKED, blocked
 from campaign.commands.connection import open_for_writing, read_campaign
 from campaign.commands.errors import is_user_error
 from campaign.config.wording import format_count
@@ -83,7 +84,11 @@ def _reconcile_one(
     if resubmitted:
         lines = _resubmit(campaign, resubmitted, done, dry_run=dry_run)
         print_plain(console, *(f"{prefix}{line}" for line in lines))
-    _report_repairs(done, console, prefix=prefix, quiet=retry or bool(resubmitted))
+    waits_for = None if retry else blocked(campaign.refresh())
+    quiet = retry or bool(resubmitted) or waits_for is not None
+    _report_repairs(done, console, prefix=prefix, quiet=quiet)
+    if waits_for is not None:
+        print_plain(console, f"{prefix}{waits_for}")
     if retry and dry_run:
         number = len(list(failed_calculations(campaign)))
         console.print(f"{format_count(number, 'failed calculation')} would be retried", highlight=False)
@@ -114,7 +119,8 @@ def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, qui
 
 def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     """Show the failures of a campaign: a row for each kind, with an example, its last output, and the remedy."""
-    kinds = failure_kinds(read_campaign(launchpad, name))
+    campaign = read_campaign(launchpad, name)
+    kinds, waits_for = failure_kinds(campaign), blocked(campaign)
     if as_json:
         typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=1))
         return
@@ -126,7 +132,10 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     for kind in kinds:
         console.print()
         print_plain(console, *format_failure(kind))
-    if any(kind.for_good for kind in kinds):
+    if waits_for is not None:
+        console.print()
+        print_labelled(console, f"{BLOCKED}:", waits_for.why)
+    if sum(kind.for_good for kind in kinds) > (0 if waits_for is None else len(waits_for.ids)):
         console.print(f"\nto retry: campaign retry {name} --kind CAUSE [--set INCAR.NELM=400]")
 
 
@@ -143,8 +152,12 @@ def retry(
     """Retry permanently failed calculations, optionally with other settings or resources."""
     store, connection = open_for_writing(launchpad, dry_run=dry_run)
     campaign = OpenCampaign.open(store, connection, name, dry_run=dry_run)
-    only = None if candidate is None else str(find_candidate(campaign, candidate)["_id"])
-    chosen = choose(list(failed_calculations(campaign)), kind=kind, stage=stage, candidate=only)
+    failed = list(failed_calculations(campaign))
+    # a reference is known by its id, or as it is named here: reference Pd
+    only = next((each.document["_id"] for each in failed if candidate in (each.document["_id"], each.name)), None)
+    if only is None and candidate is not None:
+        only = str(find_candidate(campaign, candidate)["_id"])
+    chosen = choose(failed, kind=kind, stage=stage, candidate=only)
     words = [*(f"--set {shlex.quote(word)}" for word in settings or ())]
     words += [f"--candidate {shlex.quote(candidate)}"] if candidate else []
     words += [f"--stage {stage}"] if stage else []

@@ -11,7 +11,7 @@ from campaign.commands.connection import read_campaign
 from campaign.store.campaigns import Campaign
 from campaign.views.export.formats import csv_texts, json_texts, write_parquet
 from campaign.views.export.full_rows import FullRow, full_rows
-from campaign.views.results import format_model, result_rows, rows_as_table
+from campaign.views.results import format_model, result_rows, rows_as_table, why_no_energy
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_plain
 from esnet.files.atomic import whole_file
@@ -40,7 +40,11 @@ def results(
     campaign = read_campaign(launchpad, name)
     if format == "table":
         _print_table(campaign, wide=wide)
+        if (note := why_no_energy(campaign)) is not None:
+            print_plain(_console(), note)
         return
+    if (note := why_no_energy(campaign)) is not None:
+        print_plain(_console(stderr=True), note)
     with_structures = format != "csv" if structures is None else structures
     rows = full_rows(campaign)
     if output is None:

@@ -10,6 +10,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from campaign.attempts.blocked import BLOCKED, blocked
 from campaign.candidates.given.source_files import LEFT_OUT_ENDING
 from campaign.commands.connection import connect, ensure_running
 from campaign.commands.given import make_and_report
@@ -125,8 +126,9 @@ def submit(
 
 
 def _why_it_waits(campaign: OpenCampaign) -> list[str]:
-    """Return why an existing campaign does not run: a person has stopped it, or removed its workflows."""
-    halted = stop_reason(campaign) or pause_reason(campaign)
+    """Return why an existing campaign does not run: stopped by a person, blocked, or without its workflows."""
+    waits_for = blocked(campaign)
+    halted = stop_reason(campaign) or pause_reason(campaign) or (str(waits_for) if waits_for is not None else None)
     return [*([halted] if halted else []), *format_removed(campaign, removed_workflows(campaign))]
 
 
@@ -279,6 +281,9 @@ def _report_outcome(status: Status, console: Console, *, removed: Sequence[str])
         console.print(
             f"{format_count(held, 'candidate')} held by the budget: see `campaign budget {status.name}`", soft_wrap=True
         )
+    if status.state == BLOCKED:
+        print_labelled(console, f"campaign {status.name} is {BLOCKED}:", status.labelled_problem[1], style="red")
+        raise typer.Exit(1)
     if not status.is_finished:
         print_labelled(
             console,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from campaign.attempts.blocked import BLOCKED
 from campaign.notify.settings import Event
 from campaign.store.collections import now
 from campaign.views.status.counts import Status
@@ -75,8 +76,9 @@ def finished_message(status: Status) -> Message:
 
 def stuck_message(status: Status) -> Message:
     """Return the message that a campaign waits for a person."""
-    why = status.problem or "nothing is left to run, but it is not complete: see `campaign status`"
-    return _message("stuck", status, f"{status.name} is stuck: {why}")
+    label, why = status.labelled_problem
+    why = why or "nothing is left to run, but it is not complete: see `campaign status`"
+    return _message("stuck", status, f"{status.name} is {BLOCKED if label == BLOCKED else 'stuck'}: {why}")
 
 
 def found_message(status: Status, found: Sequence[Discovery]) -> Message:

@@ -1,6 +1,7 @@
 """Running fireworks whose process or job is gone: rerun, returned to their job, or completed with their results."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from campaign.attempts.escalation import escalated_resources
@@ -15,6 +16,7 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_marked_running, latest_launches, refresh_workflow
 from campaign.store.states import STAGES
+from workflows.engine_ending import is_of_cancelled_job
 
 _FIELDS = ["fw_id", "launches", "spec.worker", "spec.stage", "spec.document", "spec._queueadapter"]
 _FIELDS += ["spec._allow_fizzled_parents"]
@@ -52,11 +54,13 @@ def _repair(
 ) -> None:
     fw_id, launches = firework["fw_id"], firework["launches"]
     seen = {"state": "RUNNING", "launches": launches}
-    facts: dict[str, Any] = {"cause": where.cause}
+    facts: dict[str, Any] = {"cause": _cause(where, launch)}
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
-        said = "still running" if where.job_state is None else where.job_state.description
+        said = _format_end(where, facts["cause"])
         done.why[fw_id] = f"job {where.job.job_id}: {said}"
+        if facts["cause"] == "cancelled":
+            facts["error"] = done.why[fw_id]
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
@@ -92,6 +96,22 @@ def _repair(
             campaign.store, firework, campaign=campaign.name, outcome=outcome, launch=launch, facts=facts
         )
     kind.append(fw_id)
+
+
+def _cause(where: Liveness, launch: Mapping[str, Any] | None) -> str | None:
+    """Return why a process ended; a scheduler that keeps no records may have told the job itself."""
+    folder = (launch or {}).get("launch_dir")
+    if where.cause == "killed" and where.job is not None and folder and is_of_cancelled_job(Path(folder)):
+        return "cancelled"
+    return where.cause
+
+
+def _format_end(where: Liveness, cause: str | None) -> str:
+    """Format how a job ended, or its process if the job runs or is unknown."""
+    state = where.job_state
+    if cause in ("cancelled", "requeued") and (state is None or state.ending is None):
+        return cause
+    return state.description if state is not None and state.phase == "ended" else "its process is gone"
 
 
 def _note_on_document(store: CampaignStore, firework: Mapping[str, Any], queue: Mapping[str, str]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from campaign.config.wording import format_count
 
 _KINDS = {
-    "lost": "running in a process or job that is gone; run again while retries are left",
-    "requeued": "running in a job that its scheduler has requeued; waiting for it",
+    "lost": "left by a process or job that is gone; run again while retries are left",
+    "requeued": "left by a job that its scheduler has requeued; waiting for it",
     "half_checked_out": "taken by a process that was gone before it started; ready again",
     "unreserved": "reserved for a job that is gone; ready again",
     "completed": "finished before their process was gone; now complete",

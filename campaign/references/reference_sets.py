@@ -16,12 +16,12 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, Document, 
 from campaign.store.reference_sets import (
     assign_reference_set,
     delete_reference_set,
+    elements_not_failed,
     failed_element_phases,
     find_reference_set,
     insert_reference_set,
     phases_of,
     stored_size,
-    write_problem,
     write_uncorrectable_phase,
 )
 from campaign.store.states import CandidateState
@@ -83,8 +83,8 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
     Returns
     -------
     str or None
-        The checksum; None while phases are being computed, or if an element has no phase (stated in the campaign's
-        document).
+        The checksum; None while phases are being computed, or if an element has no phase
+        (`campaign.attempts.blocked`).
     """
     name = campaign.name
     if (known := campaign.document.get("reference_set")) is not None:
@@ -100,7 +100,6 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
     body, file_name = _computed_set(campaign, phases)
     missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(body["entries"]))
     if missing:
-        write_problem(campaign, reference_problem(campaign))
         return None
     checksum = _insert(campaign.store, body, campaign=name, file_name=file_name)
     assign_reference_set(campaign, checksum)
@@ -205,24 +204,17 @@ def _computed_entries(
     return entries, uncorrectable
 
 
-def reference_problem(campaign: Campaign) -> str | None:
-    """Return the consequence of a failed elemental reference and the remedy; None if none failed or the set is
-    frozen.
+def failed_elements(campaign: Campaign) -> list[Document]:
+    """Return the failed elemental phases without which no reference set can be frozen.
+
+    An element that has another phase, relaxed or to be relaxed, or one in the file of entries, needs none of them.
     """
-    if campaign.document.get("reference_set") is not None:
-        return None
-    found = failed_element_phases(campaign)
-    if found and (imported := campaign.document.get("imported_references")) is not None:
-        have = _elements_of((find_reference_set(campaign.store, imported, ["entries"]) or {}).get("entries", []))
-        found = [phase for phase in found if phase["elements"][0] not in have]
-    if not found:
-        return None
-    failed = found[0]
-    return (
-        f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
-        f"({(failed.get('final_failure') or {}).get('error')}), so no compound of it gets a formation energy. "
-        f"Fix the cause, then run `campaign reconcile {campaign.name} --retry-failed`"
-    )
+    if campaign.document.get("reference_set") is not None or not (failed := failed_element_phases(campaign)):
+        return []
+    have = elements_not_failed(campaign)
+    if (imported := campaign.document.get("imported_references")) is not None:
+        have |= _elements_of((find_reference_set(campaign.store, imported, ["entries"]) or {}).get("entries", []))
+    return [phase for phase in failed if phase["elements"][0] not in have]
 
 
 def stored_set(store: CampaignStore, checksum: str) -> Document:

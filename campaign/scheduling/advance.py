@@ -4,6 +4,7 @@ Each step has a unique key and each submission is one transaction, so that nothi
 wherever this is called.
 """
 
+from campaign.attempts.blocked import note_blocked
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.budget.persons import settle_decided
 from campaign.references.reference_sets import freeze_reference_set
@@ -37,6 +38,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)
     if reference_set is None:
+        note_blocked(campaign)
         return
     evaluate_relaxed(campaign, reference_set)
     prefilter_when_due(campaign)

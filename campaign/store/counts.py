@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, counts_by, sums_by
+from campaign.store.collections import Document, counts_by, exists, sums_by
 from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
 
 #: FireWorks states of fireworks that run or can start. A waiting one starts after another one; if none can, that one
@@ -110,6 +110,12 @@ def fireworks_by_state(campaign: Campaign) -> dict[str, int]:
         for state in _FIREWORK_STATES
     }
     return {state: number for state, number in counts.items() if number}
+
+
+def has_unfinished_fireworks(campaign: Campaign) -> bool:
+    """Whether a campaign has fireworks that run, can run, or are paused."""
+    query = {"spec.campaign_name": campaign.name, "state": {"$in": [*LIVE_FIREWORK_STATES, "PAUSED"]}}
+    return exists(campaign.store.database["fireworks"], query)
 
 
 def ready_fireworks_by_category(campaign: Campaign) -> dict[str | None, int]:

@@ -10,6 +10,8 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document, exists
 from campaign.store.states import CandidateState
 
+_FAILED = CandidateState.RELAX_FAILED
+
 
 def phases_of(campaign: Campaign) -> list[Document]:
     """Return the reference phases that a campaign computes, sorted by id."""
@@ -17,9 +19,18 @@ def phases_of(campaign: Campaign) -> list[Document]:
 
 
 def failed_element_phases(campaign: Campaign) -> list[Document]:
-    """Return ``elements`` and ``final_failure.error`` of elemental phases whose relaxation failed, sorted by id."""
-    query = {"campaign": campaign.name, "state": CandidateState.RELAX_FAILED, "elements": {"$size": 1}}
-    return list(campaign.store.references.find(query, ["elements", "final_failure.error"]).sort("_id"))
+    """Return the elemental phases whose relaxation failed, sorted by id, with what a retry depends on."""
+    fields = ["elements", "label", "final_failure", "overrides", "relaxation.queue"]
+    return list(campaign.store.references.find(_element_phases(campaign, {"$eq": _FAILED}), fields).sort("_id"))
+
+
+def elements_not_failed(campaign: Campaign) -> set[str]:
+    """Return the elements with an elemental phase that is relaxed, or still to be relaxed."""
+    return set(campaign.store.references.distinct("elements", _element_phases(campaign, {"$ne": _FAILED})))
+
+
+def _element_phases(campaign: Campaign, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {"campaign": campaign.name, "state": state, "elements": {"$size": 1}}
 
 
 def write_uncorrectable_phase(store: CampaignStore, phase_id: str, reason: Mapping[str, Any]) -> None:

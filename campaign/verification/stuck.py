@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from campaign.attempts.blocked import BLOCKED, blocked
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
@@ -44,9 +45,9 @@ def check_stuck(campaign: Campaign, records: Records, repairs: ReconcileReport) 
                 f"it is RUNNING on {launch.get('host')}, and was heard of last at {pinged:%F %T} UTC",
                 "lpad detect_lostruns --rerun",
             )
-    if problem := campaign.document.get("problem"):
-        remedy = f"campaign status {campaign.name}"
-        yield Finding(check=_STUCK, subject=campaign.name, problem=str(problem), remedy=remedy)
+    if (found := blocked(campaign)) is not None:
+        problem = f"{BLOCKED}: {found.reason}"
+        yield Finding(check=_STUCK, subject=campaign.name, problem=problem, remedy=found.command)
 
 
 def _last_ping(history: list[dict[str, object]]) -> datetime | None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from campaign.attempts.blocked import blocked
 from campaign.recovery.removed_workflows import REMOVALS, Removal, remedy
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
@@ -130,7 +131,12 @@ class Workflows:
                     f"it is {records.firework_states[fw_id]}, and the campaign is finished",
                     f"lpad defuse_fws -i {fw_id}",
                 )
-        elif self._campaign.document["state"] == CampaignState.RUNNING and not live and not self._campaign.is_halted:
+        elif (
+            self._campaign.document["state"] == CampaignState.RUNNING
+            and not live
+            and not self._campaign.is_halted
+            and blocked(self._campaign) is None  # `check_stuck` reports it
+        ):
             yield self._wrong(
                 _LOST,
                 self._campaign.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from campaign.attempts.blocked import BLOCKED
 from campaign.store.collections import CampaignStore, in_utc
 from campaign.store.lifecycle.overviews import read_overviews
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, OPEN_STATES, CampaignState, CandidateState
@@ -24,7 +25,7 @@ class CampaignRow:
     Attributes
     ----------
     state
-        ``starting``, ``running``, ``paused``, ``stopped``, ``finished``, ``archived`` or ``deleting``.
+        ``starting``, ``running``, ``blocked``, ``paused``, ``stopped``, ``finished``, ``archived`` or ``deleting``.
     runs
         Numbers of running fireworks by task, of fireworks in a batch queue, and of fireworks waiting for a worker.
     candidates, ended
@@ -107,6 +108,8 @@ def _state(found: Mapping[str, Any], *, is_held: bool) -> str:
         return "archived"
     if found["state"] == CampaignState.RUNNING and (stop := found.get("stopped")):
         return "paused" if stop.get("kind") == "paused" else "stopped"
+    if found["state"] == CampaignState.RUNNING and not found["fireworks"] and found.get("problem"):
+        return BLOCKED
     # paused with lpad
     return "paused" if found["state"] == CampaignState.RUNNING and is_held else str(found["state"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from campaign.attempts.blocked import Blocked, blocked
 from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import Campaign
@@ -143,12 +144,18 @@ def failure_kinds(campaign: Campaign) -> list[FailureKind]:
     final: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for failed in failed_calculations(campaign):
         final[failed.stage.name, failed.cause].append(failed.document)
-    kinds = [_kind(campaign.store, *kind, entries[kind], final[kind]) for kind in entries.keys() | final.keys()]
+    found = blocked(campaign)
+    kinds = [_kind(campaign.store, *kind, entries[kind], final[kind], found) for kind in entries.keys() | final.keys()]
     return sorted(kinds, key=lambda kind: (-kind.for_good, -kind.attempts, kind.stage, kind.cause))
 
 
 def _kind(
-    store: CampaignStore, stage: str, cause: str, entries: list[Mapping[str, Any]], final: list[Mapping[str, Any]]
+    store: CampaignStore,
+    stage: str,
+    cause: str,
+    entries: list[Mapping[str, Any]],
+    final: list[Mapping[str, Any]],
+    found: Blocked | None,
 ) -> FailureKind:
     failure = (final[0].get("final_failure") or {}) if final else {}
     entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)
@@ -168,8 +175,16 @@ def _kind(
         host=host,
         error=failure.get("error") or entry.get("error"),
         lines=last_lines(directory, host=host),
-        advice=advice(cause),
+        advice=_advice(cause, final, found),
     )
+
+
+def _advice(cause: str, final: list[Mapping[str, Any]], found: Blocked | None) -> str:
+    """Return the recommended action: for failures that block the campaign, the command that retries these."""
+    others = [document for document in final if found is None or document["_id"] not in found.ids]
+    if found is None or len(others) == len(final):
+        return advice(cause)
+    return found.advice if not others else f"{found.advice}; for the others: {advice(cause)}"
 
 
 def _name_of(store: CampaignStore, document_id: str | None) -> str:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from campaign.attempts.blocked import blocked
 from campaign.config.wording import format_count
 from campaign.store.campaigns import Campaign
-from campaign.store.listings import iterate_candidates
+from campaign.store.listings import iterate_candidates, open_references
 from campaign.store.states import BOOTSTRAP, STAGES, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.export.cells import csv_line
@@ -208,6 +209,16 @@ def _decision(document: Mapping[str, Any]) -> str:
     if decision == "waiting":
         return "held" if document["state"] == CandidateState.HELD else "waiting"
     return f"{decision}{ending}"
+
+
+def why_no_energy(campaign: Campaign) -> str | None:
+    """Return why no candidate has an E_f yet, in one line; None once the references are computed."""
+    if campaign.document.get("reference_set") is not None:
+        return None
+    if (found := blocked(campaign)) is not None:
+        return str(found)
+    named = ", ".join(str(document.get("label", document["_id"])) for document in open_references(campaign))
+    return f"E_f is empty until the references are computed; still to come: {named}" if named else None
 
 
 def format_model(campaign: Campaign) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pymatgen.core import Structure
 
+from campaign.attempts.blocked import blocked
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.store.campaigns import Campaign
@@ -119,8 +120,8 @@ def _decoded(stored: Document | None) -> Structure | None:
 
 def _waits_for(campaign: Campaign) -> str:
     name = campaign.name
-    if problem := campaign.document.get("problem"):
-        return f"campaign {name!r} has no formation energies: {problem}"
+    if (found := blocked(campaign)) is not None:
+        return f"campaign {name!r} has no formation energies: {found}"
     phases = count_references(campaign)
     open_phases = [str(document.get("label", document["_id"])) for document in open_references(campaign)]
     which = f" ({', '.join(open_phases[:20])}{' ...' if len(open_phases) > 20 else ''})" if open_phases else ""

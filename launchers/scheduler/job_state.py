@@ -20,6 +20,8 @@ class JobState:
         Waiting, running or ended.
     ending
         How it ended; None before that, or if not reported.
+    cancelled_by
+        Name of the user who cancelled it; None if not reported.
     restarts
         Number of times the scheduler has requeued it; None if not reported.
     started, ended
@@ -45,6 +47,7 @@ class JobState:
     job_id: str
     phase: Phase
     ending: Ending | None = None
+    cancelled_by: str | None = None
     restarts: int | None = None
     started: datetime | None = None
     ended: datetime | None = None
@@ -60,5 +63,6 @@ class JobState:
 
     @property
     def description(self) -> str:
-        """Return the state in words, e.g. ``ended (timeout)``."""
-        return self.phase if self.ending is None else f"{self.phase} ({self.ending})"
+        """Return the state in words, e.g. ``ended (timeout)``, ``ended (cancelled) by anna``."""
+        by = f" by {self.cancelled_by}" if self.cancelled_by else ""
+        return self.phase if self.ending is None else f"{self.phase} ({self.ending}){by}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from launchers.scheduler.command import TIMEOUT_S, answer, failure, refusal
@@ -81,17 +82,26 @@ class Slurm:
             # for a single unknown id, squeue only reports failure, which is no answer
             said = self._ask("squeue", *federated, "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
             found |= _asked_for(parse_squeue(said or ""), ids)
+        # only accounting knows who cancelled a job
+        for ids in chunks([job_id for job_id, state in found.items() if state.ending == "cancelled"], _AT_ONCE):
+            for job_id, state in self._from_sacct(ids, SACCT_FIELDS, federated, source="sacct").items():
+                found[job_id] = replace(found[job_id], cancelled_by=state.cancelled_by)
         for fields, extra, source in ((SACCT_FIELDS, federated, "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
             missing = [job_id for job_id in wanted if job_id not in found]
             for ids in chunks(missing, _AT_ONCE):
-                said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
-                states = _asked_for(parse_sacct(said or "", fields, source=source), ids)
+                states = self._from_sacct(ids, fields, extra, source=source)
                 # a waiting job among records of finished ones was requeued, so its outcome is not recorded there
                 found |= {key: state for key, state in states.items() if state.phase == "ended" or source == "sacct"}
         missing = [job_id for job_id in wanted if job_id not in found]
         for job_id in missing[:_MOST_SCONTROL] if answers else ():
             found |= _asked_for(self.details(job_id), [job_id])
         return found
+
+    def _from_sacct(
+        self, ids: list[str], fields: tuple[str, ...], extra: tuple[str, ...], *, source: str
+    ) -> dict[str, JobState]:
+        said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
+        return _asked_for(parse_sacct(said or "", fields, source=source), ids)
 
     def cancel(self, job_id: str) -> str | None:
         """Cancel a job; return why that failed, or None."""

@@ -1,5 +1,6 @@
 """Parsers for squeue, sacct and scontrol. Times are requested in seconds (SLURM_TIME_FORMAT=%s)."""
 
+import pwd
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -92,7 +93,8 @@ def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str,
         _add(
             states,
             row.get("jobidraw") or row["jobid"],
-            row["state"].split(" ")[0],  # CANCELLED by 1000
+            row["state"].split(" ")[0],
+            cancelled_by=_user(row["state"]),
             source=source,
             text=" ".join(cells).strip(),
             start=row["start"],
@@ -200,6 +202,7 @@ def _add(
     partition: str,
     directory: str,
     restarts: int | None = None,
+    cancelled_by: str | None = None,
     memory: float | None = None,
     memory_per: Literal["node", "cpu"] | None = None,
 ) -> None:
@@ -219,6 +222,7 @@ def _add(
         job_id=job_id,
         phase=phase,
         ending=_ENDED.get(word),
+        cancelled_by=cancelled_by,
         restarts=restarts,
         started=_time(start),
         ended=_time(end),
@@ -236,6 +240,17 @@ def _add(
 
 def _time(text: str) -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def _user(state: str) -> str | None:
+    """Return the user in accounting's ``CANCELLED by 1000``, by name if this machine knows it."""
+    found = re.fullmatch(r"CANCELLED by (\d+)", state)
+    if found is None:
+        return None
+    try:
+        return pwd.getpwuid(int(found.group(1))).pw_name
+    except (KeyError, OverflowError):
+        return f"user {found.group(1)}"
 
 
 def _whole(text: str) -> int | None:

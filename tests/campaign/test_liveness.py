@@ -4,12 +4,19 @@ import os
 from datetime import UTC, datetime
 
 import pytest
+from fireworks import FWorker
 
 from campaign.attempts.escalation import escalated_resources
 from campaign.recovery.liveness import liveness_of
+from campaign.recovery.processes import announce_process
+from campaign.recovery.reconcile import reconcile
+from campaign.running_campaign import start_campaign
 from campaign.spec.sections.retries import RetrySection
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.views.failures import failure_kinds
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job
+from launchers.workers.process_identity import this_process
 
 BEGAN = 1795545809
 WORKER = {
@@ -85,6 +92,48 @@ def found(worker=WORKER):
 def test_only_a_positive_answer_about_this_very_run_ends_it(says, answer, concluded):
     says(**answer)
     assert found() == concluded
+
+
+def test_a_cancelled_job_is_said_to_be_so_and_by_whom(says):
+    says(squeue=row("CANCELLED"), sacct=accounted("CANCELLED by 0", BEGAN + 60))
+    where = liveness_of([{"fw_id": 1, "launches": [9], "spec": {"worker": WORKER}}], {1: LAUNCH})[1]
+    assert (where.cause, where.job_state.description) == ("cancelled", "ended (cancelled) by root")
+    says(squeue=row("CANCELLED"), sacct=accounted("CANCELLED by 4123456", BEGAN + 60))
+    where = liveness_of([{"fw_id": 1, "launches": [9], "spec": {"worker": WORKER}}], {1: LAUNCH})[1]
+    assert where.job_state.description == "ended (cancelled) by user 4123456"
+    says(squeue=row("CANCELLED"))  # without accounting
+    where = liveness_of([{"fw_id": 1, "launches": [9], "spec": {"worker": WORKER}}], {1: LAUNCH})[1]
+    assert where.job_state.description == "ended (cancelled)"
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize(
+    ("printed", "cause", "said"),
+    [
+        ("", "killed", "its process is gone"),
+        ("slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT x ***\n", "cancelled", "cancelled"),
+    ],
+)
+def test_a_process_that_is_gone_is_never_said_to_run(
+    store, launchpad, small_spec, launchpad_file, says, tmp_path, printed, cause, said
+):
+    """Its scheduler knows nothing of the job; what the job has printed may say that it was cancelled."""
+    says()
+    (tmp_path / "FW_job-5.error").write_text(printed)
+    start_campaign(store, launchpad, small_spec())
+    fw_id = store.references.find_one({"label": "Al"})["relaxation"]["fw_id"]
+    launchpad.checkout_fw(FWorker("any"), str(tmp_path), fw_id)
+    announce_process(launchpad, fw_id)
+    gone = this_process() | {"pid_ticks": -1, "scheduler": "slurm", "cluster": None, "job_id": "5"}
+    launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {f"spec.worker.{key}": gone[key] for key in gone}})
+    (line,) = reconcile(OpenCampaign.open(store, launchpad, "small")).findings()
+    assert line.endswith(
+        f"left by a process or job that is gone; run again while retries are left: {fw_id} (job 5: {said})"
+    )
+    entry = store.attempts.find_one({"fw_id": fw_id})
+    assert (entry["outcome"], entry["cause"]) == ("lost", cause)
+    (kind,) = failure_kinds(Campaign.read(store, "small"))
+    assert ("memory" in kind.advice) == (cause == "killed")
 
 
 def test_a_reservation_ends_with_the_job_that_was_submitted_in_its_directory(says):

@@ -11,6 +11,7 @@ from reference_entries import ALLOYS, GPAW, VASP, alloys, entry, rocksalt, write
 from small_campaign import SMALL
 from typer.testing import CliRunner
 
+from campaign.attempts.blocked import blocked
 from campaign.candidates.elements import ElementError
 from campaign.cli.app import app
 from campaign.config.yaml_file import CampaignFileError
@@ -19,7 +20,6 @@ from campaign.hull.entries_format import EntriesFileError
 from campaign.references.reference_sets import (
     ReferenceSetError,
     load_hull,
-    reference_problem,
     relaxed_formation_energies,
     store_entries,
     stored_set,
@@ -134,10 +134,9 @@ def test_own_phases_are_lost_or_not_waited_for(store, launchpad, with_entries, t
     relax(store, store.references, {"label": "mine"}, -32.0)
     failed = {"state": "relax_failed", "final_failure": {"kind": "science", "error": "no"}}
     store.references.update_one({"label": "simple"}, {"$set": failed})
-    assert reference_problem(Campaign.read(store, "small")) is None  # the file has aluminium
-    lacking = {"elements": ["Pd"], "final_failure.error": "no"}
-    store.references.update_one({"label": "simple"}, {"$set": lacking})
-    assert "reference of Pd failed (no)" in reference_problem(Campaign.read(store, "small"))
+    assert blocked(Campaign.read(store, "small")) is None  # the file has aluminium
+    store.references.update_one({"label": "simple"}, {"$set": {"elements": ["Pd"]}})
+    assert "reference simple (Pd) is computed: it failed (science)" in str(blocked(Campaign.read(store, "small")))
     store.references.update_one({"label": "simple"}, {"$set": {"elements": ["Al"]}})
     advance(OpenCampaign.open(store, launchpad, "small"))
     campaign = Campaign.read(store, "small").document

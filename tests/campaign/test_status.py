@@ -23,7 +23,9 @@ from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.store.collections import now
 from campaign.views.metrics.campaign_metrics import campaign_metrics
 from campaign.views.status.counts import campaign_status
+from campaign.views.status.progress import format_progress
 from campaign.views.status.report import status_report
+from campaign.views.status.run_view import RunWatch
 
 pytestmark = pytest.mark.mongo
 
@@ -169,6 +171,26 @@ def test_rates_and_the_time_left_come_from_the_last_hours(store, campaign):
     assert "the budget allows 0.1 of them" in shortened.how
 
 
+@pytest.mark.parametrize(
+    ("entries", "how"),
+    [
+        ([("dos", 4), ("relax", 6)], "fewer than 5 IS-DOS have finished"),
+        ([("dos", 5), ("relax", 4)], "fewer than 5 relaxations have finished"),
+        ([("dos", 5), ("relax", 5)], None),
+    ],
+)
+def test_no_time_is_left_before_enough_has_ended_to_tell(store, campaign, run, entries, how):
+    store.attempts.delete_many({})
+    ledger(store, [(stage, "completed", 0.1, 10.0) for stage, number in entries for _ in range(number)])
+    left = status_report(Campaign.read(store, campaign)).time_left
+    if how is None:
+        assert left.hours is not None
+        return
+    assert (left.hours, left.at_least_hours, left.how) == (None, None, how)
+    assert f"time left not known yet: {how}" in words(run())
+    assert " left" not in format_progress(RunWatch().look(Campaign.read(store, campaign)))
+
+
 def test_where_nothing_ended_lately_the_time_left_is_unknown(store, campaign):
     report = status_report(Campaign.read(store, campaign), at=now() + timedelta(hours=48))
     assert (report.pace.hours, report.pace.cpu_hours_per_hour) == (None, None)
@@ -264,7 +286,7 @@ def test_a_campaign_of_which_nothing_is_done_yet_has_a_picture(store, launchpad,
     assert found["pace"]["stages"] == {}
     assert found["time_left"]["hours"] is None
     assert found["predictions"]["mae"] is None
-    assert "time left unknown: nothing finished in the last 24 h" in said
+    assert "time left not known yet: nothing finished in the last 24 h" in said
     assert "nothing has been started yet" in said
     assert "model not trained yet" in said
     assert "failed permanently" not in said
@@ -332,7 +354,7 @@ def test_what_needs_recovery_is_said_and_nothing_is_written(store, launchpad, lo
     before = everything(launchpad.db)
     shown = run(*options)
     assert everything(launchpad.db) == before
-    lost = f"1 firework running in a process or job that is gone; run again while retries are left: {lost_run}"
+    lost = f"1 firework left by a process or job that is gone; run again while retries are left: {lost_run}"
     if "--json" in options:
         assert shown["needs_recovery"] == [lost]
     else:

@@ -198,7 +198,7 @@ def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(st
     advance(OpenCampaign.open(store, launchpad, "small"))
     problem = campaign_status(Campaign.read(store, "small")).problem
     assert "Cu" in problem
-    assert "campaign reconcile small --retry-failed" in problem
+    assert "`campaign retry small --kind science --candidate small/reference/Cu`" in problem
     assert retry_failed(OpenCampaign.open(store, launchpad, "small")) == 1
     assert store.references.find_one({"formula": "Cu"})["state"] == "relax_running"
     assert campaign_status(Campaign.read(store, "small")).problem is None

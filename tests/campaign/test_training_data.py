@@ -149,8 +149,10 @@ def test_a_campaign_without_references_gives_energies(store, candidates, tmp_pat
     with pytest.raises(DatasetError, match=r"no formation energies yet.*2 of them are not \(Al, Cu\)") as refused:
         write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     assert is_user_error(refused.value)
-    store.campaigns.update_one({"_id": "small"}, {"$set": {"problem": "the reference of Cu failed"}})
-    with pytest.raises(DatasetError, match="no formation energies: the reference of Cu failed"):
+    store.references.update_one({"label": "Cu"}, {"$set": {"state": "relax_failed"}})
+    with pytest.raises(
+        DatasetError, match=r"no formation energies: blocked: .* the reference Cu is computed: it failed"
+    ):
         write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     with pytest.raises(UnknownCampaignError):
         write_training_data(Campaign.read(store, "smal"), tmp_path / "d")

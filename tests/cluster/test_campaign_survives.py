@@ -229,7 +229,7 @@ def test_a_cancelled_reservation_is_ready_again_and_a_dry_run_changes_nothing(st
 def test_silence_of_the_scheduler_changes_nothing(story: Story) -> None:
     for name in ("failing", "silent"):
         assert story.seen[f"{name} states"] == ["RUNNING", "RUNNING"]
-        assert "running in a process or job that is gone" not in story.seen[name]
+        assert "left by a process or job that is gone" not in story.seen[name]
 
 
 def test_a_scancelled_job_runs_again(story: Story) -> None:

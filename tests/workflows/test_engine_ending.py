@@ -182,6 +182,8 @@ def test_what_the_scheduler_says_stands_in_the_file_of_the_job(tmp_path):
         "slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT x DUE TO TIME LIMIT ***\n"
     )
     assert cause_of_ending(tmp_path, 143) == "timeout"
+    (tmp_path / "FW_job-12.error").write_text("slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT x ***\n")
+    assert cause_of_ending(tmp_path, 143) == "cancelled"
     (tmp_path / "FW_job-12.error").write_text("module: command not found\nvasp: license error\n")
     assert cause_of_ending(tmp_path, 143) == "killed"
     assert cause_in_words(tmp_path / "absent") is None

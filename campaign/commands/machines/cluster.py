@@ -23,7 +23,6 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
 from campaign.views.engine_questions import engine_questions, together, unfinished_specs
-from campaign.views.failures import pause_reason, stop_reason
 from campaign.views.status.progress import format_progress
 from campaign.views.status.run_view import RunWatch
 from esnet.commands.console import console, print_plain
@@ -176,9 +175,10 @@ def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console)
         try:
             campaign = OpenCampaign.open(store, launchpad, name)
             lines = list(reconcile(campaign).lines())
-            if (reason := stop_reason(campaign := campaign.refresh()) or pause_reason(campaign)) is not None:
+            view = RunWatch().look(campaign.refresh())
+            if (reason := view.status.problem or view.status.paused) is not None:
                 lines.append(reason)
-            lines.append(format_progress(RunWatch().look(campaign)))
+            lines.append(format_progress(view))
         except Exception as error:
             # a problem of one campaign must not stop the queues; database errors concern all
             if not is_user_error(error) or isinstance(error, DatabaseError):

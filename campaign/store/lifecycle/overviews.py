@@ -7,7 +7,7 @@ from typing import Any
 from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, counts_by
 
 #: Fields of a campaign's document.
-_FIELDS = ("state", "stopped", "archived", "engine", "quality", "created", "ended")
+_FIELDS = ("state", "stopped", "archived", "engine", "quality", "created", "ended", "problem")
 #: States of fireworks that show a campaign's current activity; the others are final.
 _AT_WORK = ("RUNNING", "RESERVED", "READY", "PAUSED")
 
@@ -23,10 +23,10 @@ def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
     Returns
     -------
     list
-        For each campaign: ``_id``, ``state``, ``stopped``, ``archived``, ``engine``, ``quality``, ``created``,
-        ``ended``, and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and category),
-        ``cpu_s``, ``last_attempt`` (when the last attempt ended, or None), ``last_event`` (when a person last changed
-        it, or None).
+        For each campaign: ``_id``, ``state``, ``problem``, ``stopped``, ``archived``, ``engine``, ``quality``,
+        ``created``, ``ended``, and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and
+        category), ``cpu_s``, ``last_attempt`` (when the last attempt ended, or None), ``last_event`` (when a person
+        last changed it, or None).
     """
     query = OUR_CAMPAIGNS if archived else {**OUR_CAMPAIGNS, "archived": None}
     fields: dict[str, Any] = dict.fromkeys(_FIELDS, 1)

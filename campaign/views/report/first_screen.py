@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaign.attempts.blocked import BLOCKED, Blocked
 from campaign.config.wording import format_count
 from campaign.store.states import STAGES, CandidateState
 from campaign.views.failures import advice
@@ -119,8 +120,12 @@ def _failures(report: StatusReport) -> Iterator[ShownFailure]:
     retried = [] if report.status.is_finished else report.newest_retried
     for failures, is_final in ((report.newest_failures, True), (retried, False)):
         for failure in failures:
-            said = {"stage": format_stage(failure.stage), "advice": advice(failure.cause)}
+            said = {"stage": format_stage(failure.stage), "advice": _advice(failure, report.status.blocked)}
             yield ShownFailure(failure=failure, is_final=is_final, **said)
+
+
+def _advice(failure: Failure, found: Blocked | None) -> str:
+    return advice(failure.cause) if found is None or failure.id not in found.ids else found.advice
 
 
 def _cards(report: StatusReport) -> Iterator[Card]:
@@ -158,14 +163,16 @@ def _running(report: StatusReport) -> Card:
 
 def _time_left(report: StatusReport) -> Card:
     left, status = report.time_left, report.status
-    if status.is_paused or status.is_stopped or not status.can_go_on:
-        value = "paused" if status.is_paused else "stopped" if status.is_stopped else "unknown"
-        text = "nothing runs or can run; see below what to do next"
+    if status.is_paused or status.is_stopped or status.blocked is not None or not status.can_go_on:
+        waits = "unknown" if status.blocked is None else BLOCKED
+        value = "paused" if status.is_paused else "stopped" if status.is_stopped else waits
+        rest = "other calculations run" if value == BLOCKED and status.can_go_on else "nothing runs or can run"
+        text = f"{rest}; see below what to do next"
     elif left.hours is not None:
         end = format_end(report)
         value, text = format_left(left, "≈"), f"until {end}; {left.how}" if end else left.how
     else:
-        value, text = "unknown", left.how
+        value, text = "not known yet", left.how
         if least := format_left(left):
             text = f"{least}; {text}"
     return Card(id="time", title="Time left", value=value, unit="", text=text)

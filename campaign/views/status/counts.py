@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from campaign.attempts.blocked import BLOCKED, Blocked, blocked
 from campaign.recovery.stuck_workflows import next_try
-from campaign.references.reference_sets import reference_problem
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
 from campaign.store.counts import (
@@ -33,9 +33,11 @@ class Status:
     Attributes
     ----------
     state
-        ``running`` or ``finished``.
+        ``running``, ``blocked`` or ``finished``.
     problem
-        Reason why it cannot continue; None if it can.
+        Reason why it cannot continue, or why part of it cannot, and the remedy; None if it can.
+    blocked
+        Failed references that it waits for, also while other calculations run; None if there are none.
     is_stopped
         Whether it submits nothing more because its calculations failed alike, or a person has stopped or archived it;
         `problem` says why.
@@ -75,6 +77,7 @@ class Status:
     state: str
     purpose: str
     problem: str | None
+    blocked: Blocked | None
     is_stopped: bool
     paused: str | None
     ends_running: bool
@@ -126,6 +129,13 @@ class Status:
         return f"{paused} fireworks are paused: `lpad resume_fws -q '{query}'` lets them run"
 
     @property
+    def labelled_problem(self) -> tuple[str, str]:
+        """Label and text of the problem, for displays with labels."""
+        if self.blocked is not None and self.problem == str(self.blocked):
+            return BLOCKED, self.blocked.why
+        return "problem", self.problem or ""
+
+    @property
     def can_go_on(self) -> bool:
         """Whether FireWorks has fireworks of this campaign that are running or can run."""
         return any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES)
@@ -141,14 +151,16 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
     document = campaign.document
     model = document.get("model")
     stop = document.get("stopped")
-    promoted, paused = decided.promoted, pause_reason(campaign)
+    promoted, paused, waits_for = decided.promoted, pause_reason(campaign), blocked(campaign)
+    problem = stop_reason(campaign) or (None if waits_for is None else str(waits_for)) or _fizzled_problem(campaign)
     seen = prefilter_counts(campaign)
     dos = _done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN)
     return Status(
         name=campaign.name,
-        state=document["state"],
+        state=BLOCKED if waits_for is not None and waits_for.is_all else document["state"],
         purpose=campaign.spec.purpose,
-        problem=stop_reason(campaign) or reference_problem(campaign) or _fizzled_problem(campaign),
+        problem=problem,
+        blocked=waits_for,
         is_stopped=campaign.is_halted and paused is None,
         paused=paused,
         ends_running=stop is not None and bool(stop.get("ends_running")),

@@ -35,7 +35,7 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
     status = report.status
     yield _title(report)
     if status.problem:
-        yield _line("problem", status.problem, style="red")
+        yield _line(*status.labelled_problem, style="red")
     if report.budget.closed:
         yield _line("budget", f"nothing more is submitted: {report.budget.closed}", style="yellow")
     yield _line("24 h", format_last_day(report))

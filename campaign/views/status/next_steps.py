@@ -10,7 +10,11 @@ from campaign.views.status.report import StatusReport
 def status_notes(report: StatusReport) -> Iterator[str]:
     """Yield the reasons why a campaign waits and their remedies, one sentence each; commands in backticks."""
     status = report.status
-    if not (status.problem or status.is_finished) and status.can_go_on and not status.fireworks.get("RUNNING"):
+    if (
+        not ((status.problem and not status.blocked) or status.is_finished)
+        and status.can_go_on
+        and not status.fireworks.get("RUNNING")
+    ):
         yield _why_nothing_runs(status.fireworks)
     if status.paused_note:
         yield status.paused_note
@@ -48,7 +52,8 @@ def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
             f"all CPU-hours of the budget are spent: `campaign budget {name} --cpu-hours ...` raises the limit"
         )
     steps += status_notes(report)
-    if failed := report.n_failed:
+    # the failed references are named above, with their own command
+    if failed := report.n_failed - (len(status.blocked.ids) if status.blocked is not None else 0):
         steps.append(
             f"{failed} failed permanently: `campaign failures {name}` shows why, `campaign retry {name}` retries them"
         )

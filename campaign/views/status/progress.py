@@ -54,7 +54,7 @@ def _results(status: Status) -> str:
 
 def _time_left(view: RunView) -> str:
     left = view.time_left
-    if left is None or view.status.is_finished or view.status.is_paused:
+    if left is None or view.status.is_finished or view.status.is_paused or view.status.blocked is not None:
         return ""
     said = format_left(left)
     return f"{said} left" if said else ""
@@ -95,7 +95,8 @@ class Progress:
         """Show the current state of the campaign, and once the problem that keeps it from continuing."""
         status = view.status
         if status.problem and status.problem != self._problem:
-            print_labelled(self.console, "problem:", status.problem)
+            label, text = status.labelled_problem
+            print_labelled(self.console, f"{label}:", text)
         self._problem = status.problem
         if status.is_paused and not self._paused:
             print_labelled(self.console, f"campaign {status.name} is paused;", status.paused_note or "")

@@ -169,7 +169,13 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         stages=stage_shares(status, counts, decided, predicted=scoring.predicted),
         pace=pace,
         time_left=time_left(
-            campaign, counts, pace, decided=decided.number, sent=decided.sent, spent_cpu_hours=budget.spent_cpu_hours
+            campaign,
+            counts,
+            pace,
+            decided=decided.number,
+            sent=decided.sent,
+            spent_cpu_hours=budget.spent_cpu_hours,
+            blocked=status.blocked,
         ),
         budget=budget,
         queues=queues(campaign, jobs),

@@ -66,6 +66,7 @@ class RunWatch:
                 decided=decided.number,
                 sent=decided.sent,
                 spent_cpu_hours=status.cpu_s / _HOUR_S,
+                blocked=status.blocked,
             )
         return RunView(
             campaign=campaign,

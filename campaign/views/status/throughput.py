@@ -34,12 +34,15 @@ class StageRate:
         Calculations ended for good per hour, averaged over the window.
     mean_cpu_s
         CPU-s of all attempts so far per ended calculation; None before the first.
+    ended_so_far
+        Calculations completed or ended by a science failure since the start, on which that mean is based.
     """
 
     ended: int
     failed: int
     per_hour: float
     mean_cpu_s: float | None
+    ended_so_far: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,7 @@ def throughput(campaign: Campaign, *, at: datetime) -> Throughput:
                 failed=day.get(stage, _Group()).failed,
                 per_hour=found.get(stage, _Group()).ended / hours if hours else 0.0,
                 mean_cpu_s=total[stage].cpu_s / total[stage].ended if total[stage].ended else None,
+                ended_so_far=total[stage].ended,
             )
             for stage in CALCULATIONS
             if stage in total

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaign.attempts.blocked import BLOCKED, Blocked
 from campaign.budget.limits import current_budget
+from campaign.config.wording import format_count
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
 from campaign.store.counts import count_open_rs_dos, count_references
 from campaign.store.prefilter.prefiltered import PrefilterCounts, prefilter_counts
-from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, TRAINING, CampaignState, CandidateState
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, STAGES, TRAINING, CampaignState, CandidateState
 from campaign.views.status.throughput import Throughput
 
 _HOUR_S = 3600.0
+#: Calculations of a kind that have to end before the cost of the others of that kind is known.
+_ENOUGH = 5
 _TO_RELAX = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
 
 
@@ -60,6 +64,7 @@ def time_left(
     decided: int,
     sent: int,
     spent_cpu_hours: float,
+    blocked: Blocked | None = None,
 ) -> TimeLeft:
     """Return the estimated remaining time of a campaign.
 
@@ -74,15 +79,19 @@ def time_left(
         on the same share is expected to be relaxed; of those before the prefilter, what it has left of others.
     spent_cpu_hours
         Spent so far, for the budget.
+    blocked
+        What blocks the campaign: no time is known until a person has retried it.
 
     Notes
     -----
     (number of calculations still to come, times their mean cost so far) / (CPU-hours that ended per hour lately). The
-    mean cost of a stage counts its failed attempts; before one has finished, it is assumed in the campaign file. A
-    budget in CPU-hours ends the campaign earlier. Training and scoring are not counted.
+    mean cost of a stage counts its failed attempts; nothing is known before five calculations of each kind that is
+    still to come have ended. A budget in CPU-hours ends the campaign earlier. Training and scoring are not counted.
     """
     if campaign.document["state"] == CampaignState.FINISHED:
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
+    if blocked is not None:
+        return TimeLeft(hours=None, at_least_hours=None, cpu_hours=None, how=BLOCKED)
     seen = prefilter_counts(campaign)
     work = _work(campaign, counts, seen)
     certain, dos, each = _cpu_seconds(campaign, work, pace)
@@ -96,10 +105,15 @@ def time_left(
     if not rate:
         how = "nothing finished in the last 24 h" if rate is None else "the recently finished work has no known cost"
         return TimeLeft(hours=None, at_least_hours=None, cpu_hours=to_come, how=how)
+    if (stage := _unmeasured(work, pace, relaxations=work.relax > 0)) is not None:
+        return _too_early(stage)
     at_least = certain / _HOUR_S / rate
     if to_come is None:
         how = "no candidate has been decided on yet, so the number of relaxations is unknown"
         return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
+    undecided = work.undecided + work.before_prefilter > 0
+    if (stage := _unmeasured(work, pace, relaxations=work.relax > 0 or (undecided and sent > 0))) is not None:
+        return _too_early(stage, at_least_hours=at_least)
     window = format_duration(pace.hours or 0.0)
     how = f"{format_hours(to_come)} CPU-h still to come at {format_hours(rate)} CPU-h per hour, as in the last {window}"
     hours, limit = to_come / rate, current_budget(campaign).cpu_hours
@@ -161,6 +175,20 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
         undecided=number(SCREENED, *BEFORE_SCREEN, CandidateState.DOS_DONE) - waiting,
         before_prefilter=waiting,
     )
+
+
+def _unmeasured(work: _Work, pace: Throughput, *, relaxations: bool) -> str | None:
+    """Return a stage of which too few calculations have ended to know what the others cost, or None."""
+    ended = {stage: rate.ended_so_far for stage, rate in pace.stages.items()}
+    # an RS-DOS costs what an IS-DOS costs
+    ended["rs_dos"] = max(ended.get("rs_dos", 0), ended.get("dos", 0))
+    to_come = {"dos": work.dos > 0, "relax": relaxations, "rs_dos": work.rs_dos > 0}
+    return next((stage for stage, some in to_come.items() if some and ended.get(stage, 0) < _ENOUGH), None)
+
+
+def _too_early(stage: str, *, at_least_hours: float | None = None) -> TimeLeft:
+    how = f"fewer than {format_count(_ENOUGH, STAGES[stage].title)} have finished"
+    return TimeLeft(hours=None, at_least_hours=at_least_hours, cpu_hours=None, how=how)
 
 
 def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float, float]:

@@ -34,9 +34,11 @@ def format_time_left(report: StatusReport) -> str:
     left = report.time_left
     if report.status.is_finished:
         return "none: finished"
+    if report.status.blocked is not None:
+        return "not known while it is blocked"
     if left.hours is None:
         least = format_left(left)
-        return f"unknown{f' ({least})' if least else ''}: {left.how}"
+        return f"not known yet{f' ({least})' if least else ''}: {left.how}"
     end = format_end(report)
     return f"{format_left(left)}{f', until {end}' if end else ''}: {left.how}"
 
