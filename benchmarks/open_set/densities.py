@@ -15,13 +15,14 @@ import gzip
 import hashlib
 import json
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pymatgen.core import Structure
-from pymatgen.io.vasp import Vasprun
+from pymatgen.io.vasp.outputs import UnconvergedVASPWarning, Vasprun
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -76,21 +77,33 @@ def write_densities(folder: Path, path: Path) -> None:
             costs = [folder / name / kind / "cost.json" for kind in KINDS]
             if not all(cost.is_file() for cost in costs):
                 continue
-            if any(json.loads(cost.read_text())["rc"] for cost in costs):
+            engine_failed = any(json.loads(cost.read_text())["rc"] for cost in costs)
+            samples = [] if engine_failed else _samples(name, rows[name], folder / name)
+            if not samples:
                 failed[rows[name]["campaign"]] += 1
-                continue
-            for sample in _samples(name, rows[name], folder / name):
+            for sample in samples:
                 writer.add(sample)
-        again = {campaign: {"dos, computed again: the engine failed": number} for campaign, number in failed.items()}
+        again = {campaign: {"dos, computed again: not converged": number} for campaign, number in failed.items()}
         writer.source["failures"] = {name: LOST.get(name, {}) | again.get(name, {}) for name in {*LOST, *again}}
 
 
-def _samples(name: str, row: dict[str, Any], folder: Path) -> Iterator[Sample]:
+def _samples(name: str, row: dict[str, Any], folder: Path) -> list[Sample]:
+    """Return both samples of a crystal; none if a calculation has not converged."""
+    runs = {kind: _run(folder / kind / "vasprun.xml") for kind in KINDS}
+    return list(_of_runs(name, row, folder, runs)) if all(run.converged for run in runs.values()) else []
+
+
+def _run(file: Path) -> Vasprun:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnconvergedVASPWarning)  # counted as a failure
+        return Vasprun(file, parse_potcar_file=False)
+
+
+def _of_runs(name: str, row: dict[str, Any], folder: Path, runs: dict[DosKind, Vasprun]) -> Iterator[Sample]:
     energies, representation = elements(), Representation()
     amounts = {symbol: float(n) for symbol, n in row["rs_dos"].composition.get_el_amt_dict().items()}
     total = row["relaxation"]["energy"] - sum(n * energies[symbol] for symbol, n in amounts.items())
-    for kind in KINDS:
-        run = Vasprun(folder / kind / "vasprun.xml", parse_potcar_file=False)
+    for kind, run in runs.items():
         dos = run.complete_dos
         yield Sample(
             id=f"{name}:{kind}",
