@@ -43,10 +43,13 @@ class Finding:
         The subject, and what was found.
     remedy
         The remedy; None if all is well.
+    is_warning
+        Whether jobs can run without the remedy.
     """
 
     what: str
     remedy: str | None = None
+    is_warning: bool = False
 
 
 def _findings(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> Iterator[Finding]:
