@@ -96,7 +96,7 @@ def check(
         raise
     lines = list(format_preview(spec, made))
     if engine_elsewhere:
-        lines.append(f"note: {elsewhere_note(spec.dft, file=file)}")
+        lines.append(f"note: {elsewhere_note(spec.dft, file=file, has_scorer=spec.purpose == 'screening')}")
     elif spec.dft.engine == "vasp":
         lines += [*command_notes(spec.dft), *potcar_notes(spec)]
     console = _console()
@@ -116,7 +116,7 @@ def submit(
     )
     console = _console()
     if engine_elsewhere:
-        print_labelled(console, "note:", elsewhere_note(spec.dft, file=file))
+        print_labelled(console, "note:", elsewhere_note(spec.dft, file=file, has_scorer=spec.purpose == "screening"))
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)

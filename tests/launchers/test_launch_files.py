@@ -193,6 +193,16 @@ def init(folder, *options):
     return CliRunner().invoke(app, words)
 
 
+def test_lines_of_the_environment_come_after_the_activation_of_this_one(tmp_path):
+    done = init(tmp_path, "--scheduler", "slurm", *ALL, "--environment", "export OMP_NUM_THREADS=4")
+    assert done.exit_code == 0, done.output
+    *before, last = SiteSettings.from_file(tmp_path / "site").environment
+    assert last == "export OMP_NUM_THREADS=4"
+    assert "export OMP_NUM_THREADS=1" in before
+    activate = Path(sys.prefix) / "bin" / "activate"
+    assert (f"source {activate}" in before) is activate.is_file()
+
+
 def test_many_short_calculations_are_answered_by_options_and_by_a_hint(tmp_path):
     alone = init(tmp_path, "--scheduler", "slurm", *ALL)
     assert "jobs_per_allocation of queues.dos" in " ".join(alone.output.split())

@@ -70,7 +70,7 @@ def init(
         account=account,
         name=name,
         modules=modules or [],
-        environment=environment,
+        environment=environment or [],
         vasp_command=vasp_command,
         launch_directory=(launch_directory or folder.absolute().parent / "runs").absolute(),
         launchpad=find_launchpad_file(launchpad),
