@@ -14,7 +14,6 @@ from launchers.scheduler.command import answer, failure
 from launchers.scheduler.slurm import Slurm
 
 _COMMANDS = {"slurm": ("sbatch", "squeue"), "pbs": ("qsub", "qstat")}
-_PING = {"slurm": "scontrol ping", "pbs": "qstat -B"}
 _ASK_S = 60
 
 
@@ -51,15 +50,17 @@ def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
 
 
 def no_answer(site: SiteSettings) -> Finding | None:
-    """Return the finding that the scheduler itself does not answer, with its message; None if it does."""
-    command = ("squeue", "-h", "-u", str(os.getuid())) if site.scheduler == "slurm" else ("qstat",)
-    said = failure(command, timeout_s=_ASK_S)
+    """Return the finding that SLURM itself does not answer, with its message; None if it does, and for PBS.
+
+    The exit codes of qstat differ between systems: one with an empty queue may look like a failure.
+    """
+    said = failure(("squeue", "-h", "-u", str(os.getuid())), timeout_s=_ASK_S) if site.scheduler == "slurm" else None
     if said is None:
         return None
     words = "; ".join(line.strip() for line in said.splitlines() if line.strip())
     return Finding(
         f"the scheduler does not answer: {words}",
-        f"try again later; `{_PING[site.scheduler]}` says whether it is up. cluster.yaml cannot be checked until then",
+        "try again later; `scontrol ping` says whether it is up. cluster.yaml cannot be checked until then",
     )
 
 
