@@ -27,7 +27,7 @@ def _look_at_command(command: str) -> Iterator[Finding]:
         found = shutil.which(name, path=path)
         if found is None:
             yield (
-                f"VASP: {name} (of {command!r}) is not in PATH here",
+                f"VASP: {name} (of {command!r}) is not in the PATH of the jobs' environment",
                 "name its module in modules: or its folder in environment: (export PATH=...) of cluster.yaml",
             )
         else:

@@ -1,5 +1,7 @@
 """Connection of every command to its database."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from fireworks import LaunchPad
@@ -10,11 +12,12 @@ from campaign.store.collections import CampaignStore
 from esnet.commands.console import print_plain
 from launchers.database.check import check_database
 from launchers.database.errors import LaunchpadFileError
-from launchers.database.launchpad_file import write_embedded_launchpad_file
+from launchers.database.launchpad_file import EMBEDDED_PORT, write_embedded_launchpad_file
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 from launchers.mongod import server as mongo
 from launchers.mongod.ownership import is_own
-from launchers.mongod.server import default_data_dir
+from launchers.mongod.port import free_port_from
+from launchers.mongod.server import LOCK_NAME, default_data_dir
 
 UNPROTECTED = (
     "this database was started by an earlier version, and every user of this machine can read and change it: when no "
@@ -54,16 +57,40 @@ def data_dir_of(launchpad_file: Path, data_dir: Path | None) -> Path:
     return (data_dir or default_data_dir(launchpad_file)).resolve()
 
 
-def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Path:
-    """Find my_launchpad.yaml; if none is given or found, write one for an embedded database here."""
+@contextlib.contextmanager
+def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Iterator[Path]:
+    """Find my_launchpad.yaml; if none is given or found, write one for an embedded database here.
+
+    Its port is the first free one. If the database cannot be started, the written file is removed again.
+    """
     try:
-        return find_launchpad_file(launchpad_file)
+        found = find_launchpad_file(launchpad_file)
     except LaunchpadFileError:
         if launchpad_file is not None:
             raise
-    written = write_embedded_launchpad_file(Path.cwd())
-    print_plain(console, f"wrote {written}")
-    return written
+    else:
+        yield found.resolve()
+        return
+    port = free_port_from("127.0.0.1", EMBEDDED_PORT)
+    written = write_embedded_launchpad_file(Path.cwd(), port=port)
+    try:
+        yield written.resolve()
+    except BaseException:
+        _remove_unstarted(written)
+        raise
+    other = "" if port == EMBEDDED_PORT else f", with port {port}, since {EMBEDDED_PORT} is taken"
+    print_plain(console, f"wrote {written}{other}")
+
+
+def _remove_unstarted(written: Path) -> None:
+    """Remove a my_launchpad.yaml whose database did not start, and the folder for its data if that is empty."""
+    folder = data_dir_of(written.resolve(), None)
+    if mongo.status(folder).running:
+        return
+    written.unlink(missing_ok=True)
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK_NAME}:
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
@@ -76,7 +103,12 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
     Path
         Path of my_launchpad.yaml.
     """
-    found = launchpad_file_of(launchpad_file, console).resolve()
+    with launchpad_file_of(launchpad_file, console) as found:
+        _start_if_own(found, console)
+    return found
+
+
+def _start_if_own(found: Path, console: Console) -> None:
     settings = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, None)
     try:
@@ -88,10 +120,9 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
         server = mongo.start(settings, data_dir=folder)
         done = f"wrote its login into {found}:" if was_running else "started"
         print_plain(console, f"{done} the embedded database at {server.address}, data in {server.data_dir}")
-        return found
+        return
     server = mongo.status(folder)
     origin = "" if server.running else ", which was not started from this folder"
     print_plain(console, f"database at {settings.address}{origin}")
     if not server.is_protected:
         print_plain(console, UNPROTECTED)
-    return found

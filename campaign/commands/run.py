@@ -17,12 +17,13 @@ from campaign.commands.given import make_and_report
 from campaign.commands.lifecycle.notify import notifications
 from campaign.commands.shared_database import worker_for
 from campaign.config.wording import format_count
+from campaign.config.yaml_file import CampaignFileError
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
-from campaign.spec.engine_checks import check_node_settings, command_notes
+from campaign.spec.engine_checks import check_node_settings, command_notes, elsewhere_note
 from campaign.spec.given import MadeCandidates
 from campaign.spec.potcar_checks import potcar_notes
 from campaign.spec.reader import read_campaign_file
@@ -84,11 +85,20 @@ def check(
         # written before the checks of this machine, which they do not depend on
         for line in write_example_inputs(spec, write_inputs):
             _console().print(line, highlight=False, soft_wrap=True)
-    if not engine_elsewhere:
-        check_engine(spec, file=file)
-    check_new(spec, file=file)
+    try:
+        if not engine_elsewhere:
+            check_engine(spec, file=file)
+        check_new(spec, file=file)
+    except CampaignFileError:
+        if write_inputs is not None:
+            print_labelled(
+                _console(), "note:", f"the input files in {write_inputs} are complete; the problems do not concern them"
+            )
+        raise
     lines = list(format_preview(spec, made))
-    if spec.dft.engine == "vasp" and not engine_elsewhere:
+    if engine_elsewhere:
+        lines.append(f"note: {elsewhere_note(spec.dft, file=file, has_scorer=spec.purpose == 'screening')}")
+    elif spec.dft.engine == "vasp":
         lines += [*command_notes(spec.dft), *potcar_notes(spec)]
     console = _console()
     console.print(f"{file}: no problems", style="green", soft_wrap=True)
@@ -105,11 +115,13 @@ def submit(
     spec, made = _checked(
         file, _list_file(file, left_out), engine_here=not engine_elsewhere, strict=strict, reuse=not no_reuse
     )
+    console = _console()
+    if engine_elsewhere:
+        print_labelled(console, "note:", elsewhere_note(spec.dft, file=file, has_scorer=spec.purpose == "screening"))
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
     initialise_launchpad(connection)
-    console = _console()
     worker = worker_for(file, spec.name, connection, find_launchpad_file(launchpad), console)
     started = start_campaign(store, connection, spec, worker=worker, made=made)
     console.print(started.message, soft_wrap=True)

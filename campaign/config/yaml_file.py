@@ -15,6 +15,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from campaign.config.wording import format_count
+from campaign.config.yaml_hints import yaml_problem
 
 FieldPath = tuple[str | int, ...]
 LARGEST_FILE = 128 << 10
@@ -121,9 +122,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
     try:
         content = load_yaml(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        message = f"not valid YAML: {_first_line(error.problem or error.context)}"
-        line = mark.line + 1 if mark else None
+        message, line = yaml_problem(text, error)
         raise CampaignFileError([Problem("", message, path, line)]) from error
     except (YAMLError, ValueError) as error:
         # ValueError: an invalid date such as 2027-02-30; the parser gives no location

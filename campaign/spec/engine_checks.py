@@ -81,6 +81,20 @@ def command_notes(dft: DftSection) -> Iterator[str]:
             )
 
 
+def elsewhere_note(dft: DftSection, *, file: Path, has_scorer: bool) -> str:
+    """Return the note on what was not looked for, because the engine is on other machines."""
+    scorer = " and the scorer's packages" if has_scorer else ""
+    if dft.engine != "vasp":
+        return f"--engine-elsewhere: {dft.engine}{scorer} not looked for on this machine"
+    given = dft.vasp_command
+    lines = [] if given is None else dict.fromkeys(line for line in (given.dos, given.relaxation) if line)
+    command = f"vasp_command ({', '.join(map(repr, lines))})" if lines else "the nodes' own command line of VASP"
+    return (
+        f"--engine-elsewhere: {command}, the POTCARs{scorer} not looked for on this machine; "
+        f"`campaign cluster check --submit --campaign {file}` looks for VASP and POTCARs on the nodes"
+    )
+
+
 def _settings(dft: DftSection) -> DftSettings:
     return DftSettings(**dft.model_dump())
 

@@ -38,6 +38,8 @@ def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputFolderError(f"--write-inputs {folder}: {error.strerror}; right: a new or an empty folder") from None
+    if spec.dft.engine == "vasp":
+        yield "no POTCAR is written: POTCAR.spec has the symbols, and `campaign check` looks for the files"
     candidate = next(generate(spec)) if spec.candidates.has_prototypes else divide_candidates(spec)[0][0]
     for name, kind in _KINDS.items():
         files = write_input_files(candidate.structure, spec.dft_settings(), kind, folder / name)

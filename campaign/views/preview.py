@@ -57,6 +57,7 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         yield from _format_structure_notes(folder, found)
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
+        yield from _format_training_costs(spec, len(candidates), len(labels))
     elif not spec.scorer.needs_model:
         dos = "get an IS-DOS and" if spec.scorer.needs_dos else "get no DOS and"
         yield f"all candidates {dos} a prediction by {spec.scorer.describe()}"
@@ -222,6 +223,22 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
         yield f"limits: {', '.join(given)}; candidates stopped by them are held"
     if budget.cpu_hours is not None and budget.cpu_hours < first:
         yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before any candidate is promoted"
+
+
+def _format_training_costs(spec: CampaignSpec, candidates: int, references: int) -> Iterator[str]:
+    """Count the calculations of a training set, and their cost at the costs given in the file."""
+    with_rs_dos = references if spec.model.bundle is None and spec.scorer.needs_model else 0
+    if with_rs_dos:
+        yield "each reference phase gets an RS-DOS after its relaxation, too"
+    relaxations = candidates + references
+    n_dos = 2 * candidates + with_rs_dos
+    costs = f"{spec.budget.dos_cpu_s:g} and {spec.budget.relax_cpu_s:g} CPU-s each"
+    hours = (n_dos * spec.budget.dos_cpu_s + relaxations * spec.budget.relax_cpu_s) / 3600
+    yield (
+        f"expected cost: about {hours:.4g} CPU-hours for {n_dos} DOS and "
+        f"{format_count(relaxations, 'relaxation')} (at {costs}: from the section budget, or the paper's "
+        "averages if not given)"
+    )
 
 
 def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:

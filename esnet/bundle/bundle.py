@@ -130,6 +130,16 @@ class Bundle:
         --------
         >>> import esnet
         >>> bundle = esnet.open_bundle("gpaw-fast-binary")
+
+        From arrays, here of one file:
+
+        >>> from esnet.representation.composition import composition_vector
+        >>> dos = esnet.read_dos("vasprun.xml")
+        >>> bundle.predict(dos.channels[None], composition_vector(dos.composition)[None]).shape
+        (1,)
+
+        From a data set:
+
         >>> samples = esnet.Dataset.open("dataset").samples([0, 1])
         >>> bundle.predict(samples.dos, samples.compositions).shape
         (2,)

@@ -16,6 +16,12 @@ from esnet.dataset.splits import SplitBy
 from esnet.files.output_folder import new_output_folder, refuse_existing_output
 from esnet.training.split_selection import Kinds
 
+_TRAINED_ON = {
+    "rs_dos": "training on the DOS of relaxed crystals only",
+    "is_dos": "training on the DOS of initial crystals only",
+    "both": "training on the DOS of initial and relaxed crystals",
+}
+
 
 def benchmark(
     *,
@@ -59,6 +65,9 @@ def benchmark(
     refuse_existing_output(folder)
     data = Dataset.open(dataset)
     out, messages = console(), console(stderr=True)
+    print_plain(messages, f"{_TRAINED_ON[train_kinds]} (--train-kinds {train_kinds}); tested on both kinds")
+    if train_kinds != "both":
+        print_plain(messages, "a bundle that was trained on both kinds is not comparable with these models")
     try:
         with messages.status("") as status:
 

@@ -10,10 +10,11 @@ from rich.table import Table
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import filters_of
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
-from esnet.dataset.summary import dataset_summary, dropped_line, mixture_warnings, summary_rows
+from esnet.dataset.summary import content_warnings, dataset_summary, dropped_line, mixture_warnings, summary_rows
 from esnet.representation.composition import CompositionMode
 from esnet.representation.dos import EnergyReference, Normalisation
 from esnet.representation.features import Representation
+from esnet.sources.vasp_energies import scaling_warning
 from esnet.sources.vasp_folder import read_vasp_folder
 from esnet.sources.vasp_report import FolderReport
 from esnet.sources.vasp_runs import engine_of
@@ -80,6 +81,8 @@ def from_vasp(
     source["corrections"] = corrections if energies else "none"
     report = FolderReport()
     engines: set[str] = set()
+    sizes: list[float] = []
+    values: list[float] = []
     out = console()
     try:
         with DatasetWriter(path, representation=representation, filters=filters, source=source) as writer:
@@ -95,6 +98,8 @@ def from_vasp(
             ):
                 writer.add(sample)
                 engines.add(engine_of(sample))
+                sizes.append(sum(sample.composition.values()))
+                values.append(sample.energy)
             # of two engines a model would know neither
             engine = engines.pop() if len(engines) == 1 else None
             writer.source |= {"engine": engine, "runs": report.n_runs, "not_used": len(report.problems)}
@@ -105,7 +110,10 @@ def from_vasp(
     if energies is not None and corrections is None:
         text = f"{energies} does not say which corrections its energies contain; --corrections does"
         print_labelled(out, "warning:", text)
-    for warning in mixture_warnings(Dataset.open(path, verify=False)):
+    if energies is not None and (scaling := scaling_warning(sizes, values)) is not None:
+        print_labelled(out, "warning:", scaling)
+    written = Dataset.open(path, verify=False)
+    for warning in [*content_warnings(written), *mixture_warnings(written)]:
         print_labelled(out, "warning:", warning)
 
 

@@ -28,18 +28,21 @@ def predict(*, bundle: str, files: list[Path], format: Literal["table", "json", 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EngineWarning)
         found = predict_sources(bundle, files, strict=False)
+    known = [each for each in found if each.e_form is not None]
     if format == "json":
         typer.echo(json.dumps([_row(each) for each in found], indent=1, allow_nan=False))
     elif format == "csv":
         lines = csv.writer(sys.stdout, lineterminator="\n")
         lines.writerow(_COLUMNS)
         lines.writerows([printable(each.id), *_texts(each), printable(each.reason or "")] for each in found)
-    elif known := [each for each in found if each.e_form is not None]:
+    elif known:
         console().print(_table(known, bundle))
     errors = console(stderr=True)
     for warning in caught:
         if issubclass(warning.category, EngineWarning):
             print_labelled(errors, "note:", str(warning.message))
+    if len(known) > 1 and len({each.uncertainty for each in known} - {None}) == 1:
+        print_labelled(errors, "note:", "the model gives the same standard deviation for all of these predictions")
     failed = [each for each in found if each.e_form is None]
     for each in failed:
         print_labelled(errors, "error:", each.reason or each.id, style="red")

@@ -88,6 +88,7 @@ def train(
     print_plain(out, f"{data.path}: {split.describe()}")
     shown_by = "tensorboard --logdir " if find_spec("tensorboard") else ""
     print_plain(out, f"logs: {shown_by}{folder}")
+    print_plain(out, "compiling the network; the first epoch appears after about a minute")
     try:
         with _display(out, members=members, epochs=epochs) as progress:
             made = train_bundle(

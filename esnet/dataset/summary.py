@@ -59,6 +59,17 @@ def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     return {name: found for name, found in counts.items() if found}
 
 
+def content_warnings(dataset: Dataset) -> list[str]:
+    """Return warnings about samples from which a model of formation energies could not be trained."""
+    systems = set(dataset.chemsys)
+    if not systems or any("-" in system for system in systems):
+        return []
+    return [
+        f"every sample is of one element ({', '.join(sorted(systems))}), whose formation energy is 0: a model "
+        "learns nothing from them; add compounds"
+    ]
+
+
 def mixture_warnings(dataset: Dataset) -> list[str]:
     """Return warnings about densities computed in ways that a model cannot distinguish."""
     warnings = [

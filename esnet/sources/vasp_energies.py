@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from esnet.dataset.sample import DosKind
 from esnet.files.errors import UserError
 
 ENERGY = "formation_energy_per_atom"
 _NAMES = ("id", "path")
+_FEW = 6  # samples; fewer may follow the size of their cells by chance
+_FOLLOWS = 0.9  # correlation
 _OPTIONAL = ("kind", "material", "prototype")
 
 
@@ -98,6 +102,21 @@ class EnergyTable:
         names = [(place.as_posix(), place) for place in (file, *folders)]
         names += [(folder.name, folder) for folder in folders]
         return next(((self.entries[name], place) for name, place in names if name in self.entries), None)
+
+
+def scaling_warning(n_atoms: Sequence[float], energies: Sequence[float]) -> str | None:
+    """Return a warning if the size of the formation energies follows the number of atoms in the cell.
+
+    Parameters
+    ----------
+    n_atoms, energies
+        Of the samples: atoms in the cell, and formation energies that should be eV/atom.
+    """
+    if len(n_atoms) < _FEW or len(set(n_atoms)) < 2 or len({abs(energy) for energy in energies}) < 2:
+        return None
+    if np.corrcoef(n_atoms, np.abs(energies))[0, 1] < _FOLLOWS:
+        return None
+    return "the larger the cell, the larger the formation energies: they may be in eV for a cell; eV/atom is expected"
 
 
 def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:

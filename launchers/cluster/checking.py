@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from launchers.cluster.errors import ClusterError
 from launchers.cluster.launch_files import exec_prefix, launch_files, load_adapter, qadapter_path
 from launchers.cluster.node_check import Finding
 from launchers.cluster.queue_filler import collected_messages, scheduler_words
-from launchers.cluster.scheduler_check import cancel, scheduler_findings, why_it_waits
+from launchers.cluster.scheduler_check import (
+    cancel,
+    changed_files,
+    correction,
+    no_answer,
+    scheduler_findings,
+    why_it_waits,
+)
 from launchers.cluster.site import CATEGORIES, SiteSettings
 from launchers.cluster.walltime import seconds, text
 
@@ -93,6 +100,7 @@ def check_queues(
     wait_s: float,
     categories: Sequence[str] = CATEGORIES,
     questions: Mapping[str, EngineQuestions],
+    on_submitted: Callable[[str], None],
 ) -> Generator[Checked, None, None]:
     """Run the node check as a job in the queue of each category; all wait at the same time.
 
@@ -106,6 +114,8 @@ def check_queues(
         Time to wait for the jobs, in s.
     questions
         Requirements of campaigns for VASP, by category.
+    on_submitted
+        Is told each job that is waited for, and for how long.
     """
     outputs: dict[str, Path] = {}
     jobs: dict[str, str] = {}
@@ -122,6 +132,9 @@ def check_queues(
                     yield Checked(f"{category}: queue {site.queues[category].queue}", [job])
                 else:
                     outputs[category], jobs[category] = output, job
+                    on_submitted(f"{category}: job {job} in queue {site.queues[category].queue}")
+            if outputs:
+                on_submitted(f"waiting for their reports, for {wait_s:.0f} s at most (--wait); Ctrl-C cancels the jobs")
             deadline = time.monotonic() + wait_s
             while outputs and time.monotonic() < deadline:
                 for category, output in list(outputs.items()):
@@ -140,19 +153,14 @@ def check_queues(
 
 
 def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
-    absent, other = [], []
-    for path, wanted in launch_files(site, folder.absolute()).items():
-        if not path.is_file():
-            absent.append(path.name)
-        elif path.read_text(encoding="utf-8") != wanted:
-            other.append(path.name)
+    absent = [path.name for path in launch_files(site, folder.absolute()) if not path.is_file()]
     if absent:
         return Finding(f"launch files: {', '.join(absent)} missing", f"campaign cluster init {folder} --again")
-    if other:
-        # allowed, since users may edit them
+    if changed := changed_files(site, folder):
         return Finding(
-            f"launch files: {', '.join(other)} are not as cluster.yaml would make them: edited by hand, or "
-            f"cluster.yaml was changed, then `campaign cluster init {folder} --again`"
+            f"launch files: {', '.join(changed)} differ from cluster.yaml, and jobs use them as they are",
+            f"`campaign cluster init {folder} --again` rewrites them from cluster.yaml; edits in them are lost",
+            is_warning=True,
         )
     return Finding("launch files: as cluster.yaml says")
 
@@ -186,9 +194,9 @@ def _submit(site: SiteSettings, folder: Path, category: str, output: Path, quest
         job = adapter.submit_to_queue(str(script))
     if job:
         return str(job)
-    return Finding(
+    return no_answer(site) or Finding(
         f"submission rejected: {scheduler_words(said)}",
-        f"correct queues.{category} or the account in cluster.yaml, then run `campaign cluster init {folder} --again`",
+        correction(site, folder, category, f"correct queues.{category} or the account"),
     )
 
 

@@ -24,7 +24,7 @@ from pymongo.errors import PyMongoError
 
 from launchers.cluster.walltime import job_id
 from launchers.database.check import check_database
-from launchers.database.errors import DatabaseError
+from launchers.database.errors import DatabaseError, DatabaseSilent
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 
@@ -43,10 +43,13 @@ class Finding:
         The subject, and what was found.
     remedy
         The remedy; None if all is well.
+    is_warning
+        Whether jobs can run without the remedy.
     """
 
     what: str
     remedy: str | None = None
+    is_warning: bool = False
 
 
 def _findings(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> Iterator[Finding]:
@@ -78,8 +81,7 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
         settings = DatabaseSettings.from_file(launchpad_file)
         check_database(settings)
     except DatabaseError as error:
-        remedy = "nodes without a way to the database: docs/how-to/nodes-without-database.md"
-        yield Finding(f"database: {error}", remedy)
+        yield Finding(f"database: {error}", _remedy(error, launchpad_file))
         return
     yield Finding(f"database: {settings.address} answers")
     if settings.is_local and _in_job():
@@ -89,6 +91,15 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
         )
     yield _look_at_clock(settings)
     yield _look_at_data_store(settings)
+
+
+def _remedy(error: DatabaseError, launchpad_file: Path) -> str:
+    """Return the remedy of a database error; only one of a node that gets no answer is about its way to the server."""
+    if not isinstance(error, DatabaseSilent):
+        return f"correct {launchpad_file}, or the database that it names"
+    if not _in_job():
+        return f"start that database (`campaign db start` for the embedded one), or correct {launchpad_file}"
+    return "if it runs, this node has no way to it: docs/how-to/nodes-without-database.md"
 
 
 def _in_job() -> bool:

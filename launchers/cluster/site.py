@@ -112,7 +112,9 @@ class SiteSettings(_Section):
     )
     python: Path = Field(description="absolute path of the Python interpreter in which the jobs run")
     modules: Lines = Field(default=[], description="modules that each job loads")
-    environment: ShellLines = Field(default=[], description="shell lines that each job runs after that")
+    environment: ShellLines = Field(
+        default=[], description="shell lines that each job runs after that; keep the activation"
+    )
     vasp_command: str | None = Field(
         default=None, description="command line of VASP, e.g. srun vasp_std; null: no VASP"
     )
@@ -209,8 +211,8 @@ class SiteSettings(_Section):
 _WHAT = {
     "train": "trains ESNet on what was computed (no job where the campaign file names a model)",
     "screen": "predicts with ESNet and decides; also starts and ends a campaign",
-    "relax": "DFT relaxations, and the short jobs that record them",
-    "dos": "DOS single points, and the short jobs that record them",
+    "relax": "DFT relaxations; each job also records its result",
+    "dos": "DOS single points; each job also records its result",
 }
 
 

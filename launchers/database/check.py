@@ -5,7 +5,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
+from launchers.database.errors import DatabaseNotReplicaSet, DatabaseSilent, DatabaseUnreachable
 from launchers.database.launchpad_file import EMBEDDED_USER
 from launchers.database.settings import DatabaseSettings
 
@@ -45,7 +45,7 @@ def check_database(settings: DatabaseSettings) -> None:
     except PyMongoError as error:
         if "refused" not in str(error):
             _explain_other_set(settings)
-        raise DatabaseUnreachable(_silence(settings, str(error))) from None
+        raise DatabaseSilent(_silence(settings, str(error))) from None
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise DatabaseNotReplicaSet(_standalone(settings.address))
 

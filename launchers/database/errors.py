@@ -13,6 +13,10 @@ class DatabaseUnreachable(DatabaseError):
     """No MongoDB responded, or it refused the login."""
 
 
+class DatabaseSilent(DatabaseUnreachable):
+    """No MongoDB responded."""
+
+
 class DatabaseNotReplicaSet(DatabaseError):
     """The server is standalone, but a campaign's state changes need transactions."""
 

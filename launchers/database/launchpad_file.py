@@ -61,14 +61,14 @@ _WARNED: set[Path] = set()  # files already warned about in this process
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
 
-_EMBEDDED = f"""\
+_EMBEDDED = """\
 # Where the database is: the one description that `campaign`, `lpad`, `rlaunch` and `qlaunch` read.
 # This one is MongoDB on this machine alone, which `campaign run` and `campaign db start` start. Its data lie in the
 # folder mongodb/ beside this file, and the login below, which they write, is its owner's: keep this file to yourself.
 # A server of your own instead: docs/how-to/database-server.md of esnet-campaign.
 uri_mode: true
-host: mongodb://127.0.0.1:{EMBEDDED_PORT}/{EMBEDDED_NAME}?replicaSet=rs0
-name: {EMBEDDED_NAME}
+host: mongodb://127.0.0.1:{port}/{name}?replicaSet=rs0
+name: {name}
 """
 
 
@@ -102,7 +102,7 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
     )
 
 
-def write_embedded_launchpad_file(folder: Path) -> Path:
+def write_embedded_launchpad_file(folder: Path, *, port: int = EMBEDDED_PORT) -> Path:
     """Write the ``my_launchpad.yaml`` of an embedded database on this machine; return its path.
 
     A link into a data folder that was removed (`launchers.database.launchpad_login`) is replaced.
@@ -117,7 +117,7 @@ def write_embedded_launchpad_file(folder: Path) -> Path:
         if path.is_symlink() and not path.exists() and os.readlink(path) == f"{EMBEDDED_FOLDER}/{FILE_NAME}":
             path.unlink()
         with path.open("x", encoding="utf-8") as file:
-            file.write(_EMBEDDED)
+            file.write(_EMBEDDED.format(port=port, name=EMBEDDED_NAME))
     except FileExistsError:
         if path.is_file():
             found = "already exists"

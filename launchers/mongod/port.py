@@ -1,7 +1,9 @@
 """Check that the port for the embedded MongoDB is free, or find out who uses it."""
 
+import os
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -11,10 +13,21 @@ from pymongo.errors import PyMongoError
 from launchers.database.errors import MongoServerError
 
 _LINGERING_S = 3.0
+_MOST_TRIED = 100
 
 
-def require_free_port(host: str, port: int) -> None:
+def free_port_from(host: str, port: int) -> int:
+    """Return the first port from `port` on that no process listens on; `port` itself if there is none nearby."""
+    return next((each for each in range(port, port + _MOST_TRIED) if _why_taken(host, each) is None), port)
+
+
+def require_free_port(host: str, port: int, *, source: Path | None) -> None:
     """Check that no process listens on a port of this machine.
+
+    Parameters
+    ----------
+    source
+        The my_launchpad.yaml that names the port, for the remedy.
 
     Raises
     ------
@@ -25,7 +38,7 @@ def require_free_port(host: str, port: int) -> None:
     while (reason := _why_taken(host, port)) is not None:
         # the sockets of a killed mongod briefly outlive its process
         if time.monotonic() > deadline:
-            raise MongoServerError(_who_has_port(host, port, reason))
+            raise MongoServerError(_who_has_port(host, port, reason, source))
         time.sleep(0.1)
 
 
@@ -43,27 +56,39 @@ def _why_taken(host: str, port: int) -> str | None:
     return None
 
 
-def _who_has_port(host: str, port: int, reason: str) -> str:
-    """Return a description of the process listening on the database's port."""
-    remedy = "stop that, or give another port in my_launchpad.yaml"
+def _who_has_port(host: str, port: int, reason: str, source: Path | None) -> str:
+    """Return a description of the process listening on the database's port, and what to do."""
+    free = free_port_from(host, port)
+    remedy = f"replace {port} in {source or 'my_launchpad.yaml'} by a port that is free, e.g. {free}"
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 1000, "socketTimeoutMS": 1000}
     try:
         with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
             client.admin.command("hello")
     except PyMongoError:
         return f"port {port} of {host} is taken by another program ({reason}): {remedy}"
-    where = _data_folder(port) or "an unknown folder"
+    process = _listener(port)
+    where = _data_folder(process) or "an unknown folder"
+    if process is not None and process.uids().real == os.getuid():
+        remedy += f"; or stop that one, which is yours (process {process.pid}), with `campaign db stop` in its folder"
     return f"port {port} of {host} is taken by another MongoDB, with its data in {where}: {remedy}"
 
 
-def _data_folder(port: int) -> str | None:
-    """Return the data folder of the mongod at a port, if its process is accessible."""
+def _listener(port: int) -> psutil.Process | None:
+    """Return the process that listens at a port, if it is accessible: another user's is not."""
     try:
         for connection in psutil.net_connections("tcp"):
             is_it = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
             if is_it and connection.pid:
-                command = psutil.Process(connection.pid).cmdline()
-                return command[command.index("--dbpath") + 1]
-    except (psutil.Error, ValueError, IndexError):
-        pass  # another user's, or started with a configuration file
+                return psutil.Process(connection.pid)
+    except psutil.Error:
+        pass
     return None
+
+
+def _data_folder(process: psutil.Process | None) -> str | None:
+    """Return the data folder of a mongod; None if it was started with a configuration file."""
+    try:
+        command = [] if process is None else process.cmdline()
+        return command[command.index("--dbpath") + 1]
+    except (psutil.Error, ValueError, IndexError):
+        return None

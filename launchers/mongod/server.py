@@ -122,7 +122,7 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
                 f"my_launchpad.yaml says {settings.address}: stop it first (`campaign db stop`)"
             )
         if server is None:
-            require_free_port(host, port)
+            require_free_port(host, port, source=settings.source)
             _launch(host=host, port=port, replica_set=replica_set, data_dir=data_dir)
         else:
             deadline = time.monotonic() + START_TIMEOUT_S

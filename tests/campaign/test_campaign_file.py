@@ -121,6 +121,17 @@ def test_a_file_without_a_campaign_is_refused(tmp_path):
     [
         ("name: a\nspec:\n  a: [1, 2\n  b: 3\n", "line 4: not valid YAML"),
         ("name: a\nspec: 1\nname: b\n", 'line 3: not valid YAML: found duplicate key "name"'),
+        (
+            "name: a\nspec:\n  engine:vasp\n  b: 3\n",
+            "line 3: not valid YAML: found 'engine:vasp'; right: a colon with a",
+        ),
+        (
+            "name a\nspec:\n  b: 3\n",
+            "line 1: not valid YAML: found 'name a'; right: a colon with a space after the key",
+        ),
+        ("name: a\nspec:\n\tb: 3\n", "line 3: not valid YAML: found a tab in 'b: 3'; right: spaces instead of the tab"),
+        ("name: a\nspec:\n  a: 1\n b: 3\n", "the same number of spaces for all keys of a section, in 'b: 3'"),
+        ("name: a: b\n", "line 1: not valid YAML: a colon where none can be (quote a value"),
         ("- 1\n", "is a mapping"),
         ("", "is a mapping"),
         ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),

@@ -148,7 +148,10 @@ def test_what_this_machine_lacks_is_named_unless_the_engine_is_elsewhere(site, t
     code, found = command("check", file)
     assert code != 0
     assert re.search(said, found), found
-    assert command("check", file, "--engine-elsewhere")[0] == 0
+    code, found = command("check", file, "--engine-elsewhere")
+    assert code == 0
+    looked_for = ["note: --engine-elsewhere: vasp_command (", f"`campaign cluster check --submit --campaign {file}`"]
+    assert [words for words in looked_for if words not in found] == []
 
 
 def test_without_a_command_check_says_which_the_node_has(site, tmp_path, monkeypatch):
@@ -198,7 +201,13 @@ def test_the_inputs_that_check_writes_are_those_of_the_jobs(site, tmp_path, monk
 
 
 def test_inputs_are_written_although_this_machine_lacks_the_rest(site, tmp_path):
-    assert command("check", campaign_file(tmp_path), "--write-inputs", tmp_path / "inputs")[0] != 0
+    done = CliRunner().invoke(app, ["check", str(campaign_file(tmp_path)), "--write-inputs", str(tmp_path / "inputs")])
+    assert done.exit_code != 0
+    assert "no POTCAR is written: POTCAR.spec has the symbols" in done.output
+    assert (
+        f"note: the input files in {tmp_path / 'inputs'} are complete; the problems do not concern them" in done.output
+    )
+    assert "the set PBE is not in PMG_VASP_PSP_DIR" in str(done.exception)
     assert (tmp_path / "inputs" / "IS-DOS" / "INCAR").is_file()
 
 

@@ -36,6 +36,8 @@ def test_the_preview_of_a_training_set_promises_no_prediction(small_spec):
     lines = " ".join(format_preview(small_spec(**PURPOSE)))
     assert "every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted" in lines
     assert "promoted" not in lines
+    assert "each reference phase gets an RS-DOS after its relaxation, too" in lines
+    assert "expected cost: about " in lines
 
 
 @pytest.mark.mongo

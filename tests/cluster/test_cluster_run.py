@@ -142,14 +142,18 @@ def test_check_asks_a_node_of_each_queue_and_says_what_is_wrong(place, cluster):
     assert said.count("database: 127.0.0.1") == 5  # here, and in a job of each category
     assert said.count("versions: as here") == 4
     assert "node gpu1" in said
+    assert len(set(re.findall(r"^(?:dos|relax): job (\d+) in queue cpu$", said, flags=re.MULTILINE))) == 2
+    assert "for 600 s at most (--wait)" in said
+    assert "no problems\nnext: campaign submit FILE --engine-elsewhere, then campaign cluster run cluster" in said
     assert "wrong" not in said
     place.edit(cluster, "vasp_command: null", 'vasp_command: "srun no_such_vasp"')
     place.edit(cluster, 'queue: "gpu"', 'queue: "nowhere"', category="train")
     said = place.command("campaign", "cluster", "check", "cluster", "--submit", rc=1)
-    assert said.count("no_such_vasp (of 'srun no_such_vasp') is not in PATH here") == 4
+    assert said.count("no_such_vasp (of 'srun no_such_vasp') is not in the PATH of the jobs' environment") == 4
     assert "train: as submitted" in said
     assert "the scheduler would reject its jobs: invalid partition specified: nowhere" in said
     assert "remedy: name its module in modules:" in said
+    assert "no problems" not in said
 
 
 def test_check_looks_for_the_potcars_of_a_campaign_on_the_nodes_that_compute(place, cluster, tmp_path):
@@ -166,10 +170,43 @@ def test_check_looks_for_the_potcars_of_a_campaign_on_the_nodes_that_compute(pla
     said = place.command("campaign", "cluster", "check", "cluster", "--submit", "--campaign", str(file), rc=1)
     # here, and on the nodes of dos and relax; those that train and screen need none
     assert said.count("POTCARs: the POTCAR W_pv of W (PBE) is missing") == 3
-    assert said.count("no_such_vasp (of 'OMP_NUM_THREADS=1 srun no_such_vasp') is not in PATH here") == 3
+    absent = "no_such_vasp (of 'OMP_NUM_THREADS=1 srun no_such_vasp') is not in the PATH of the jobs' environment"
+    assert said.count(absent) == 3
     write_potcars(library / "potpaw_PBE", "W")
     said = place.command("campaign", "cluster", "check", "cluster", "--campaign", str(file), rc=1)
     assert f"POTCARs: Al, W_pv of PBE in {library}/potpaw_PBE" in said
+
+
+def test_check_of_a_scheduler_that_is_down_blames_no_file(place, cluster, tmp_path):
+    place.cluster.call("stop-controller")
+    try:
+        said = place.command("campaign", "cluster", "check", "cluster", "--submit", rc=1)
+    finally:
+        place.cluster.call("start-controller")
+    assert "train, screen, relax, dos: as submitted" in said
+    assert "the scheduler does not answer: slurm_load_jobs error: Unable to contact slurm controller" in said
+    assert "try again later; `scontrol ping`" in said
+    assert "correct queue" not in said
+    assert "1 problem" in said
+    # it answers the check, and is gone when the jobs are submitted
+    path = without_commands(tmp_path / "dead", "squeue", "sbatch")
+    said = place.command("campaign", "cluster", "check", "cluster", rc=1, environment={"PATH": path})
+    assert "the scheduler does not answer: squeue: error: Unable to contact slurm controller" in said
+
+
+def test_check_after_an_edit_of_cluster_yaml_says_that_the_launch_files_are_old(place, cluster):
+    place.edit(cluster, 'walltime: "00:05:00"', 'walltime: "48:00:00"', category="dos")
+    path = cluster / "cluster.yaml"
+    path.write_text(path.read_text().replace("48:00:00", "00:10:00"))
+    said = place.command("campaign", "cluster", "check", "cluster", rc=1)
+    assert "note  launch files: my_qadapter_dos.yaml differ from cluster.yaml, and jobs use them as they are" in said
+    assert "`campaign cluster init cluster --again` rewrites them" in said
+    assert "remedy: my_qadapter_dos.yaml is not what cluster.yaml says" in said
+    assert "1 problem" in said
+    place.command("campaign", "cluster", "init", "cluster", "--again")
+    said = place.command("campaign", "cluster", "check", "cluster")
+    assert "ok    launch files: as cluster.yaml says" in said
+    assert "no problems\nnext: campaign cluster check cluster --submit" in said
 
 
 def test_check_finds_jobs_that_would_be_taken_and_never_start(place, cluster):
@@ -195,7 +232,7 @@ def test_without_the_schedulers_commands_check_says_so(place, cluster, tmp_path)
     for name in ("bash", "uname", "sed", "cat", "env"):
         (tmp_path / name).symlink_to(shutil.which(name))
     said = place.command("campaign", "cluster", "check", "cluster", rc=1, environment={"PATH": str(tmp_path)})
-    assert "sbatch, squeue not in PATH here" in said
+    assert "sbatch, squeue not in the PATH of this shell" in said
 
 
 def test_a_launch_file_that_is_gone_or_broken_is_named_before_anything_is_submitted(place, cluster):

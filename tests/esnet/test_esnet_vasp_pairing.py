@@ -482,3 +482,32 @@ def test_mixed_spins_and_spacings_are_not_warned_of(tmp_path):
     for output in (shown, again):
         assert "ISPIN differs between samples" in output
         assert "0.0105 eV apart" in output
+
+
+def from_vasp(folder: Path, name: str, *options: str) -> str:
+    words = ["dataset", "from-vasp", str(folder / "runs"), str(folder / name), *options]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
+
+
+def test_a_set_of_elements_only_is_not_warned_of(tmp_path):
+    write_vasprun(tmp_path / "runs" / "Al" / "vasprun.xml", AL)
+    write_vasprun(tmp_path / "runs" / "Pd" / "vasprun.xml", PD)
+    assert "every sample is of one element (Al, Pd)" in from_vasp(tmp_path, "d")
+
+
+def test_small_energies_of_whole_cells_are_not_warned_of(tmp_path):
+    per_cell, per_atom = {}, {}
+    for number in range(6):
+        pairs = 1 + number // 2
+        run = FakeRun(elements=("Al", "Pd") * pairs, edge=5.0 + number / 10)
+        write_vasprun(tmp_path / "runs" / f"r{number}" / "vasprun.xml", run)
+        per_atom[f"r{number}"] = -0.4 - number % 2 / 20
+        per_cell[f"r{number}"] = per_atom[f"r{number}"] * 2 * pairs
+    table, options = tmp_path / "e.json", ("--corrections", "none")
+    table.write_text(json.dumps(per_cell))
+    words = "they may be in eV for a cell"
+    assert words in from_vasp(tmp_path, "d", "--energies", str(table), *options)
+    table.write_text(json.dumps(per_atom))
+    assert words not in from_vasp(tmp_path, "e", "--energies", str(table), *options)

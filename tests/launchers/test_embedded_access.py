@@ -1,5 +1,6 @@
 """The embedded MongoDB lets in its owner with every command, and nobody else; it stands in for no other database."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from second_user import as_second_user, folder_for_all, needs_root, readable_tex
 from campaign.commands.connection import ensure_running
 from esnet.commands.console import console
 from launchers.database.check import check_database
-from launchers.database.errors import DatabaseUnreachable, LaunchpadFileError
+from launchers.database.errors import DatabaseUnreachable, LaunchpadFileError, MongoServerError
 from launchers.database.launchpad_file import (
     EMBEDDED_PORT,
     EMBEDDED_USER,
@@ -311,15 +312,30 @@ def test_a_folder_without_a_launchpad_file_gets_one(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fireworks.fw_config.LAUNCHPAD_LOC", None)
     with socket.socket() as listener:
-        if listener.connect_ex(("127.0.0.1", EMBEDDED_PORT)) == 0:
-            pytest.skip("a project of this machine uses the port that a new file names")
-    file = ensure_running(None, console())
+        with contextlib.suppress(OSError):  # the port that a new file would name is taken, by this or another program
+            listener.bind(("127.0.0.1", EMBEDDED_PORT))
+        file = ensure_running(None, console())
     try:
         assert file == find_launchpad_file() == tmp_path / "my_launchpad.yaml"
         assert file.stat().st_mode & 0o077 == 0
         check_database(DatabaseSettings.from_file(file))
     finally:
         mongo.stop(tmp_path / "mongodb")
+
+
+def test_a_database_that_cannot_be_started_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fireworks.fw_config.LAUNCHPAD_LOC", None)
+    monkeypatch.setattr("launchers.mongod.server.find_mongod", _no_mongod)
+    with pytest.raises(MongoServerError, match="no mongod here"):
+        ensure_running(None, console())
+    assert list(tmp_path.iterdir()) == []
+
+
+def _no_mongod() -> None:
+    raise MongoServerError("no mongod here")
 
 
 def test_a_place_that_cannot_be_written_is_one_line(project: Project) -> None:

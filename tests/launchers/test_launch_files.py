@@ -1,5 +1,6 @@
 """The files of a cluster say what its owner said, and FireWorks reads them."""
 
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
-from launchers.cluster import walltime
+from launchers.cluster import node_check, walltime
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.launch_files import launch_files, write_again, write_new
 from launchers.cluster.multi_launch import gpus_of_lane
@@ -193,6 +194,16 @@ def init(folder, *options):
     return CliRunner().invoke(app, words)
 
 
+def test_lines_of_the_environment_come_after_the_activation_of_this_one(tmp_path):
+    done = init(tmp_path, "--scheduler", "slurm", *ALL, "--environment", "export OMP_NUM_THREADS=4")
+    assert done.exit_code == 0, done.output
+    *before, last = SiteSettings.from_file(tmp_path / "site").environment
+    assert last == "export OMP_NUM_THREADS=4"
+    assert "export OMP_NUM_THREADS=1" in before
+    activate = Path(sys.prefix) / "bin" / "activate"
+    assert (f"source {activate}" in before) is activate.is_file()
+
+
 def test_many_short_calculations_are_answered_by_options_and_by_a_hint(tmp_path):
     alone = init(tmp_path, "--scheduler", "slurm", *ALL)
     assert "jobs_per_allocation of queues.dos" in " ".join(alone.output.split())
@@ -308,3 +319,29 @@ def test_files_of_a_folder_name_each_other_by_absolute_paths(tmp_path):
         assert path.is_absolute()
         for named in re.findall(r"(\S+/my_fworker_\w+\.yaml)", text):
             assert Path(named).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("in_job", "launchpad", "remedy"),
+    [
+        (False, "host: 127.0.0.1\nport: {port}\nname: x\n", "start that database (`campaign db start`"),
+        (True, "host: 127.0.0.1\nport: {port}\nname: x\n", "docs/how-to/nodes-without-database.md"),
+        (True, "hosts: 127.0.0.1\n", "correct "),
+    ],
+)
+def test_only_a_node_that_gets_no_answer_is_sent_to_the_page_on_nodes_without_a_database(
+    tmp_path, monkeypatch, free_port, in_job, launchpad, remedy
+):
+    for name in ("SLURM_JOB_ID", "PBS_JOBID", "SLURM_SUBMIT_HOST", "PBS_O_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    if in_job:
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        monkeypatch.setenv("SLURM_SUBMIT_HOST", "login1")
+    (tmp_path / "my_launchpad.yaml").write_text(launchpad.format(port=free_port()))
+    output = tmp_path / "found.json"
+    words = ["--launchpad", tmp_path / "my_launchpad.yaml", "--directory", tmp_path / "runs", "--output", output]
+    assert node_check.main([str(word) for word in words]) == 0
+    (found, *_) = json.loads(output.read_text())["findings"]
+    assert found["what"].startswith("database: ")
+    assert remedy in found["remedy"]
+    assert ("nodes-without-database" in found["remedy"]) is (in_job and "port" in launchpad)

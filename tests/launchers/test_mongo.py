@@ -168,7 +168,9 @@ def test_port_that_another_program_has_is_named(settings: DatabaseSettings, data
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
-        with pytest.raises(MongoServerError, match=rf"port {port} .* another program"):
+        with pytest.raises(
+            MongoServerError, match=rf"port {port} .* another program .*: replace {port} in my_launchpad"
+        ):
             mongo.start(settings, data_dir=data_dir)
     assert not mongo.status(data_dir).running
 
@@ -177,8 +179,9 @@ def test_port_that_another_folders_server_has_is_refused_and_that_server_left_al
     settings: DatabaseSettings, data_dir: Path, tmp_path: Path
 ) -> None:
     first = mongo.start(settings, data_dir=data_dir)
-    with pytest.raises(MongoServerError, match=f"taken by another MongoDB, with its data in {data_dir}"):
+    with pytest.raises(MongoServerError, match=f"taken by another MongoDB, with its data in {data_dir}") as raised:
         mongo.start(settings, data_dir=tmp_path / "other")
+    assert f"or stop that one, which is yours (process {first.pid})" in str(raised.value)
     assert mongo.status(data_dir).pid == first.pid
     check_database(with_login(settings, data_dir))
 

@@ -55,7 +55,7 @@ def init(
     environment: Annotated[
         Words,
         typer.Option(
-            help="Shell line to run in each job; default: activates this virtual environment; may be repeated"
+            help="Shell line to run in each job, after those that activate this virtual environment; may be repeated"
         ),
     ] = None,
     vasp_command: Annotated[

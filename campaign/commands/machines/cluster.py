@@ -69,7 +69,7 @@ def init(
         account=account,
         name=name,
         modules=modules or [],
-        environment=environment,
+        environment=environment or [],
         vasp_command=vasp_command,
         launch_directory=(launch_directory or folder.absolute().parent / "runs").absolute(),
         launchpad=find_launchpad_file(launchpad),
@@ -113,24 +113,40 @@ def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) 
     asked, good = check_scheduler(site, folder)
     wrong += sum(_report_check(found, out) for found in asked)
     if submit and good:
-        out.print("waiting for a job in each queue ...")
-        of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good, questions=questions)
+        of_jobs = check_queues(
+            site,
+            folder.absolute(),
+            versions,
+            wait_s=wait,
+            categories=good,
+            questions=questions,
+            on_submitted=lambda line: print_plain(out, line),
+        )
         with contextlib.closing(of_jobs):
             wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:
         out.print(f"{format_count(wrong, 'problem')}", style="red")
         raise typer.Exit(1)
+    first = ", ".join(map(str, files or [])) or "FILE"
+    following = (
+        f"campaign submit {first} --engine-elsewhere, then campaign cluster run {folder} --every 300"
+        if submit
+        else f"campaign cluster check {folder} --submit, which tries a small job in each queue"
+    )
+    out.print("no problems", style="green")
+    print_plain(out, f"next: {following}")
 
 
 def _report_check(checked: Checked, out: Console) -> int:
     """Print the findings of one place; return the number of problems."""
     out.print(checked.place, style="bold", highlight=False)
     for finding in checked.findings:
-        mark = ("ok   ", "green") if finding.remedy is None else ("wrong", "red")
+        is_well = finding.remedy is None
+        mark = ("ok   ", "green") if is_well else ("note ", "yellow") if finding.is_warning else ("wrong", "red")
         out.print(Text.assemble("  ", mark, f" {finding.what}"), highlight=False, soft_wrap=True)
-        if finding.remedy is not None:
+        if not is_well:
             print_plain(out, f"        remedy: {finding.remedy}")
-    return sum(finding.remedy is not None for finding in checked.findings)
+    return sum(finding.remedy is not None and not finding.is_warning for finding in checked.findings)
 
 
 def run(*, folder: Path, once: bool, every: float | None) -> None:

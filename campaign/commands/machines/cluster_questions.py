@@ -32,7 +32,7 @@ class SiteAnswers:
     account: str | None
     name: str
     modules: Sequence[str]
-    environment: Sequence[str] | None
+    environment: Sequence[str]
     vasp_command: str | None
     launch_directory: Path
     launchpad: Path
@@ -66,7 +66,7 @@ def site_settings(answers: SiteAnswers) -> SiteSettings:
         "launch_directory": str(answers.launch_directory),
         "python": sys.executable,
         "modules": list(answers.modules),
-        "environment": list(_environment() if answers.environment is None else answers.environment),
+        "environment": [*_environment(), *answers.environment],
         "vasp_command": answers.vasp_command,
         "queues": queues,
     }

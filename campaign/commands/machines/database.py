@@ -16,11 +16,11 @@ from launchers.mongod.server import ServerStatus
 def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
     """Start the database described by my_launchpad.yaml; does nothing if it already runs."""
     out = console()
-    found = launchpad_file_of(launchpad, out).resolve()
-    before = DatabaseSettings.from_file(found)
-    folder = data_dir_of(found, data_dir)
-    was_running = mongo.status(folder).running
-    server = mongo.start(before, data_dir=folder)
+    with launchpad_file_of(launchpad, out) as found:
+        before = DatabaseSettings.from_file(found)
+        folder = data_dir_of(found, data_dir)
+        was_running = mongo.status(folder).running
+        server = mongo.start(before, data_dir=folder)
     settings = DatabaseSettings.from_file(found)  # now includes the login
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
     print_plain(out, _line("already running" if was_running else "started", server))

@@ -68,7 +68,7 @@ class Status:
         ``{"done", "all", "rejected", "audited"}``: candidates that the prefilter has looked at, and those that it
         rejects, without an IS-DOS or drawn for the audit; None if there is none.
     scorer
-        Description of the scorer.
+        Description of the scorer; None for a training set, which has none.
     needs_dos, needs_model
         Whether it needs an IS-DOS of every candidate, and the campaign's ESNet.
     """
@@ -94,7 +94,7 @@ class Status:
     cost: dict[str, dict[str, float]]
     model: dict[str, Any] | None
     prefilter: dict[str, int] | None
-    scorer: str
+    scorer: str | None
     needs_dos: bool
     needs_model: bool
 
@@ -188,7 +188,7 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
         prefilter=None
         if campaign.spec.prefilter is None
         else {"done": seen.seen, "all": seen.seen + seen.waiting, "rejected": seen.rejected, "audited": seen.audited},
-        scorer=campaign.spec.scorer.describe(),
+        scorer=campaign.spec.scorer.describe() if campaign.spec.purpose == "screening" else None,
         needs_dos=campaign.spec.scorer.needs_dos,
         needs_model=campaign.spec.scorer.needs_model,
     )

@@ -149,7 +149,7 @@ def _time(time: str | None) -> str:
 
 def _predictions(report: StatusReport) -> Iterator[RenderableType]:
     status = report.status
-    if not status.needs_model:
+    if status.scorer is not None and not status.needs_model:
         yield _line("scorer", status.scorer)
     elif status.model is None:
         yield _line("model", "not trained yet")
