@@ -21,6 +21,7 @@ from campaign.scheduling.change_settings import change_settings
 from campaign.scheduling.persons import promote, reject
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.relaxation import Relaxer
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_new
 from campaign.steps.finish import finish_campaign
@@ -391,6 +392,23 @@ def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_
         assert each["decision"]["kind"] == "person"
     counts = prefilter_counts(opened(cascade))
     assert (counts.waiting, counts.seen, counts.rejected) == (0, 4, 1)
+
+
+@pytest.mark.mongo
+def test_its_second_batch_takes_the_elements_of_the_first(make_cascade, monkeypatch):
+    cascade, relaxed, energy = make_cascade(screening={"batch_size": 3}), [], Relaxer.energy
+
+    def counted(self, structure):
+        if len(structure.composition) == 1:
+            relaxed.append(structure.composition.elements[0].symbol)
+        return energy(self, structure)
+
+    monkeypatch.setattr(Relaxer, "energy", counted)
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        assert cascade.step("prefilter") == 2
+    assert sorted(relaxed) == ["Al", "Au", "Pd"]
+    assert len(opened(cascade).document["element_energies"]) == 3
 
 
 @pytest.mark.mongo
