@@ -25,7 +25,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,6 +214,13 @@ class Crystals:
     def element_structures(self, symbol: str) -> list[Structure]:
         """Hand out the built-in crystal of an element."""
         return [reference_structure(symbol)]
+
+    def kept_energies(self) -> dict[str, float]:
+        """Return nothing: each potential relaxes the elements."""
+        return {}
+
+    def keep_energies(self, energies: Mapping[str, float]) -> None:
+        """Keep nothing."""
 
 
 def potential_energies(scorer: ForceField, structures: dict[str, Structure]) -> dict[str, tuple[float | None, float]]:

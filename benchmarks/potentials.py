@@ -18,7 +18,7 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +74,12 @@ class Asked:
 
     def element_structures(self, symbol: str) -> list[Structure]:
         return [self.reference[symbol]]
+
+    def kept_energies(self) -> dict[str, float]:
+        return {}
+
+    def keep_energies(self, energies: Mapping[str, float]) -> None:
+        """Keep nothing: each potential relaxes the elements."""
 
     def on_usage(self, usage: Usage) -> None:
         self.cpu_s += usage.cpu_s

@@ -111,6 +111,12 @@ class ScoringContext(Protocol):
             If there is neither.
         """
 
+    def kept_energies(self) -> Mapping[str, Any]:
+        """Return energies of the elements that earlier Screens have relaxed, eV/atom, by the scorer's own keys."""
+
+    def keep_energies(self, energies: Mapping[str, float]) -> None:
+        """Keep energies of the elements for later Screens."""
+
     def bundle(self) -> Path:
         """Return the folder of the campaign's model on this machine."""
 

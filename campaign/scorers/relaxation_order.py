@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pymatgen.core import Structure
 
 from campaign.candidates.elements import MissingReferenceError
+from campaign.scorers.element_energies import ElementEnergies
 from campaign.scorers.relaxation import Guards, check_density
 from esnet.potentials.relaxation import NoEnergyError, energy_of_elements
 
@@ -67,9 +68,18 @@ class RelaxationOrder:
         Returns the crystals of an element; raises MissingReferenceError if there is none.
     guards
         Checks of a candidate before it is relaxed.
+    known
+        Energies of the elements from earlier Screens, which are not relaxed again.
     """
 
-    def __init__(self, n_potentials: int, element_structures: Callable[[str], list[Structure]], guards: Guards) -> None:
+    def __init__(
+        self,
+        n_potentials: int,
+        element_structures: Callable[[str], list[Structure]],
+        guards: Guards,
+        known: ElementEnergies | None = None,
+    ) -> None:
+        self._known = known
         self._n_potentials, self._element_structures, self._guards = n_potentials, element_structures, guards
         self._elements: dict[str, _Element | str] = {}
         self._first: deque[Task] = deque()
@@ -95,8 +105,11 @@ class RelaxationOrder:
         except MissingReferenceError as error:
             self._elements[symbol] = str(error)
             return
-        self._elements[symbol] = _Element(to_come=len(crystals))
-        self._first.extend(Task(name=symbol, structure=crystal, zeros=None) for crystal in crystals)
+        known = [None if self._known is None else self._known.known(crystal) for crystal in crystals]
+        missing = [crystal for crystal, energies in zip(crystals, known, strict=True) if energies is None]
+        found: list[tuple[EnergyOrReason, ...]] = [energies for energies in known if energies is not None]
+        self._elements[symbol] = _Element(to_come=len(missing), found=found)
+        self._first.extend(Task(name=symbol, structure=crystal, zeros=None) for crystal in missing)
 
     def next(self) -> Task | None:
         """Return the next crystal that can be relaxed; None until a result arrives or a candidate is added."""
@@ -117,6 +130,8 @@ class RelaxationOrder:
         if task.zeros is not None:
             self._formed.append(Formed(name=task.name, structure=task.structure, energies=tuple(energies)))
             return
+        if self._known is not None:
+            self._known.keep(task.structure, energies)
         element = self._elements[task.name]
         assert isinstance(element, _Element)
         element.found.append(tuple(energies))

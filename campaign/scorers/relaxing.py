@@ -14,6 +14,7 @@ from typing import Any
 
 from campaign.scorers.base import ActorSettings, ScoringContext
 from campaign.scorers.chosen_potential import ChosenPotential
+from campaign.scorers.element_energies import ElementEnergies
 from campaign.scorers.relaxation import Guards
 from campaign.scorers.relaxation_order import Formed, RelaxationOrder
 from campaign.scorers.relaxing_actor import RelaxingActor, relax
@@ -76,8 +77,10 @@ class Relaxations:
             yield
 
     def run(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Formed]:
-        """Relax the elements' crystals, each once, and the candidates; yield each candidate when it is done."""
-        order = RelaxationOrder(len(self.potentials), context.element_structures, self.guards)
+        """Relax the elements' crystals, each once in a campaign, and the candidates; yield each that is done."""
+        settings = {"steps": self.steps, "force_tolerance": self.force_tolerance, "guards": self.guards.model_dump()}
+        known = ElementEnergies(self.potentials, settings, context)
+        order = RelaxationOrder(len(self.potentials), context.element_structures, self.guards, known)
         with self.connected(context):
             yield from (self._in_ray if self.uses_ray(context.actors) else self._here)(ids, context, order)
 

@@ -15,6 +15,7 @@ from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.structure_hash import ID_DIGITS, hash_in_id, id_of_hash
 from campaign.candidates.structure_text import Reason, StructureFileError
 from campaign.config.yaml_file import CampaignFileError, Problem
+from campaign.scorers.base import ScoredCampaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
 from campaign.spec.element_checks import missing_references, paw_problems, reference_folder
@@ -198,18 +199,22 @@ def _element_findings(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[F
         yield from missing_references(elements, given)
 
 
-def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str]) -> None:
-    """Refuse elements that have no common corrections, or together need a Hubbard U that the campaign does not set."""
+def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str], *, campaign: ScoredCampaign | None = None) -> None:
+    """Refuse elements that have no common corrections, or together need a Hubbard U that the campaign does not set.
+
+    The campaign is given if it has been started, since its models are then stored with it.
+    """
     references: str = spec.references.corrections or "none"
     if spec.references.entries is not None:
         file, _ = read_entries(spec.references, None, spec.dft)
         references = references if file is None else file.corrections
     findings = [
         *hubbard_problems(elements, spec.dft, references=references),
-        *corrections_problems(elements, spec.scorer, spec.model, references=references),
+        *corrections_problems(elements, spec.scorer, spec.model, references=references, campaign=campaign),
     ]
     if spec.prefilter is not None:
-        found = corrections_problems(elements, spec.prefilter.scorer, spec.model, references=references)
+        scorer = spec.prefilter.scorer
+        found = corrections_problems(elements, scorer, spec.model, references=references, campaign=campaign)
         findings += [(prefilter_path(path), message, file) for path, message, file in found]
     if findings:
         places = (("as_given",) if path[:2] == ("candidates", "elements") else path for path, _, _ in findings)

@@ -121,7 +121,7 @@ def add_candidates(
     new_elements: tuple[str, ...] = ()
     if candidates:
         elements = elements_of(candidates)
-        refuse_mixtures(spec, sorted({*elements, *_elements_with_reference(campaign)}))
+        refuse_mixtures(spec, sorted({*elements, *_elements_with_reference(campaign)}), campaign=campaign)
         new_elements = _add_references(campaign, elements)
     addition: AdditionDocument = {
         "id": _addition_id(found, rescale),

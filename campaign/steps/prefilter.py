@@ -66,6 +66,7 @@ def _write_all(campaign: Campaign, section: PrefilterSection, step_id: str, scor
     }
     rejected = 0
     for part in in_chunks(scores, _AT_ONCE):
+        campaign = campaign.refresh()  # `campaign set policy.audit` reaches a prefilter that is running
         converted = in_scheme(campaign, part, given=given, wanted=wanted)
         told = _told(campaign, section, converted, hull, common)
         decisions = {name: found["decision"] for name, found in told.items() if "decision" in found}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymatgen.core import Structure
 
@@ -15,6 +16,7 @@ from campaign.store.candidates import candidates_by_id, element_phases
 from campaign.store.collections import in_chunks
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle
+from campaign.store.reuse.element_energies import element_energies, keep_element_energies
 from esnet.representation.features import Representation
 from esnet.scoring.scoring import Usage
 from launchers.database.settings import DatabaseSettings
@@ -65,6 +67,14 @@ class StoredScoringContext:
         """
         found = [Structure.from_dict(structure) for structure in element_phases(self.campaign, symbol)]
         return found or [reference_structure(symbol, built_in=self.campaign.spec.built_in)]
+
+    def kept_energies(self) -> Mapping[str, Any]:
+        """Energies of the elements that earlier Screens have relaxed."""
+        return element_energies(self.campaign)
+
+    def keep_energies(self, energies: Mapping[str, float]) -> None:
+        """Keep energies of the elements for later Screens."""
+        keep_element_energies(self.campaign, energies)
 
     def bundle(self) -> Path:
         """Folder of the campaign's model on this machine, fetched if necessary."""

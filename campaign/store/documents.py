@@ -325,6 +325,7 @@ class CampaignDocument(TypedDict, total=False):
     model: ModelSummary | None
     models: list[ModelSummary]  # all that it has had
     scorer_bundles: list[ScorerBundle]  # absent: none
+    element_energies: dict[str, float]  # eV/atom with potentials, by crystal, potential and settings; absent: none
     reference_set: str | None  # checksum
     previous_reference_sets: list[str]  # checksums; each later set has the phases of the earlier ones, and others
     reference_serial: int  # grows when phases are added after the start

@@ -159,7 +159,7 @@ class BundleInfo:
             raise BundleError(
                 f"{folder} gives no formation energies of its own: it was trained on what the potential "
                 f"{of['potential']} leaves over (esnet train --residual-of). Right here: a bundle that was trained "
-                "without --residual-of; `esnet predict` and `esnet describe` take this one"
+                "without --residual-of; `esnet predict`, `esnet evaluate` and `esnet describe` take this one"
             )
         if representation is not None:
             info.representation.require(representation)

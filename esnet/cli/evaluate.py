@@ -35,6 +35,15 @@ def evaluate(
         typer.Option(help="Directory to create: metrics.json, predictions, errors by element, plots; default: none"),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per batch")] = 256,
+    potential_energies: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For a bundle of --residual-of: keeps the potential's energies; default: DATASET.POTENTIAL.jsonl "
+            "beside the data set",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Evaluate a trained ESNet: errors for IS2RE and RS2RE, uncertainties, and samples unlike its training data.
 

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -22,12 +23,20 @@ _LISTED = 15
 _WORST = 5
 
 
-def evaluate(*, bundle: str, dataset: Path, part: EvaluatedPart, output: Path | None, batch_size: int) -> None:
+def evaluate(
+    *,
+    bundle: str,
+    dataset: Path,
+    part: EvaluatedPart,
+    output: Path | None,
+    batch_size: int,
+    potential_energies: Path | None,
+) -> None:
     """Evaluate a trained ESNet: errors for IS2RE and RS2RE, uncertainties, and samples unlike its training data."""
     if output is not None:
         # before minutes of work
         refuse_existing_output(output)
-    evaluation = _evaluate(bundle, dataset, part, batch_size)
+    evaluation = _evaluate(bundle, dataset, part, batch_size, potential_energies)
     out = console()
     _print_evaluation(out, evaluation)
     if output is not None:
@@ -35,19 +44,27 @@ def evaluate(*, bundle: str, dataset: Path, part: EvaluatedPart, output: Path | 
         print_plain(out, f"figures, predictions and plots: {written}")
 
 
-def _evaluate(bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int) -> Evaluation:
+def _evaluate(
+    bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int, potential_energies: Path | None
+) -> Evaluation:
     # the table says the same
     logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)
     opened = Dataset.open(dataset)
-    model = Bundle.load(bundle_folder(bundle), representation=opened.representation)
+    model = Bundle.load(bundle_folder(bundle), representation=opened.representation, residual=True)
+    of = model.record.residual_of
+    if of is None and potential_energies is not None:
+        raise typer.BadParameter("is for a bundle of --residual-of", param_hint="--potential-energies")
     with Progress(console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("predicting", total=None)
+        relaxing = None if of is None else bar.add_task(f"relaxing with {of['potential']}", total=len(opened))
+        predicting = bar.add_task("predicting", total=None)
         return evaluate_model(
             model,
             opened,
             part=part,
             batch_size=batch_size,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: bar.update(predicting, completed=done, total=total),
+            energies_file=potential_energies,
+            relaxing=None if relaxing is None else lambda done, _: bar.update(relaxing, completed=done),
         )
 
 
@@ -64,10 +81,11 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
 
 def _task_table(evaluation: Evaluation) -> Table:
     selection = evaluation.selection
+    simple = "the training mean" if evaluation.potential is None else f"{evaluation.potential} with a mean offset"
     table = _table(
         f"part {selection.part}: {len(evaluation.indices)} samples, {selection.n_left_out} left out; errors in eV/atom",
         "task",
-        ("samples", "MAE", "RMSE", "R2", "bias", "MAE of the training mean", "RMSE of the training mean"),
+        ("samples", "MAE", "RMSE", "R2", "bias", f"MAE of {simple}", f"RMSE of {simple}"),
     )
     for name, task in evaluation.tasks.items():
         metrics = task.metrics

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from esnet.dataset.corrections import require_same_corrections
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
 from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
+from esnet.residual.potential import ResidualPotential
+from esnet.residual.residuals import Residuals, residual_dataset
 from esnet.training.metrics import TASKS
 
 __all__ = ["EvaluatedPart", "Evaluation", "EvaluationError", "Selection", "TaskEvaluation", "evaluate"]
@@ -30,6 +32,7 @@ FEW_FOR_A_CURVE = 50
 """Below this many samples a coverage of 68 % is uncertain by 7 % and more."""
 
 _BLOCK = 256
+_N_REASONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,9 @@ class Evaluation:
     energies
         (n,) true formation energies, eV/atom.
     assessment
-        (n,) the bundle's output. tasks By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
+        (n,) the bundle's output; for a model of a potential's residuals, with the potential's formation energies.
+    tasks
+        By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
     notes
         Caveats, including those of the selection.
     """
@@ -58,6 +63,11 @@ class Evaluation:
     assessment: Assessment
     tasks: Mapping[str, TaskEvaluation]
     notes: tuple[str, ...]
+
+    @property
+    def potential(self) -> str | None:
+        """The potential whose formation energies the predictions contain (`esnet train --residual-of`), or None."""
+        return (self.bundle.record.residual_of or {}).get("potential")
 
     @property
     def errors(self) -> NDArray[np.float64]:
@@ -77,6 +87,7 @@ class Evaluation:
                 "name": Path(self.dataset.path).name,
                 "n_samples": len(self.dataset),
             },
+            "potential": self.potential,
             "part": self.selection.part,
             "part_known_by": self.selection.basis,
             "n_samples": len(self.indices),
@@ -116,8 +127,13 @@ def evaluate(
     part: EvaluatedPart = "test",
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    energies_file: Path | None = None,
+    relaxing: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model on samples of a data set, which are read block by block.
+
+    A model of a potential's residuals is evaluated with the potential's formation energies added, for which all
+    crystals of the data set are relaxed.
 
     Parameters
     ----------
@@ -127,20 +143,31 @@ def evaluate(
         See `esnet.evaluation.selection.select_samples`; by default samples that the model was not fitted to.
     progress
         Called with the number of samples done and of all.
+    energies_file, relaxing
+        File for a potential's energies (if None, next to the data set), and `progress` of its relaxations.
 
     Raises
     ------
     EvaluationError
         If there is nothing to evaluate.
+    PotentialError
+        If the installed potential is not that of the training, or gives no energy.
     RepresentationError
         If the data set has another representation than the model.
     CorrectionsError
         If its formation energies contain other corrections than the model's.
     """
     require_same_corrections(bundle.record.data_source, dataset.manifest.source)
-    selection = select_samples(bundle, dataset, part=part)
+    residuals, of = None, bundle.record.residual_of
+    if of is not None:
+        potential = ResidualPotential.of(of)
+        residuals = residual_dataset(dataset, potential, trained=of, file=energies_file, progress=relaxing)
+    # the split and its checksum are those of the residuals
+    selection = select_samples(bundle, dataset if residuals is None else residuals.dataset, part=part)
+    added = np.zeros(len(selection.indices)) if residuals is None else residuals.potential[selection.indices]
     assessment = _assess(bundle, dataset, selection.indices, batch_size, progress)
-    notes = [*selection.notes, *_notes_on_model(bundle)]
+    assessment = replace(assessment, e_form=assessment.e_form + added)
+    notes = [*selection.notes, *_notes_on_model(bundle), *_notes_on_potential(bundle, residuals)]
     finite = np.isfinite(assessment.e_form)
     if not finite.all():
         lost = [dataset.ids[place] for place in selection.indices[~finite]]
@@ -148,9 +175,19 @@ def evaluate(
         if not finite.any():
             raise EvaluationError(f"{bundle.info.path} gives no finite energy for any of {len(lost)} samples")
     indices, assessment = selection.indices[finite], assessment.take(np.flatnonzero(finite))
+    selection = replace(selection, n_left_out=len(dataset) - len(indices))
+    baseline = bundle.info.target_scaling.mean + added[finite]
     kinds = np.asarray(dataset.kinds)[indices]
     tasks = {
-        task: evaluate_task(bundle, dataset, indices, assessment, task, np.flatnonzero(kinds == kind))
+        task: evaluate_task(
+            dataset,
+            indices,
+            assessment,
+            task,
+            np.flatnonzero(kinds == kind),
+            baseline=baseline,
+            potential=None if of is None else of["potential"],
+        )
         for kind, task in TASKS.items()
         if (kinds == kind).any()
     }
@@ -208,6 +245,17 @@ def _notes_on_model(bundle: Bundle) -> list[str]:
     if assessor is None or assessor.reference is None:
         notes.append("the bundle has no training set to measure novelty against")
     return notes
+
+
+def _notes_on_potential(bundle: Bundle, residuals: Residuals | None) -> list[str]:
+    if residuals is None or bundle.record.residual_of is None:
+        return []
+    potential = bundle.record.residual_of["potential"]
+    note = f"predictions are formation energies of the potential {potential} plus what ESNet has learnt of its errors"
+    if residuals.reasons:
+        why = "; ".join(f"{reason} ({count})" for reason, count in list(residuals.reasons.items())[:_N_REASONS])
+        note += f"; samples of the data set without an energy by {potential}, left out: {why}"
+    return [note]
 
 
 def _known(value: np.floating) -> float | None:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.assessor import Assessment
-from esnet.bundle.bundle import Bundle
 from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.metrics import Metrics, metrics_by_element, metrics_by_name, rank_correlation, regression_metrics
@@ -31,7 +30,10 @@ class TaskEvaluation:
     metrics
         Of the model.
     baseline
-        Of predicting the mean formation energy of the training part for every material.
+        Of predicting the mean formation energy of the training part for every material; for a model of a potential's
+        residuals, of adding their mean to the potential's formation energies.
+    potential
+        That potential, or None.
     by_element, by_prototype
         Of the model, over the samples with an element and of a prototype, the most frequent first.
     curve
@@ -48,6 +50,7 @@ class TaskEvaluation:
     rows: NDArray[np.intp]
     metrics: Metrics
     baseline: Metrics
+    potential: str | None
     by_element: dict[str, Metrics]
     by_prototype: dict[str, Metrics]
     curve: CalibrationCurve | None
@@ -60,7 +63,9 @@ class TaskEvaluation:
         """Return the figures without the rows as JSON types; energies in eV/atom."""
         return {
             **self.metrics.to_dict(),
-            "baseline_training_mean": self.baseline.to_dict(),
+            f"baseline_{'training_mean' if self.potential is None else 'potential_with_mean_offset'}": (
+                self.baseline.to_dict()
+            ),
             "uncertainty": None if self.curve is None else _curve_to_dict(self.curve),
             "rank_correlation_with_absolute_error": self.correlation,
             "novel": None if self.novel is None else self.novel.to_dict(),
@@ -71,17 +76,19 @@ class TaskEvaluation:
 
 
 def evaluate_task(
-    bundle: Bundle,
     dataset: Dataset,
     indices: NDArray[np.intp],
     assessment: Assessment,
     task: str,
     rows: NDArray[np.intp],
+    *,
+    baseline: NDArray[np.float64],
+    potential: str | None,
 ) -> TaskEvaluation:
     """Return the figures of one task.
 
-    The ``assessment`` is the bundle's output for the samples at ``indices``, all that are evaluated; ``rows`` are those
-    of them that belong to the task.
+    The ``assessment`` is the bundle's output for the samples at ``indices``, all that are evaluated, and ``baseline``
+    their formation energies as in `TaskEvaluation`; ``rows`` are those of them that belong to the task.
 
     Raises
     ------
@@ -92,8 +99,8 @@ def evaluate_task(
     true, predicted = dataset.energies[of_task], said.e_form
     errors = predicted - true
     metrics = regression_metrics(true, predicted)
-    baseline = regression_metrics(true, np.full(len(true), bundle.info.target_scaling.mean))
-    if metrics is None or baseline is None:
+    simple = regression_metrics(true, baseline[rows])
+    if metrics is None or simple is None:
         raise EvaluationError(f"no samples of {task}")
     flags = said.novel
     # a stable order, so that equal errors are listed the same each time
@@ -102,7 +109,8 @@ def evaluate_task(
         task=task,
         rows=rows,
         metrics=metrics,
-        baseline=baseline,
+        baseline=simple,
+        potential=potential,
         by_element=metrics_by_element(true, predicted, dataset.compositions[of_task]),
         by_prototype=metrics_by_name(true, predicted, [dataset.prototypes[place] for place in of_task]),
         curve=calibration_curve(errors, said.uncertainty),

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 STEPS, FORCE_TOLERANCE = 500, 0.03
 
 
+def no_element(symbol: str) -> str:
+    """Return why a bundle cannot predict a crystal with an element that was not in its training."""
+    return f"the bundle has no energy of {symbol} by the potential"
+
+
 class PotentialError(UserError, ValueError):
     """A potential, or a data set for it, cannot be used; the message says why and what would be right."""
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from esnet.potentials.relaxation import NoEnergyError
-from esnet.residual.potential import PotentialError, ResidualPotential
+from esnet.residual.potential import PotentialError, ResidualPotential, no_element
 from esnet.scoring.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class PotentialAdder:
             if structure is None:
                 raise NoEnergyError("it has no crystal, which the potential is to relax")
             elements: dict[str, float | str] = {
-                element.symbol: f"the bundle has no energy of {element.symbol} by the potential"
-                for element in structure.composition.elements
+                element.symbol: no_element(element.symbol) for element in structure.composition.elements
             }
             elements |= self._elements
             energy = self._potential.formation_energy(

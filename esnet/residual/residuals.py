@@ -16,7 +16,7 @@ from esnet.dataset.dataset import Dataset, with_energies
 from esnet.files.atomic import sha256_of_json
 from esnet.potentials.relaxation import NoEnergyError
 from esnet.residual.energies_file import EnergiesFile, opened
-from esnet.residual.potential import PotentialError, ResidualPotential
+from esnet.residual.potential import PotentialError, ResidualPotential, no_element
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -55,7 +55,12 @@ def default_energies_file(dataset: Path, potential: ResidualPotential) -> Path:
 
 
 def residual_dataset(
-    dataset: Dataset, potential: ResidualPotential, *, file: Path | None = None, progress: Progress | None = None
+    dataset: Dataset,
+    potential: ResidualPotential,
+    *,
+    trained: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    progress: Progress | None = None,
 ) -> Residuals:
     """Relax the initial crystal of each sample (or the relaxed one if there is no initial one), and the elements.
 
@@ -63,6 +68,9 @@ def residual_dataset(
 
     Parameters
     ----------
+    trained
+        Description of the potential in a bundle (`esnet.bundle.record.TrainingRecord.residual_of`), whose elements'
+        energies and energy scheme are then used. If None, those of the data set.
     file
         File for the energies. If None, next to the data set.
     progress
@@ -75,9 +83,9 @@ def residual_dataset(
     MissingExtraError
         If the potential's package is not installed.
     """
-    wanted = stated_corrections(dataset.manifest.source)
+    wanted = stated_corrections(dataset.manifest.source) if trained is None else trained["energies"]
     energies, reasons = np.full(len(dataset), np.nan), dict[str, int]()
-    elements: dict[str, float | str] = {}
+    elements: dict[str, float | str] = {} if trained is None else dict(trained["elements"])
     with opened(file or default_energies_file(dataset.path, potential), potential) as known:
         for start in range(0, len(dataset), _AT_ONCE):
             places = np.arange(start, min(start + _AT_ONCE, len(dataset)))
@@ -87,7 +95,9 @@ def residual_dataset(
                         raise NoEnergyError("the data set has no crystal of it")
                     for symbol in sorted(dataset.amounts(place)):
                         if symbol not in elements:
-                            elements[symbol] = _element_energy(symbol, dataset, known)
+                            elements[symbol] = (
+                                _element_energy(symbol, dataset, known) if trained is None else no_element(symbol)
+                            )
                     energies[place] = potential.formation_energy(crystal, known.energy(crystal), elements, wanted)
                 except NoEnergyError as error:
                     reasons[str(error)] = reasons.get(str(error), 0) + 1
@@ -98,7 +108,9 @@ def residual_dataset(
         raise PotentialError(
             f"{dataset.path}: {potential.title} gives none of its {len(dataset)} samples a formation energy: {why}"
         )
-    about: dict[str, Any] = potential.description() | {
+    described = potential.description()
+    # versions of a bundle, so that residuals of its own data set are recognised by their checksum
+    about: dict[str, Any] = (described if trained is None else {name: trained[name] for name in described}) | {
         "energies": wanted,
         "elements": {symbol: energy for symbol, energy in sorted(elements.items()) if not isinstance(energy, str)},
     }

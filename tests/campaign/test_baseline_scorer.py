@@ -23,6 +23,7 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.models import ModelLostError, fetch_bundle
 from campaign.verification.references import check_models
 from campaign.views.results import format_model
+from esnet.bundle.shipped import bundle_folder
 
 pytestmark = pytest.mark.keras
 for package in ("aviary", "torch"):
@@ -134,6 +135,33 @@ def test_a_campaign_scores_with_it_wherever_its_folder_is(store, database, launc
     assert format_model(campaign).startswith("Predictions (ML): the graph model given.")
     assert not list(check_models(campaign))
     assert store.steps.distinct("kind") == ["screen"]
+
+
+@pytest.mark.mongo
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("section", ["scorer", "model"])
+def test_what_may_have_corrections_is_added_though_the_folder_is_gone(
+    store, launchpad, launchpad_file, small_spec, bundle, tmp_path, section
+):
+    given = tmp_path / "given"
+    shutil.copytree(bundle if section == "scorer" else bundle_folder("gpaw-fast-binary"), given)
+    kind = {"kind": "baseline"} if section == "scorer" else {}
+    start_campaign(store, launchpad, small_spec(**ALLOYS, **{section: {**kind, "bundle": str(given)}}))
+    shutil.rmtree(given)
+    silicide = Structure(Lattice.cubic(2.9), ["Cu", "Si"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    silicide.to(str(tmp_path / "silicide.cif"))
+    arguments = ["add", "small", "--as-given", str(tmp_path / "silicide.cif"), "--launchpad", str(launchpad_file)]
+    added = CliRunner().invoke(app, [*arguments, "--left-out", str(tmp_path / "left-out.csv")])
+    assert added.exit_code == 0, (added.output, added.exception)
+    assert "1 of 1 crystals added; references of Si are computed first" in added.output
+    # what the stored model does not say is still asked for
+    stored = "scorer_bundles.0" if section == "scorer" else "model"
+    store.campaigns.update_one({}, {"$unset": {f"{stored}.corrections": ""}})
+    silicide.replace(0, "Au")
+    silicide.to(str(tmp_path / "silicide.cif"))
+    refused = CliRunner().invoke(app, arguments)
+    assert f"{section}.corrections: it is unknown whether" in str(refused.exception)
+    assert store.candidates.count_documents({"elements": "Si"}) == 1
 
 
 @pytest.mark.mongo

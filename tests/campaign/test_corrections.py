@@ -17,6 +17,7 @@ from campaign.candidates.elements import reference_structure
 from campaign.config.yaml_file import CampaignFileError
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.relaxation_order import Formed
 from campaign.spec.checks import check_new
 from campaign.spec.reader import read_firework_spec
 from campaign.store.campaigns import Campaign
@@ -148,6 +149,11 @@ def test_every_potential_says_what_its_energies_contain():
         ({"calculator": "MatPES-r2SCAN"}, r"scorer\.calculator: found 'MatPES-r2SCAN', which gives energies of r2SCAN"),
         ({"calculator": "CHGNet", "corrections": "none"}, r"scorer\.corrections: found 'none', .* contain mp2020"),
         ({"calculator": "MatterSim"}, r"scorer\.corrections: it is unknown whether the energies of .*MatterSim"),
+        (
+            {"kind": "ensemble", "potentials": [{"calculator": "CHGNet"}, {"calculator": "MatterSim"}]},
+            r"scorer\.potentials\[1\]\.corrections: it is unknown whether the energies of MatterSim contain .* right: "
+            r"none or mp2020$",
+        ),
     ],
 )
 def test_a_potential_of_another_functional_or_of_unknown_corrections_meets_the_references(
@@ -155,6 +161,9 @@ def test_a_potential_of_another_functional_or_of_unknown_corrections_meets_the_r
 ):
     with pytest.raises(CampaignFileError, match=message):
         oxides_and_halides(tmp_path, "none", elements_folder, scorer={"kind": "force_field", **scorer})
+    prefilter = {"scorer": {"kind": "force_field", **scorer}, "uncertainty": 0.1}
+    with pytest.raises(CampaignFileError, match=rf"prefilter\.{message}"):
+        oxides_and_halides(tmp_path, "none", elements_folder, scorer={"kind": "esnet"}, prefilter=prefilter)
 
 
 def test_unknown_corrections_matter_where_there_are_none(tmp_path, elements_folder):
@@ -165,6 +174,22 @@ def test_unknown_corrections_matter_where_there_are_none(tmp_path, elements_fold
     alloys = {**SMALL, "scorer": {"kind": "force_field", "calculator": "MatterSim"}}
     alloys.pop("model")
     assert read_firework_spec({"campaign": alloys}, name="alloys").scorer == ForceField(calculator="MatterSim")
+    # the mean of known and unknown ones: in alloys there is nothing to convert, in others the ensemble must know
+    potentials = [{"calculator": "CHGNet"}, {"calculator": "MatterSim"}]
+    mixed = read_firework_spec(
+        {"campaign": alloys | {"scorer": {"kind": "ensemble", "potentials": potentials}}}, name="a"
+    )
+    assert mixed.scorer.energy_corrections(None) is None
+    potentials[1] |= {"corrections": "none"}
+    known = oxides_and_halides(
+        tmp_path, "none", elements_folder, scorer={"kind": "ensemble", "potentials": potentials}
+    ).scorer
+    for ensemble, crystal, shift in (
+        (mixed.scorer, rocksalt("Al", "Cu"), 0.0),
+        (known, rocksalt("Mg", "O"), 0.687 / 4),
+    ):
+        formed = Formed(name="x", structure=crystal, energies=(-2.0, -1.0))
+        assert ensemble.predict(formed).e_form == pytest.approx(-1.5 + shift, abs=1e-6)
 
 
 def test_an_oxide_of_iron_is_converted(tmp_path, elements_folder):

@@ -268,6 +268,40 @@ def test_where_a_potential_fails_the_other_stands_alone_and_says_so():
 # ---- actors
 
 
+def test_elements_are_relaxed_once_for_the_same_potential_and_settings(monkeypatch):
+    relaxed, energy = [], Relaxer.energy
+
+    def counted(self, structure):
+        if len(structure.composition) == 1:
+            relaxed.append(structure.composition.elements[0].symbol)
+        return energy(self, structure)
+
+    monkeypatch.setattr(Relaxer, "energy", counted)
+    context, emt = asked(None), ForceField(calculator="EMT")
+    names = ["1.0", "B2", "iron"]
+    first = {score.id: score for score in emt.score(names, context)}
+    elements = sorted({element.symbol for name in names[:2] for element in context.crystals[name].elements})
+    # iron has no energy with EMT, which is found out again
+    assert sorted(relaxed) == sorted([*elements, "Fe"])
+    relaxed.clear()
+    assert {score.id: score for score in emt.score(names, context)} == first
+    assert relaxed == ["Fe"]
+    for other in ({"steps": 499}, {"force_tolerance": 0.02}, {"guards": {"volume_change": 5.0}}):
+        relaxed.clear()
+        list(ForceField(calculator="EMT", **other).score(["B2"], context))
+        assert relaxed, other
+    relaxed.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(ChosenPotential, "versions", lambda _: {"ase": "0.0"})
+        list(emt.score(["B2"], context))
+    assert relaxed
+    # a damaged number is no energy
+    context.kept = dict.fromkeys(context.kept, float("nan"))
+    relaxed.clear()
+    assert next(iter(emt.score(["B2"], context))) == first["B2"]
+    assert relaxed
+
+
 @dataclass
 class Asked:
     """What a Screen would hand to a scorer."""
@@ -278,7 +312,7 @@ class Asked:
     campaign = SimpleNamespace(name="test")
 
     def __post_init__(self):
-        self.cpu_s, self.n_read = 0.0, 0
+        self.cpu_s, self.n_read, self.kept = 0.0, 0, {}
 
     def structures(self, ids):
         for name in ids:
@@ -287,6 +321,12 @@ class Asked:
 
     def element_structures(self, symbol):
         return [reference_structure(symbol)]
+
+    def kept_energies(self):
+        return dict(self.kept)
+
+    def keep_energies(self, energies):
+        self.kept |= energies
 
     def on_usage(self, usage):
         self.cpu_s += usage.cpu_s
@@ -350,6 +390,12 @@ class Deadly:
     n_atoms: int
     marker: str | None
     calculator = "EMT"
+
+    def identity(self):
+        return {"calculator": "deadly"}
+
+    def versions(self):
+        return {}
 
     def load(self, **settings):
         relaxer, marker, n_atoms = Relaxer("EMT", **settings), self.marker, self.n_atoms

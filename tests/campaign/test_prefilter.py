@@ -21,11 +21,13 @@ from campaign.scheduling.change_settings import change_settings
 from campaign.scheduling.persons import promote, reject
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.relaxation import Relaxer
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_new
 from campaign.steps.finish import finish_campaign
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
+from campaign.store.changes.events import read_events
 from campaign.store.prefilter.prefiltered import prefilter_counts
 from campaign.store.states import STAGES
 from campaign.verification.decisions import check_decision, check_reference_set
@@ -390,6 +392,55 @@ def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_
         assert each["decision"]["kind"] == "person"
     counts = prefilter_counts(opened(cascade))
     assert (counts.waiting, counts.seen, counts.rejected) == (0, 4, 1)
+
+
+@pytest.mark.mongo
+def test_its_second_batch_takes_the_elements_of_the_first(make_cascade, monkeypatch):
+    cascade, relaxed, energy = make_cascade(screening={"batch_size": 3}), [], Relaxer.energy
+
+    def counted(self, structure):
+        if len(structure.composition) == 1:
+            relaxed.append(structure.composition.elements[0].symbol)
+        return energy(self, structure)
+
+    monkeypatch.setattr(Relaxer, "energy", counted)
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        assert cascade.step("prefilter") == 2
+    assert sorted(relaxed) == ["Al", "Au", "Pd"]
+    assert len(opened(cascade).document["element_energies"]) == 3
+
+
+@pytest.mark.mongo
+def test_a_share_of_the_audit_that_is_set_meanwhile_holds_for_the_rest_of_the_batch(make_cascade, monkeypatch):
+    # everything is rejected, and the share is set after the four that are written together
+    prefilter = {"scorer": {**EMT, "uncertainty": 0.05, "force_tolerance": 0.3}, "max_hull_energy": -3.0}
+    cascade = make_cascade(policy={"max_formation_energy": 0.1}, prefilter=prefilter)
+    score, asked = ForceField.score, []
+
+    def interrupted(self, ids, context):
+        for found in score(self, ids, context):
+            if len(asked) == 4:
+                change_settings(opened(cascade), {"policy": {"audit": 0.999}})
+            asked.append(found.id)
+            yield found
+
+    monkeypatch.setattr(ForceField, "score", interrupted)
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        cascade.step("prefilter")
+    found = {each["_id"]: each for each in cascade.candidates()}
+    decided = [found[name] for name in asked]
+    assert [each["prefilter"]["outcome"] for each in decided] == ["rejected"] * 6
+    assert [each["prefilter"]["audit"] for each in decided] == [False] * 4 + [True] * 2
+    # one that is audited is decided on by its Screen; the others keep the policy of their time
+    assert [each["state"] for each in decided[:4]] == ["rejected"] * 4
+    assert [each["decision"]["policy"]["audit"] for each in decided[:4]] == [0.0] * 4
+    assert [each["prefilter"]["decision"]["policy"]["audit"] for each in decided[4:]] == [0.999] * 2
+    campaign = opened(cascade)
+    assert list(findings(campaign)) == []
+    [event] = [event for event in read_events(campaign) if event["kind"] == "set"]
+    assert event["details"]["changes"] == [{"field": "policy.audit", "old": 0.0, "new": 0.999}]
 
 
 def screens(cascade):

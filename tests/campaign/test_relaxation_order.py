@@ -62,6 +62,12 @@ class Reading:
     def element_structures(self, symbol):
         return [reference_structure(symbol)]
 
+    def kept_energies(self):
+        return {}
+
+    def keep_energies(self, energies):
+        pass
+
     def on_usage(self, usage):
         pass
 

@@ -1,5 +1,6 @@
 """`esnet train --residual-of`: energies, their file and the comparison; and one training with a real potential."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from esnet.bundle.info import BundleInfo
 from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import split_dataset
+from esnet.evaluation.run import evaluate
 from esnet.residual.potential import PotentialError, ResidualPotential
 from esnet.residual.residuals import residual_dataset
 from esnet.training.residual_comparison import BY_ELEMENT, RAW, SHIFTED, WITH_ESNET, compare, verdict
@@ -67,6 +69,19 @@ def test_a_residual_is_the_energy_minus_the_potentials_by_its_own_elements(tmp_p
     split = split_dataset(found.dataset, validation_fraction=0.0, test_fraction=0.0)
     assert sorted(split.train) == [0, 1]
     assert found.dataset.checksum != data.checksum
+
+
+def test_elements_of_a_bundle_make_the_residuals_of_its_training_again_and_of_nothing_else(tmp_path):
+    data = dataset(tmp_path, b2("Al", "Cu"), b2("Al", "Pd"))
+    first = residual_dataset(data, EMT)
+    about = json.loads(json.dumps(first.dataset.manifest.source["residual_of"]))
+    later = {**about, "versions": {**about["versions"], "torch": "2.0.0"}, "comparison": {}}
+    assert residual_dataset(data, EMT, trained=about).dataset.checksum == first.dataset.checksum
+    assert residual_dataset(data, EMT, trained=later).potential.tolist() == first.potential.tolist()
+    other = {**about, "elements": {"Al": about["elements"]["Al"] + 0.2, "Cu": about["elements"]["Cu"]}}
+    found = residual_dataset(data, EMT, trained=other)
+    assert found.potential == pytest.approx([first.potential[0] - 0.1, np.nan], nan_ok=True)
+    assert found.reasons == {"the bundle has no energy of Pd by the potential": 1}
 
 
 def test_relaxed_crystals_are_kept_and_what_was_altered_is_refused(tmp_path, monkeypatch):
@@ -178,7 +193,7 @@ def test_an_unknown_potential_is_named_before_any_work(tmp_path):
 
 
 @pytest.mark.keras
-def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp_path):
+def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp_path, monkeypatch):
     initial, relaxed, energies = (found[:50] for found in emt_alloys())
     samples = [
         tiny_sample(
@@ -204,6 +219,32 @@ def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp
     assert compared["errors"][WITH_ESNET]["mae"] == pytest.approx(record.mae_test, rel=1e-4)
     assert compared["errors"][WITH_ESNET]["n"] == record.n_test
     assert "what the potential EMT leaves over" in CliRunner().invoke(app, ["describe", str(bundle)]).output
+    # evaluated with the potential's energies, which are kept, on the test part that the training has left
+    with monkeypatch.context() as patch:
+        patch.setattr(ResidualPotential, "energy", lambda *_: pytest.fail("was relaxed again"))
+        done = CliRunner().invoke(app, ["evaluate", str(bundle), str(data), "--output", str(tmp_path / "evaluation")])
+    assert done.exit_code == 0, done.output
+    evaluated = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    assert (evaluated["potential"], evaluated["part_known_by"]) == ("EMT", "split")
+    task = evaluated["tasks"]["IS2RE"]
+    for name, figures in ((WITH_ESNET, task), (SHIFTED, task["baseline_potential_with_mean_offset"])):
+        for figure in ("n", "mae", "rmse"):
+            assert figures[figure] == pytest.approx(compared["errors"][name][figure], rel=1e-4)
+    rows = list(csv.DictReader((tmp_path / "evaluation" / "predictions.csv").open()))
+    opened = Dataset.open(data)
+    for row in rows:
+        assert float(row["true"]) == pytest.approx(opened.energies[opened.ids.index(row["id"])])
+    # on other data with the elements' energies of the training; what the potential cannot say is left out and named
+    (tmp_path / "more").mkdir()
+    more = dataset(tmp_path / "more", b2("Ag", "Au", 3.3), b2("Al", "Ti"), None)
+    found = evaluate(esnet.Bundle.load(bundle, residual=True), more, part="all")
+    assert found.indices.tolist() == [0]
+    assert found.selection.n_left_out == 2
+    assert any("without an energy by EMT, left out: EMT does not describe Ti (1)" in note for note in found.notes)
+    pure = [record.residual_of["elements"][name] for name in ("Ag", "Au")]
+    silver_gold = EMT.energy(b2("Ag", "Au", 3.3)) - sum(pure) / 2
+    [said] = esnet.Bundle.load(bundle, residual=True).predict(more.read([0]), more.compositions[:1])
+    assert found.assessment.e_form[0] == pytest.approx(said + silver_gold, abs=1e-4)
     # whoever would take its energies for formation energies refuses it
     text = (ROOT / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "alloys.yaml").write_text(
