@@ -17,6 +17,7 @@ from esnet.files.atomic import whole_file
 
 LICENCE = "CC-BY-4.0"
 _LOAD = """import esnet
+
 data = esnet.Dataset.open("benchmarks/data/open_set")  # every checksum is compared
 dos, energies = data.read(data.indices(kind="is_dos")), data.energies"""
 _MEASURE = r"""
