@@ -88,7 +88,7 @@ def train(
     print_plain(out, f"{data.path}: {split.describe()}")
     shown_by = "tensorboard --logdir " if find_spec("tensorboard") else ""
     print_plain(out, f"logs: {shown_by}{folder}")
-    print_plain(out, "compiling the network; the first epoch appears after about a minute")
+    print_plain(out, "the first epoch of each network takes up to a minute longer: the network is compiled")
     try:
         with _display(out, members=members, epochs=epochs) as progress:
             made = train_bundle(
