@@ -18,6 +18,7 @@ from campaign.spec.sections.dft import DftSection
 from campaign.steps.start import divide_candidates, elements_of
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
+from esnet.bundle.description import format_error
 from esnet.bundle.shipped import bundle_folder
 from esnet.dataset.mp2020 import mp2020_untreated
 from workflows.inputs.incar_tags import NUMBERS, changes_numbers
@@ -68,7 +69,11 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
         yield from _format_unknown(spec, model, candidates)
-        yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
+        error = format_error(model)
+        yield (
+            f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
+            f"{'' if error is None else f'; {error}'}"
+        )
     if spec.prefilter is not None:
         yield f"before that, {spec.prefilter.describe()}; a candidate without a prediction gets its IS-DOS"
         if spec.prefilter.gives_uncertainty() is None:
@@ -215,14 +220,23 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
     about = "about" if spec.prefilter is None else "at most about"
     yield (
         f"expected cost: {about} {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
-        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation: from the section budget, or the paper's "
-        f"averages if not given; finished calculations will give better estimates{scoring})"
+        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation, {_source_of_costs(spec)}; replaced by what "
+        f"finished calculations cost{scoring})"
     )
     limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
     if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
         yield f"limits: {', '.join(given)}; candidates stopped by them are held"
     if budget.cpu_hours is not None and budget.cpu_hours < first:
         yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before any candidate is promoted"
+
+
+def _source_of_costs(spec: CampaignSpec) -> str:
+    if {"relax_cpu_s", "dos_cpu_s"} <= spec.budget.model_fields_set:
+        return "as the section budget says"
+    return (
+        "the paper's averages with VASP; small cells cost far less: give what you expect in budget.relax_cpu_s and "
+        "budget.dos_cpu_s"
+    )
 
 
 def _format_training_costs(spec: CampaignSpec, candidates: int, references: int) -> Iterator[str]:
@@ -236,8 +250,7 @@ def _format_training_costs(spec: CampaignSpec, candidates: int, references: int)
     hours = (n_dos * spec.budget.dos_cpu_s + relaxations * spec.budget.relax_cpu_s) / 3600
     yield (
         f"expected cost: about {hours:.4g} CPU-hours for {n_dos} DOS and "
-        f"{format_count(relaxations, 'relaxation')} (at {costs}: from the section budget, or the paper's "
-        "averages if not given)"
+        f"{format_count(relaxations, 'relaxation')} (at {costs}, {_source_of_costs(spec)})"
     )
 
 

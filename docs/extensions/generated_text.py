@@ -4,6 +4,8 @@
   are the keys of `GENERATED`.
 * ``% file: README.md``: a Markdown file of the repository, with its links turned so that they work from that page.
 
+A quotation below a mark, ``> In a clone ...``, is for readers of the source and is left out.
+
 Links to such files in other pages lead to the pages that show them.
 """
 
@@ -42,7 +44,7 @@ SHOWN = {
     ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "reference/gpaw-fast-binary.md",
 }
 """Files of the repository that are pages here."""
-_MARK = re.compile(r"^% (generated|file): (.+)$", flags=re.MULTILINE)
+_MARK = re.compile(r"^% (generated|file): (.+)$(?:\n\n> In a clone.*$)?", flags=re.MULTILINE)
 _LINK = re.compile(r"\]\((?!#)([^)\s#]+)(#[^)\s]*)?\)")
 
 

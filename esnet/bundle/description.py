@@ -63,6 +63,21 @@ def error_rows(info: BundleInfo) -> Iterator[tuple[str, str, int, float, float]]
             yield part, task, int(figures["n"]), mae, rmse
 
 
+def format_error(info: BundleInfo) -> str | None:
+    """Format the error on crystals that the networks were not fitted to; None if the record has none.
+
+    That of the test part, or else of the validation part; of the IS-DOS, or else of what was trained on.
+    """
+    found = {(part, task): (count, mae) for part, task, count, mae, _ in error_rows(info) if count}
+    for part in ("test", "validation"):
+        for task in ("IS2RE", "RS2RE", "all"):
+            if (part, task) in found:
+                count, mae = found[part, task]
+                of = f"each of its {len(info.records)} networks has" if len(info.records) > 1 else "it has"
+                return f"{of} a mean absolute error of {mae:.3f} eV/atom on {count} {part} samples"
+    return None
+
+
 def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     yield "data", f"{record.data_name or 'samples in memory'}, checksum {record.data_checksum}"
     if record.data_source:

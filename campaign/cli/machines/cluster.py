@@ -55,7 +55,8 @@ def init(
     environment: Annotated[
         Words,
         typer.Option(
-            help="Shell line to run in each job, after those that activate this virtual environment; may be repeated"
+            help="Shell line to run in each job, after those that activate this virtual environment; default: no more; "
+            "may be repeated"
         ),
     ] = None,
     vasp_command: Annotated[
