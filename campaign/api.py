@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pymatgen.core import Structure
 from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
 
+from campaign.attempts.blocked import BLOCKED, blocked
 from campaign.commands.connection import read_campaign
 from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
@@ -89,8 +90,9 @@ class CampaignResults:
 
     @property
     def state(self) -> str:
-        """State of the campaign: ``starting``, ``running`` or ``finished``."""
-        return str(self._campaign.document["state"])
+        """State of the campaign: ``starting``, ``running``, ``blocked`` (by a failed reference) or ``finished``."""
+        found = blocked(self._campaign)
+        return BLOCKED if found is not None and found.is_all else str(self._campaign.document["state"])
 
     def results(self, *, structures: bool = False) -> pd.DataFrame:
         """Return a data frame of all candidates and their results, most stable first.

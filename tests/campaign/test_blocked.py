@@ -10,6 +10,7 @@ import pytest
 from prepared import relax_references
 from typer.testing import CliRunner
 
+from campaign.api import open_campaign
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
 from campaign.attempts.suited_settings import SUITED, suited_settings
@@ -109,6 +110,7 @@ def test_every_door_names_the_same_state_reason_and_command(run, store, stranded
     assert "campaign small: blocked" in status
     assert f"blocked {said}" in status
     assert "time left not known while it is blocked" in status
+    assert open_campaign("small", launchpad_file).state == "blocked"
     found = run("status", "small", "--json")
     assert found["state"] == "blocked"
     assert (found["blocked"]["reason"], found["blocked"]["command"]) == (reason, command)
