@@ -64,7 +64,9 @@ def of_seeds(dataset: Dataset, predictions: Sequence[Mapping[str, float | None]]
                     )
                 )
         measures = {name: interval(row[name] for row in rows) for name in _MEASURES}
-        found[task] = {**measures, "n_test": n_test} if rows else None
+        by_seed = iter(rows)
+        maes = [next(by_seed)["mae"] if number else None for number in n_test]
+        found[task] = {**measures, "n_test": n_test, "mae_by_seed": maes} if rows else None
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.leaderboard.__main__ import main
 from benchmarks.leaderboard.altered import AlteredDataset
 from benchmarks.leaderboard.numbers import interval, measured, moved
+from benchmarks.leaderboard.page import _errors, _verdicts
 from benchmarks.leaderboard.splits import FILE, read_splits, split_of, write_splits
 from benchmarks.leaderboard.trainings import Training, train_one
 from benchmarks.open_set.packing import pack, rounded, sample_at
@@ -202,6 +203,24 @@ def test_campaigns_become_one_set_with_each_element_once(tmp_path):
     other = campaign_like(tmp_path / "other", name="other", settings="t", prototype="B3")
     with pytest.raises(DatasetError, match="campaign other has settings_hash 't', campaign one 's'"):
         pack([parts[0], other], tmp_path / "both")
+
+
+def row(name: str, *maes: float | None) -> dict:
+    there = [mae for mae in maes if mae is not None]
+    mean = {"mean": sum(there) / len(there), "half_width": None, "seeds": len(there)}
+    task = {"mae": mean, "rmse": mean, "mae_by_seed": list(maes)}
+    return {"name": name, "title": name, "RS2RE": None, "IS2RE": task, "IS2RE_trained_on_IS": None}
+
+
+def test_models_are_compared_on_the_splits_that_both_have():
+    # the first split is the hard one, and the only one that ESNet has
+    rows = [row("esnet", 0.4, None), row("krr", 0.5, 0.1), row("svr", 0.3, 0.2)]
+    said = _verdicts({"seeds": 2, "table": {"random": rows, "chemsys": []}})
+    assert said == (
+        "* Random: ESNet (trained on RS) is 2 of 3 by MAE of IS2RE on 1 split of 2 (0.400 eV/atom); lower: svr 0.300."
+    )
+    assert "| esnet (1 seed) | " in _errors(rows, 2)
+    assert "| krr | " in _errors(rows, 2)
 
 
 def test_densities_that_float16_cannot_hold_stay():
