@@ -184,7 +184,13 @@ def _advice(cause: str, final: list[Mapping[str, Any]], found: Blocked | None) -
     others = [document for document in final if found is None or document["_id"] not in found.ids]
     if found is None or len(others) == len(final):
         return advice(cause)
-    return found.advice if not others else f"{found.advice}; for the others: {advice(cause)}"
+    said = advice_if_blocked(cause, found)
+    return said if not others else f"{said}; for the others: {advice(cause)}"
+
+
+def advice_if_blocked(cause: str, found: Blocked) -> str:
+    """Return the command that retries what blocks the campaign, after what a machine's fault needs."""
+    return f"{advice(cause)}. Here: `{found.command}`" if found.needs_mending else found.advice
 
 
 def _name_of(store: CampaignStore, document_id: str | None) -> str:

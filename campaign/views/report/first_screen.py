@@ -10,7 +10,7 @@ from datetime import datetime
 from campaign.attempts.blocked import BLOCKED, Blocked
 from campaign.config.wording import format_count
 from campaign.store.states import STAGES, CandidateState
-from campaign.views.failures import advice
+from campaign.views.failures import advice, advice_if_blocked
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.next_steps import next_steps
 from campaign.views.status.recent_events import Discovery, Failure
@@ -125,7 +125,11 @@ def _failures(report: StatusReport) -> Iterator[ShownFailure]:
 
 
 def _advice(failure: Failure, found: Blocked | None) -> str:
-    return advice(failure.cause) if found is None or failure.id not in found.ids else found.advice
+    return (
+        advice(failure.cause)
+        if found is None or failure.id not in found.ids
+        else advice_if_blocked(failure.cause, found)
+    )
 
 
 def _cards(report: StatusReport) -> Iterator[Card]:
