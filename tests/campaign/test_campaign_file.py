@@ -129,6 +129,15 @@ def test_a_file_without_a_campaign_is_refused(tmp_path):
             "name a\nspec:\n  b: 3\n",
             "line 1: not valid YAML: found 'name a'; right: a colon with a space after the key",
         ),
+        (
+            "name: a\nspec:\n  candidates {prototypes: [B2], elements: [Li, Al]}\n  b: 3\n",
+            "line 3: not valid YAML: found 'candidates {prototypes: [B2], elements: [Li, Al]}'; right: a colon with a "
+            "space after the key, 'candidates: {prototypes: [B2], elements: [Li, Al]}'",
+        ),
+        (
+            "name: a\nspec:\n  dft {engine: gpaw, quality: fast}\n  b: 3\n",
+            "line 3: not valid YAML: found 'dft {engine: gpaw, quality: fast}'; right: a colon with a space after the",
+        ),
         ("name: a\nspec:\n\tb: 3\n", "line 3: not valid YAML: found a tab in 'b: 3'; right: spaces instead of the tab"),
         ("name: a\nspec:\n  a: 1\n b: 3\n", "the same number of spaces for all keys of a section, in 'b: 3'"),
         ("name: a: b\n", "line 1: not valid YAML: a colon where none can be (quote a value"),
