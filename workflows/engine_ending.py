@@ -21,7 +21,6 @@ _OF_JOB = ("*.error", "*.err")
 
 #: Consequences of a full disk, the scheduler or a lack of memory (a segmentation fault, other killed ranks) are
 #: reported too, so causes are looked for in this order.
-_JOB_CANCELLED = r"\*\*\* JOB \S+ ON \S+ CANCELLED AT"
 _WORDS: tuple[tuple[str, str], ...] = (
     (
         "disk_full",
@@ -81,7 +80,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"(?i:\berror\b.*(?:INCAR|POSCAR|KPOINTS)\b)|severe \((?:24|29|59|64)\).*(?:INCAR|POSCAR|KPOINTS)|"
         r"\bfile = '[^']*(?:INCAR|POSCAR|KPOINTS)'",
     ),
-    ("cancelled", _JOB_CANCELLED),
+    ("cancelled", r"\*\*\* JOB \S+ ON \S+ CANCELLED AT"),
     # of one rank, for which the others are killed
     (
         "engine_crash",
@@ -126,15 +125,13 @@ def cause_in_words(folder: Path) -> str | None:
     found = _first(_output(folder), _RULES)
     if found in FROM_OUTSIDE:
         return found
-    of_job = _job_output(folder)
-    found = _first(of_job, [rule for rule in _RULES if rule[0] in FROM_OUTSIDE]) or found
-    return found or ("cancelled" if re.search(_JOB_CANCELLED, of_job) else None)
+    of_job = _cause_of_job(folder)
+    return of_job if of_job in FROM_OUTSIDE else found or of_job
 
 
 def is_of_cancelled_job(folder: Path) -> bool:
     """Whether the batch job of a launch directory was cancelled, according to its own messages."""
-    found = _first(_job_output(folder), [rule for rule in _RULES if rule[0] in (*FROM_OUTSIDE, "cancelled")])
-    return found == "cancelled"
+    return _cause_of_job(folder) == "cancelled"
 
 
 def cause_of_code(code: int | None) -> str | None:
@@ -201,8 +198,10 @@ def _first(text: str, rules: Iterable[tuple[str, re.Pattern[str]]]) -> str | Non
     return next((cause for cause, pattern in rules if pattern.search(text)), None)
 
 
-def _job_output(folder: Path) -> str:
-    return "\n".join(_tail(path) for pattern in _OF_JOB for path in sorted(folder.glob(pattern)))
+def _cause_of_job(folder: Path) -> str | None:
+    """Return the intervention from outside, or the cancellation, in the messages of a batch job; the former first."""
+    text = "\n".join(_tail(path) for pattern in _OF_JOB for path in sorted(folder.glob(pattern)))
+    return _first(text, [rule for rule in _RULES if rule[0] in (*FROM_OUTSIDE, "cancelled")])
 
 
 def _output(folder: Path) -> str:

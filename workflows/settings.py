@@ -1,5 +1,7 @@
 """DFT settings of a campaign for its calculations."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -93,6 +95,12 @@ class DftSettings:
             if settings[name] in ({}, "none"):
                 del settings[name]
         return settings
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of `physics`."""
+        canonical = json.dumps(self.physics(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def kpoint_divisions(

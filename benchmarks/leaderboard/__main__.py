@@ -48,7 +48,7 @@ def options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--potentials", default=",".join(DEFAULT), help="names with commas; none")
     parser.add_argument("--seeds", type=int, default=5, choices=SEEDS)
     parser.add_argument("--epochs", type=int, help="of the networks, at most; default: each model's own")
-    parser.add_argument("--widths", type=_widths, default=WIDTHS, help="of ESNet and CNN; default: 8,16,32,64")
+    parser.add_argument("--widths", type=_widths, default=WIDTHS, help="of ESNet and CNN; default: %(default)s")
     parser.add_argument("--threads", type=int, help="of trees and graph models; default: the cores of this process")
     parser.add_argument(
         "--minutes", type=float, help="train no further model after this; the page says what is missing"
@@ -79,7 +79,7 @@ def run(asked: argparse.Namespace) -> None:
         require_packages(name)
     started = time.monotonic()
     said = {name: relaxed_energies(dataset, name, asked.work / "potentials", tell=tell) for name in potentials}
-    settings = {"quick": asked.quick, "epochs": asked.epochs, "widths": list(asked.widths)}
+    settings = {"quick": asked.quick, "epochs": asked.epochs, "widths": asked.widths}
     results = Results(asked.work / "results", {"dataset": dataset.checksum, **settings})
     base = {name: row["e_form"] for name, row in said.get(RESIDUAL_OF, {}).items()}
     # an element, and what the potential gives no energy of, has no residual
@@ -97,7 +97,7 @@ def run(asked: argparse.Namespace) -> None:
             splits[training.split],
             training,
             base={**dict.fromkeys(dataset.materials), **base, **elements},
-            settings=settings | {"threads": asked.threads, "widths": asked.widths},
+            settings=settings | {"threads": asked.threads},
             tell=lambda _: None,
         )
         results.keep(training, found)

@@ -53,20 +53,17 @@ def of_seeds(dataset: Dataset, predictions: Sequence[Mapping[str, float | None]]
     kind_of = dict(zip(dataset.ids, dataset.kinds, strict=True))
     found: dict[str, Any] = {}
     for task, kind in KINDS.items():
-        rows, n_test = [], []
+        rows: list[dict[str, float | None] | None] = []
+        n_test = []
         for said in predictions:
             ids = [name for name, value in said.items() if value is not None and kind_of[name] == kind]
             n_test.append(len(ids))
-            if ids:
-                rows.append(
-                    measured(
-                        np.array([truth[name] for name in ids]), np.array([said[name] for name in ids], dtype=float)
-                    )
-                )
-        measures = {name: interval(row[name] for row in rows) for name in _MEASURES}
-        by_seed = iter(rows)
-        maes = [next(by_seed)["mae"] if number else None for number in n_test]
-        found[task] = {**measures, "n_test": n_test, "mae_by_seed": maes} if rows else None
+            exact, predicted = (np.array([of[name] for name in ids], dtype=float) for of in (truth, said))
+            rows.append(measured(exact, predicted) if ids else None)
+        there = [row for row in rows if row is not None]
+        measures = {name: interval(row[name] for row in there) for name in _MEASURES}
+        maes = [row and row["mae"] for row in rows]
+        found[task] = {**measures, "n_test": n_test, "mae_by_seed": maes} if there else None
     return found
 
 

@@ -12,12 +12,10 @@ Several may compute in one folder. A DOS takes 5 to 20 CPU-s.
 
 import argparse
 import gzip
-import hashlib
 import json
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,23 +60,23 @@ def compute(folder: Path) -> None:
 
 def write_densities(folder: Path, path: Path) -> None:
     """Write what is computed as a data set; what failed is counted in its source."""
-    settings = json.dumps(SETTINGS.physics(), sort_keys=True, separators=(",", ":"))
     source = {
         "kind": "campaign",
         "engine": SETTINGS.engine,
         "quality": SETTINGS.quality,
         "corrections": "none",
-        "settings_hash": hashlib.sha256(settings.encode()).hexdigest(),
+        "settings_hash": SETTINGS.hash,
     }
-    rows = relaxed_candidates()
+    rows, energies = relaxed_candidates(), elements()
     with DatasetWriter(path, representation=Representation(), source=source) as writer:
         failed: Counter[str] = Counter()
         for name in sorted(rows):
-            costs = [folder / name / kind / "cost.json" for kind in KINDS]
-            if not all(cost.is_file() for cost in costs):
+            files = {kind: folder / name / kind / "cost.json" for kind in KINDS}
+            if not all(file.is_file() for file in files.values()):
                 continue
-            engine_failed = any(json.loads(cost.read_text())["rc"] for cost in costs)
-            samples = [] if engine_failed else _samples(name, rows[name], folder / name)
+            costs = {kind: json.loads(file.read_text()) for kind, file in files.items()}
+            engine_failed = any(cost["rc"] for cost in costs.values())
+            samples = [] if engine_failed else _samples(name, rows[name], folder / name, costs, energies)
             if not samples:
                 failed[rows[name]["campaign"]] += 1
             for sample in samples:
@@ -87,35 +85,30 @@ def write_densities(folder: Path, path: Path) -> None:
         writer.source["failures"] = {name: LOST.get(name, {}) | again.get(name, {}) for name in {*LOST, *again}}
 
 
-def _samples(name: str, row: dict[str, Any], folder: Path) -> list[Sample]:
+def _samples(
+    name: str, row: dict[str, Any], folder: Path, costs: dict[DosKind, dict[str, float]], energies: dict[str, float]
+) -> list[Sample]:
     """Return both samples of a crystal; none if a calculation has not converged."""
     runs = {kind: _run(folder / kind / "vasprun.xml") for kind in KINDS}
-    return list(_of_runs(name, row, folder, runs)) if all(run.converged for run in runs.values()) else []
-
-
-def _run(file: Path) -> Vasprun:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnconvergedVASPWarning)  # counted as a failure
-        return Vasprun(file, parse_potcar_file=False)
-
-
-def _of_runs(name: str, row: dict[str, Any], folder: Path, runs: dict[DosKind, Vasprun]) -> Iterator[Sample]:
-    energies, representation = elements(), Representation()
+    if not all(run.converged for run in runs.values()):
+        return []
+    representation = Representation()
     amounts = {symbol: float(n) for symbol, n in row["rs_dos"].composition.get_el_amt_dict().items()}
     total = row["relaxation"]["energy"] - sum(n * energies[symbol] for symbol, n in amounts.items())
-    for kind, run in runs.items():
-        dos = run.complete_dos
-        yield Sample(
+    return [
+        Sample(
             id=f"{name}:{kind}",
             material=name,
             kind=kind,
             dos=project_dos(
-                dos, normalisation=representation.normalisation, energy_reference=representation.energy_reference
+                run.complete_dos,
+                normalisation=representation.normalisation,
+                energy_reference=representation.energy_reference,
             ),
             composition=amounts,
             energy=total / sum(amounts.values()),
-            efermi=float(dos.efermi),
-            spacing=source_spacing(dos),
+            efermi=float(run.complete_dos.efermi),
+            spacing=source_spacing(run.complete_dos),
             chemsys=row["chemsys"],
             prototype=row["prototype"],
             provenance={
@@ -126,12 +119,20 @@ def _of_runs(name: str, row: dict[str, Any], folder: Path, runs: dict[DosKind, V
                 "engine": SETTINGS.engine,
                 "quality": SETTINGS.quality,
                 "vasp_version": run.vasp_version,
-                "cpu_s": json.loads((folder / kind / "cost.json").read_text())["cpu_s"],
+                "cpu_s": costs[kind]["cpu_s"],
                 "relaxation_cpu_s": row["relaxation"].get("cpu_s"),
             },
             initial_structure=row["is_dos"],
             relaxed_structure=row["rs_dos"],
         )
+        for kind, run in runs.items()
+    ]
+
+
+def _run(file: Path) -> Vasprun:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnconvergedVASPWarning)  # counted as a failure
+        return Vasprun(file, parse_potcar_file=False)
 
 
 def main() -> None:

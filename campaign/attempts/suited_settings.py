@@ -23,11 +23,13 @@ _CODES = {
     "ALGO=Fast": "edddav zheev eddiag",
     "ALGO=Normal": "algo_tet grad_not_orth",
     "IBRION=1 POTIM=0.2": "brions zbrent",
-    "POTIM=0.1": "zpotrf fexcf POTIM Positive_energy",
+    "POTIM=0.1": "zpotrf fexcf POTIM",
     "SIGMA=0.02": "LargeSigma",
 }
-#: Tags by code; custodian writes some with spaces.
-SUITED = {code.replace("_energy", " energy"): tags.split() for tags, codes in _CODES.items() for code in codes.split()}
+#: Tags by code.
+SUITED = {code: tags.split() for tags, codes in _CODES.items() for code in codes.split()} | {
+    "Positive energy": ["POTIM=0.1"]
+}
 
 
 def suited_settings(cause: str, document: Mapping[str, Any], spec: CampaignSpec) -> list[str]:

@@ -73,11 +73,10 @@ def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Iterator
         return
     port = free_port_from("127.0.0.1", EMBEDDED_PORT)
     written = write_embedded_launchpad_file(Path.cwd(), port=port)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_remove_unstarted, written)
         yield written.resolve()
-    except BaseException:
-        _remove_unstarted(written)
-        raise
+        undo.pop_all()
     other = "" if port == EMBEDDED_PORT else f", with port {port}, since {EMBEDDED_PORT} is taken"
     print_plain(console, f"wrote {written}{other}")
 

@@ -2,23 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from pymatgen.core import Structure
 
+from campaign.scorers.base import ScoringContext
 from campaign.scorers.chosen_potential import ChosenPotential
 from esnet.dataset.crystals import Crystal
 from esnet.files.atomic import sha256_of_json
-
-
-class KeptEnergies(Protocol):
-    """Energies kept with a campaign, eV/atom, by key (part of `campaign.scorers.base.ScoringContext`)."""
-
-    def kept_energies(self) -> Mapping[str, Any]:
-        """Return all of them."""
-
-    def keep_energies(self, energies: Mapping[str, float]) -> None:
-        """Keep further ones."""
 
 
 class ElementEnergies:
@@ -31,10 +22,12 @@ class ElementEnergies:
     settings
         Whatever else an energy depends on (steps, forces, guards), in JSON types.
     kept
-        Energies kept with the campaign.
+        Gives and takes the energies that are kept with the campaign.
     """
 
-    def __init__(self, potentials: Sequence[ChosenPotential], settings: Mapping[str, Any], kept: KeptEnergies) -> None:
+    def __init__(
+        self, potentials: Sequence[ChosenPotential], settings: Mapping[str, Any], kept: ScoringContext
+    ) -> None:
         self._potentials = [{**each.identity(), "versions": each.versions(), **settings} for each in potentials]
         self._kept, self._known = kept, kept.kept_energies()
 

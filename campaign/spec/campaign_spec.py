@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -178,8 +176,12 @@ class CampaignSpec(StrictModel):
     @property
     def settings_hash(self) -> str:
         """SHA-256 (hex) of the settings that affect calculated numbers; paths and commands of programs are excluded."""
-        canonical = json.dumps(self.dft_settings().physics(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return self.dft_settings().hash
+
+    @property
+    def trains_model(self) -> bool:
+        """Whether it trains an ESNet of its own from the start, for which the references get an RS-DOS too."""
+        return self.model.bundle is None and self.scorer.needs_model
 
     def dft_settings(self) -> DftSettings:
         """Return the settings for `workflows`."""

@@ -370,6 +370,6 @@ def reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator
     for label, structure in reference_phases(spec, elements):
         document = _new_document(spec, f"{spec.name}/{REFERENCE}/{label}", structure)
         document |= {"role": REFERENCE, "label": label}
-        if spec.model.bundle is None and spec.scorer.needs_model:
+        if spec.trains_model:
             document["rs_dos"] = {"state": RsDosState.NEW}
         yield document

@@ -1,7 +1,7 @@
 """Failures of a campaign, one row per kind, with an example, its last output and the remedy."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,22 +175,19 @@ def _kind(
         host=host,
         error=failure.get("error") or entry.get("error"),
         lines=last_lines(directory, host=host),
-        advice=_advice(cause, final, found),
+        advice=advice_for(cause, [document["_id"] for document in final], found),
     )
 
 
-def _advice(cause: str, final: list[Mapping[str, Any]], found: Blocked | None) -> str:
-    """Return the recommended action: for failures that block the campaign, the command that retries these."""
-    others = [document for document in final if found is None or document["_id"] not in found.ids]
-    if found is None or len(others) == len(final):
+def advice_for(cause: str, ids: Sequence[str], found: Blocked | None) -> str:
+    """Return the recommended action; for failures that block the campaign, with the command that retries these.
+
+    A machine's fault has to be mended first, as its cause says.
+    """
+    if found is None or not set(ids) & set(found.ids):
         return advice(cause)
-    said = advice_if_blocked(cause, found)
-    return said if not others else f"{said}; for the others: {advice(cause)}"
-
-
-def advice_if_blocked(cause: str, found: Blocked) -> str:
-    """Return the command that retries what blocks the campaign, after what a machine's fault needs."""
-    return f"{advice(cause)}. Here: `{found.command}`" if found.needs_mending else found.advice
+    said = f"{advice(cause)}. Here: `{found.command}`" if found.needs_mending else found.advice
+    return said if set(ids) <= set(found.ids) else f"{said}; for the others: {advice(cause)}"
 
 
 def _name_of(store: CampaignStore, document_id: str | None) -> str:

@@ -241,7 +241,7 @@ def _source_of_costs(spec: CampaignSpec) -> str:
 
 def _format_training_costs(spec: CampaignSpec, candidates: int, references: int) -> Iterator[str]:
     """Count the calculations of a training set, and their cost at the costs given in the file."""
-    with_rs_dos = references if spec.model.bundle is None and spec.scorer.needs_model else 0
+    with_rs_dos = references if spec.trains_model else 0
     if with_rs_dos:
         yield "each reference phase gets an RS-DOS after its relaxation, too"
     relaxations = candidates + references

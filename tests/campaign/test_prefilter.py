@@ -370,20 +370,29 @@ def test_a_person_decides_before_and_after_it(make_cascade):
     assert counts.rejected >= len(rejected)
 
 
-@pytest.mark.mongo
-def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_cascade, monkeypatch):
-    cascade = make_cascade(policy={"max_formation_energy": 0.1})
-    score, decided = ForceField.score, []
+def before_each_score(monkeypatch, act):
+    """Let something happen before a prefilter gets each of its scores."""
+    score = ForceField.score
 
     def interrupted(self, ids, context):
         for found in score(self, ids, context):
-            if cascade.store.candidates.find_one({"_id": found.id})["prototype"] == "B1" and len(decided) < 2:
-                decide = (promote, reject)[len(decided)]
-                decide(opened(cascade), [found.id], reason="seen elsewhere")
-                decided.append(found.id)
+            act(found)
             yield found
 
     monkeypatch.setattr(ForceField, "score", interrupted)
+
+
+@pytest.mark.mongo
+def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_cascade, monkeypatch):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1})
+    decided = []
+
+    def decide(found):
+        if cascade.store.candidates.find_one({"_id": found.id})["prototype"] == "B1" and len(decided) < 2:
+            (promote, reject)[len(decided)](opened(cascade), [found.id], reason="seen elsewhere")
+            decided.append(found.id)
+
+    before_each_score(monkeypatch, decide)
     with open_job_store(cascade.database) as cascade.job_store:
         cascade.compute_what_runs()
         cascade.step("prefilter")
@@ -416,16 +425,14 @@ def test_a_share_of_the_audit_that_is_set_meanwhile_holds_for_the_rest_of_the_ba
     # everything is rejected, and the share is set after the four that are written together
     prefilter = {"scorer": {**EMT, "uncertainty": 0.05, "force_tolerance": 0.3}, "max_hull_energy": -3.0}
     cascade = make_cascade(policy={"max_formation_energy": 0.1}, prefilter=prefilter)
-    score, asked = ForceField.score, []
+    asked = []
 
-    def interrupted(self, ids, context):
-        for found in score(self, ids, context):
-            if len(asked) == 4:
-                change_settings(opened(cascade), {"policy": {"audit": 0.999}})
-            asked.append(found.id)
-            yield found
+    def change(found):
+        if len(asked) == 4:
+            change_settings(opened(cascade), {"policy": {"audit": 0.999}})
+        asked.append(found.id)
 
-    monkeypatch.setattr(ForceField, "score", interrupted)
+    before_each_score(monkeypatch, change)
     with open_job_store(cascade.database) as cascade.job_store:
         cascade.compute_what_runs()
         cascade.step("prefilter")

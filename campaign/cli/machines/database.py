@@ -23,8 +23,8 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
     """Start the database described by my_launchpad.yaml; does nothing if it already runs.
 
     If there is no my_launchpad.yaml, one is written into this folder, with the first free port from 27117 on. The
-    database listens on loopback only and admits
-    only its owner: a generated password is written into my_launchpad.yaml.
+    database listens on loopback only and admits only its owner: a generated password is written into
+    my_launchpad.yaml.
 
     Example: campaign db start
     """

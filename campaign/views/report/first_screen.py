@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaign.attempts.blocked import BLOCKED, Blocked
+from campaign.attempts.blocked import BLOCKED
 from campaign.config.wording import format_count
 from campaign.store.states import STAGES, CandidateState
-from campaign.views.failures import advice, advice_if_blocked
+from campaign.views.failures import advice_for
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.next_steps import next_steps
 from campaign.views.status.recent_events import Discovery, Failure
@@ -120,16 +120,11 @@ def _failures(report: StatusReport) -> Iterator[ShownFailure]:
     retried = [] if report.status.is_finished else report.newest_retried
     for failures, is_final in ((report.newest_failures, True), (retried, False)):
         for failure in failures:
-            said = {"stage": format_stage(failure.stage), "advice": _advice(failure, report.status.blocked)}
+            said = {
+                "stage": format_stage(failure.stage),
+                "advice": advice_for(failure.cause, [failure.id], report.status.blocked),
+            }
             yield ShownFailure(failure=failure, is_final=is_final, **said)
-
-
-def _advice(failure: Failure, found: Blocked | None) -> str:
-    return (
-        advice(failure.cause)
-        if found is None or failure.id not in found.ids
-        else advice_if_blocked(failure.cause, found)
-    )
 
 
 def _cards(report: StatusReport) -> Iterator[Card]:

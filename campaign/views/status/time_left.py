@@ -166,7 +166,7 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
     screened = number(SCREENED, *_TO_RELAX)
     # each structure that a model learns from gets an RS-DOS after its relaxation
     with_rs_dos = bootstrap + training
-    with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
+    with_rs_dos += references if spec.trains_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
     return _Work(
         dos=number(SCREENED, *BEFORE_SCREEN) - waiting + number(TRAINING, *BEFORE_SCREEN),
