@@ -12,6 +12,11 @@ against the elements: the data have no other phases.
     python benchmarks/cascade_data.py --compute 100 --folder FOLDER    DFT, as far as it comes; again: it continues
     python benchmarks/cascade_data.py --table --folder FOLDER          what is computed, into data/cascade.csv
     python benchmarks/cascade_data.py --potential SevenNet-l3i5        a potential's columns in that table, made anew
+    python benchmarks/cascade_data.py --single-points FOLDER           those of the energies of the IS-DOS, with and
+                                                                       without a potential's relaxation
+
+The IS-DOS of the last are those that `python -m benchmarks.open_set.densities` has computed again of the same crystals,
+in the same settings; E_f(IS) follows from their total energies.
 
 Several `--compute` may work in one folder. A relaxation takes 12 to 60 CPU-s, an IS-DOS 8 to 20.
 """
@@ -26,7 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +42,9 @@ from pymatgen.io.vasp import Vasprun
 
 from campaign.candidates.elements import reference_structure
 from campaign.candidates.generate import generate
+from campaign.scorers.base import Score
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.single_point import SinglePoint
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_campaign_file
 from esnet.api import predict
@@ -61,6 +68,10 @@ POTENTIALS = {
     "SevenNet-0": ForceField(calculator="SevenNet", model="SevenNet-0"),
     "SevenNet-l3i5": ForceField(calculator="SevenNet", model="l3i5"),
 }
+SINGLE_POINTS = {"single point": SinglePoint(), "single point, CHGNet": SinglePoint(calculator="CHGNet", model="0.3.0")}
+"""By the name of a row; see `campaign.scorers.single_point`."""
+SINGLE_POINT_DEVIATIONS = {"single point": 0.1, "single point, CHGNet": 0.05}
+"""eV/atom; as for potentials, one for all, above the mean absolute errors (0.06 and 0.02)."""
 SEED = 1
 HEADING = "# Made by benchmarks/cascade_data.py, which says how: GPAW (PBE, quality fast), eV/atom, CPU-s.\n"
 
@@ -169,6 +180,34 @@ def with_potential(table: list[dict[str, Any]], name: str, candidates: dict[str,
     ]
 
 
+def with_single_points(
+    table: list[dict[str, Any]], name: str, candidates: dict[str, Structure], folder: Path
+) -> list[dict[str, Any]]:
+    """Add the columns of the energies of the IS-DOS, or replace them; an IS-DOS and the potential are the cost."""
+    structures = {row["id"]: candidates[row["id"]] for row in table}
+    energies, unrelaxed = elements(), {}
+    for key, structure in structures.items():
+        symbols = sorted(element.symbol for element in structure.composition)
+        file = folder / f"{key.split('-')[0]}-{''.join(symbols)}" / "is_dos" / "vasprun.xml"
+        run = Vasprun(file, parse_dos=False) if file.is_file() else None
+        if run is not None and run.converged:
+            assert np.allclose(run.final_structure.lattice.abc, structure.lattice.abc, rtol=0, atol=1e-3), key
+            unrelaxed[key] = _formation_energy(run, energies)
+    found, started = {}, time.process_time()
+    for score in SINGLE_POINTS[name].score(list(structures), Crystals(structures, unrelaxed)):
+        found[score.id] = score.e_form, time.process_time() - started
+        started = time.process_time()
+    return [
+        {
+            **row,
+            f"e_form_ml:{name}": _text(found[row["id"]][0]),
+            f"uncertainty:{name}": SINGLE_POINT_DEVIATIONS[name],
+            f"scorer_cpu_s:{name}": round(float(row["dos_cpu_s"]) + found[row["id"]][1], 2),
+        }
+        for row in table
+    ]
+
+
 def read_table() -> list[dict[str, Any]]:
     """Rows of the table that is there."""
     with TABLE.open(newline="") as stream:
@@ -200,6 +239,8 @@ class Crystals:
     """What a Screen hands to a scorer: crystals in its own process, one after the other."""
 
     crystals: dict[str, Structure]
+    unrelaxed: Mapping[str, float | None] = field(default_factory=dict)
+    """E_f of the unrelaxed crystals, eV/atom."""
     actors = SimpleNamespace(actors=None, actor_batch=None, gpus_per_actor=None)
     campaign = SimpleNamespace(name="cascade")
     step_id = None
@@ -214,6 +255,12 @@ class Crystals:
     def element_structures(self, symbol: str) -> list[Structure]:
         """Hand out the built-in crystal of an element."""
         return [reference_structure(symbol)]
+
+    def single_points(self, ids: Sequence[str]) -> Iterator[Score]:
+        """Hand out the energies of the unrelaxed crystals."""
+        for name in ids:
+            known = self.unrelaxed.get(name)
+            yield Score(id=name, e_form=known, reason=None if known is not None else "no IS-DOS")
 
     def kept_energies(self) -> dict[str, float]:
         """Return nothing: each potential relaxes the elements."""
@@ -247,6 +294,7 @@ def main() -> None:
     parser.add_argument("--compute", type=int, metavar="NUMBER", help="of the first candidates")
     parser.add_argument("--table", action="store_true", help="write the table, with all potentials")
     parser.add_argument("--potential", choices=POTENTIALS, action="append", default=[])
+    parser.add_argument("--single-points", type=Path, metavar="FOLDER", help="folder of benchmarks.open_set.densities")
     options = parser.parse_args()
     if options.folder is None and (options.compute or options.table):
         parser.error("--compute and --table need --folder")
@@ -257,6 +305,11 @@ def main() -> None:
         for name in POTENTIALS if options.table else options.potential:
             table = with_potential(table, name, candidates)
             write_table(table)  # a potential takes minutes: what is there is kept
+    if options.single_points:
+        table, candidates = read_table(), unseen()
+        for name in SINGLE_POINTS:
+            table = with_single_points(table, name, candidates, options.single_points)
+        write_table(table)
 
 
 if __name__ == "__main__":

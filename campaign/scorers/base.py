@@ -1,8 +1,8 @@
 """Base class of scorers, which predict formation energies of candidates' relaxed crystals.
 
 Shipped scorers are ESNet (`campaign.scorers.esnet`), interatomic potentials (`campaign.scorers.force_field`,
-`campaign.scorers.ensemble`) and trained graph models (`campaign.scorers.baseline`); other packages may add more
-(docs/reference/scorers.md).
+`campaign.scorers.ensemble`), trained graph models (`campaign.scorers.baseline`) and the energies of the IS-DOS
+calculations (`campaign.scorers.single_point`); other packages may add more (docs/reference/scorers.md).
 """
 
 import logging
@@ -24,6 +24,10 @@ from esnet.scoring.prediction import Prediction
 from esnet.scoring.scoring import Usage
 
 logger = logging.getLogger(__name__)
+
+
+REFERENCES = "references"
+"""Energy corrections of a scorer whose energies already have those of the campaign's references."""
 
 
 class ScorerError(RuntimeError):
@@ -111,6 +115,12 @@ class ScoringContext(Protocol):
             If there is neither.
         """
 
+    def single_points(self, ids: Sequence[str]) -> Iterator[Score]:
+        """Yield the formation energy of each unrelaxed crystal by its IS-DOS calculation, or why there is none.
+
+        Reference phases and corrections are those of the campaign's results.
+        """
+
     def kept_energies(self) -> Mapping[str, Any]:
         """Return energies of the elements that earlier Screens have relaxed, eV/atom, by the scorer's own keys."""
 
@@ -180,8 +190,8 @@ class Scorer(StrictModel, ABC):
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
         """Return the corrections contained in its formation energies (``none`` or ``mp2020``; None: unknown).
 
-        Predictions are converted from these to the corrections of the campaign's references
-        (`campaign.hull.corrections`).
+        `REFERENCES` if they have those of the campaign's references. Other predictions are converted from these to the
+        corrections of the campaign's references (`campaign.hull.corrections`).
         Without a campaign, the answer is based on the settings alone.
         """
         return None

@@ -8,6 +8,7 @@ from campaign.scorers.baseline import Baseline
 from campaign.scorers.ensemble import Ensemble
 from campaign.scorers.esnet import Esnet
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.single_point import SinglePoint
 
 
 class UnknownScorerError(ValueError):
@@ -17,7 +18,13 @@ class UnknownScorerError(ValueError):
 MEMBERS: Kinds[Scorer] = Kinds(
     noun="scorer",
     base=Scorer,  # type: ignore[type-abstract]
-    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble, "baseline": Baseline},
+    shipped={
+        "esnet": Esnet,
+        "force_field": ForceField,
+        "ensemble": Ensemble,
+        "baseline": Baseline,
+        "single_point": SinglePoint,
+    },
     group="esnet_campaign.scorers",
     unknown=UnknownScorerError,
 )

@@ -28,16 +28,19 @@ class Task:
     zeros
         For each potential, the energy of the crystal's elements in eV/atom, subtracted from the result, or the reason
         not to relax with it; None for a crystal of an element.
+    asks_change
+        Whether the change of the energy in the relaxation is asked for, whatever the elements' energies.
     """
 
     name: str
     structure: Structure
     zeros: tuple[EnergyOrReason, ...] | None
+    asks_change: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Formed:
-    """A candidate's formation energy with each potential, eV/atom, or the reason why there is none."""
+    """A candidate's formation energy (or its change) with each potential, eV/atom, or the reason why there is none."""
 
     name: str
     structure: Structure
@@ -65,7 +68,8 @@ class RelaxationOrder:
     n_potentials
         Number of potentials that each crystal is relaxed with.
     element_structures
-        Returns the crystals of an element; raises MissingReferenceError if there is none.
+        Returns the crystals of an element; raises MissingReferenceError if there is none. None if only the change of
+        each candidate's energy is asked for.
     guards
         Checks of a candidate before it is relaxed.
     known
@@ -75,7 +79,7 @@ class RelaxationOrder:
     def __init__(
         self,
         n_potentials: int,
-        element_structures: Callable[[str], list[Structure]],
+        element_structures: Callable[[str], list[Structure]] | None,
         guards: Guards,
         known: ElementEnergies | None = None,
     ) -> None:
@@ -94,14 +98,18 @@ class RelaxationOrder:
         except NoEnergyError as error:
             self._formed.append(Formed(name=name, structure=structure, energies=(str(error),) * self._n_potentials))
             return
+        if self._element_structures is None:
+            zeros = (0.0,) * self._n_potentials
+            self._ready.append(Task(name=name, structure=structure, zeros=zeros, asks_change=True))
+            return
         for element in structure.composition.elements:
             if element.symbol not in self._elements:
-                self._add_element(element.symbol)
+                self._add_element(element.symbol, self._element_structures)
         self._release(name, structure)
 
-    def _add_element(self, symbol: str) -> None:
+    def _add_element(self, symbol: str, element_structures: Callable[[str], list[Structure]]) -> None:
         try:
-            crystals = self._element_structures(symbol)
+            crystals = element_structures(symbol)
         except MissingReferenceError as error:
             self._elements[symbol] = str(error)
             return

@@ -81,6 +81,13 @@ class Relaxations:
         settings = {"steps": self.steps, "force_tolerance": self.force_tolerance, "guards": self.guards.model_dump()}
         known = ElementEnergies(self.potentials, settings, context)
         order = RelaxationOrder(len(self.potentials), context.element_structures, self.guards, known)
+        yield from self._run(ids, context, order)
+
+    def changes(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Formed]:
+        """Relax the candidates alone; yield the change of the energy of each that is done."""
+        yield from self._run(ids, context, RelaxationOrder(len(self.potentials), None, self.guards))
+
+    def _run(self, ids: Sequence[str], context: ScoringContext, order: RelaxationOrder) -> Iterator[Formed]:
         with self.connected(context):
             yield from (self._in_ray if self.uses_ray(context.actors) else self._here)(ids, context, order)
 

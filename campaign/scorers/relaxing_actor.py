@@ -5,8 +5,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from pymatgen.core import Structure
-
 from campaign.scorers.chosen_potential import ChosenPotential
 from campaign.scorers.relaxation import Guards, Relaxer
 from campaign.scorers.relaxation_order import EnergyOrReason, Task
@@ -62,13 +60,15 @@ class RelaxingActor(PoolActor):
 def relax(task: Task, relaxers: Sequence[Relaxer]) -> list[EnergyOrReason]:
     """Relax a crystal with each potential that knows its elements."""
     zeros: Sequence[EnergyOrReason | None] = task.zeros or [None] * len(relaxers)
-    return [_relax(task.structure, relaxer, zero) for relaxer, zero in zip(relaxers, zeros, strict=True)]
+    return [_relax(task, relaxer, zero) for relaxer, zero in zip(relaxers, zeros, strict=True)]
 
 
-def _relax(structure: Structure, relaxer: Relaxer, zero: EnergyOrReason | None) -> EnergyOrReason:
+def _relax(task: Task, relaxer: Relaxer, zero: EnergyOrReason | None) -> EnergyOrReason:
     if isinstance(zero, str):
         return zero
     try:
-        return relaxer.energy(structure) if zero is None else relaxer.formation_energy(structure, zero)
+        if task.asks_change:
+            return relaxer.relaxation_energy(task.structure)
+        return relaxer.energy(task.structure) if zero is None else relaxer.formation_energy(task.structure, zero)
     except NoEnergyError as error:
         return str(error)

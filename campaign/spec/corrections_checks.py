@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from campaign.scorers.base import ScoredCampaign, Scorer
+from campaign.scorers.base import REFERENCES, ScoredCampaign, Scorer
 from campaign.scorers.combined import member_path
 from campaign.scorers.ensemble import Ensemble
 from campaign.spec.reference_checks import Finding
@@ -57,7 +57,7 @@ def corrections_problems(
         given, field, what = stated or model.corrections, "model", f"the energies of {model.bundle}"
     else:
         given, field, what = scorer.energy_corrections(campaign), "scorer", f"the energies of {scorer.describe()}"
-    if given == references or not is_corrected(elements):
+    if given in (references, REFERENCES) or not is_corrected(elements):
         return
     if given is None and isinstance(scorer, Ensemble):
         for place, potential in enumerate(scorer.potentials):

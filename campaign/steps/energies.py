@@ -1,20 +1,27 @@
 """Make scores comparable with the references: convert them to their energy scheme, and combine several scorers."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pymatgen.core import Composition
+
 from campaign.combination.correlation import Correlation, estimate_correlation
 from campaign.combination.weights import combine
-from campaign.references.reference_sets import correction_scheme
-from campaign.scorers.base import Score
+from campaign.hull.corrections import corrected_energies
+from campaign.references.reference_sets import correction_scheme, load_hull
+from campaign.scorers.base import REFERENCES, Score
 from campaign.scorers.combined import COMBINE, Combined, CombinedScore, Part, reasons
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
+from campaign.store.collections import in_chunks
 from campaign.store.documents import PartDocument, PredictionDocument
 from campaign.store.predictions import combination_of_predictions, discarded_predictions
 from campaign.store.recalibration.fits import predicted_results
 from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
+
+_AT_ONCE = 256
 
 
 def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:
@@ -23,15 +30,15 @@ def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None,
     Parameters
     ----------
     given, wanted
-        Corrections contained in the energies, and in those of the references. If either is unknown, the scores are
-        returned unchanged.
+        Corrections contained in the energies, and in those of the references. If either is unknown, or the scorer has
+        used those of the references, the scores are returned unchanged.
 
     Returns
     -------
     sequence of Score
         Scores that cannot be converted have no energy but a reason.
     """
-    if given in (None, wanted):
+    if given in (None, wanted, REFERENCES):
         return scores
     known = candidates_by_id(campaign.store, [score.id for score in scores if score.e_form is not None], ["elements"])
     corrected = [name for name, document in known.items() if is_corrected(document["elements"])]
@@ -44,6 +51,39 @@ def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None,
             score = replace(score, e_form=found.energy, reason=found.reason)
         converted.append(score)
     return converted
+
+
+def single_point_energies(campaign: Campaign, ids: Sequence[str]) -> Iterator[Score]:
+    """Yield the formation energy of each unrelaxed crystal by its IS-DOS calculation, with the references' corrections.
+
+    Calculated as the results of relaxations are (`campaign.scheduling.evaluate`). A candidate whose IS-DOS has no
+    energy, or that the corrections cannot treat, gets a reason.
+    """
+    scheme = correction_scheme(campaign.store, campaign.reference_set)
+    fields = ["composition", "is_dos.energy", "is_dos.hubbards", *(["structure"] if scheme != "none" else [])]
+    hull = load_hull(campaign.store, campaign.reference_set)
+    for part in in_chunks(ids, _AT_ONCE):
+        found = candidates_by_id(campaign.store, part, fields)
+        calculated = {name: document for name, document in found.items() if _energy(document) is not None}
+        yield from (
+            Score(id=name, e_form=None, reason="its IS-DOS has no total energy")
+            for name in part
+            if name not in calculated
+        )
+        unrelaxed = [
+            {"composition": each["composition"], "relaxation": {**each["is_dos"], "structure": each.get("structure")}}
+            for each in calculated.values()
+        ]
+        corrected = corrected_energies(unrelaxed, scheme)
+        energies = [math.nan if each.energy is None else each.energy for each in corrected]
+        e_form = hull.formation_energies([Composition(each["composition"]) for each in unrelaxed], energies)
+        for name, each, energy in zip(calculated, corrected, e_form.tolist(), strict=True):
+            yield Score(id=name, e_form=None if each.energy is None else energy, reason=each.reason)
+
+
+def _energy(document: Mapping[str, Any]) -> float | None:
+    energy = (document.get("is_dos") or {}).get("energy")
+    return float(energy) if isinstance(energy, int | float) and math.isfinite(energy) else None
 
 
 def combined(

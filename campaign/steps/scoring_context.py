@@ -8,9 +8,9 @@ from typing import Any
 from pymatgen.core import Structure
 
 from campaign.candidates.elements import reference_structure
-from campaign.scorers.base import ActorSettings
+from campaign.scorers.base import ActorSettings, Score
 from campaign.scorers.combined import Part
-from campaign.steps.energies import known_parts
+from campaign.steps.energies import known_parts, single_point_energies
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id, element_phases
 from campaign.store.collections import in_chunks
@@ -67,6 +67,10 @@ class StoredScoringContext:
         """
         found = [Structure.from_dict(structure) for structure in element_phases(self.campaign, symbol)]
         return found or [reference_structure(symbol, built_in=self.campaign.spec.built_in)]
+
+    def single_points(self, ids: Sequence[str]) -> Iterator[Score]:
+        """Yield the formation energy of each unrelaxed crystal by its IS-DOS calculation, or why there is none."""
+        yield from single_point_energies(self.campaign, ids)
 
     def kept_energies(self) -> Mapping[str, Any]:
         """Energies of the elements that earlier Screens have relaxed."""

@@ -79,7 +79,20 @@ class PotentialRelaxer:
             If the relaxation broke off, did not converge, gave no number, or changed the volume beyond
             ``volume_change``.
         """
-        return self._relax(structure, zero=None)
+        return self._relax(structure, zero=None)[1]
+
+    def relaxation_energy(self, structure: Structure) -> float:
+        """Relax atoms and cell; return the change of the energy, in eV/atom, negative where the energy falls.
+
+        Raises
+        ------
+        NoEnergyError
+            As `energy`, or if the change is larger than ``largest_formation_energy``.
+        """
+        unrelaxed, relaxed = self._relax(structure, zero=None)
+        if abs(relaxed - unrelaxed) > self._largest:
+            raise NoEnergyError(f"a relaxation would change its energy by {relaxed - unrelaxed:.3g} eV/atom")
+        return relaxed - unrelaxed
 
     def formation_energy(self, structure: Structure, zero: float) -> float:
         """Relax atoms and cell; return the energy above ``zero``, that of the elements, in eV/atom.
@@ -89,15 +102,16 @@ class PotentialRelaxer:
         NoEnergyError
             As `energy`, or if that is beyond ``largest_formation_energy``.
         """
-        return plausible_formation_energy(self._relax(structure, zero=zero), zero, largest=self._largest)
+        return plausible_formation_energy(self._relax(structure, zero=zero)[1], zero, largest=self._largest)
 
-    def _relax(self, structure: Structure, *, zero: float | None) -> float:
+    def _relax(self, structure: Structure, *, zero: float | None) -> tuple[float, float]:
+        """Return the energies of the unrelaxed and the relaxed crystal, eV/atom."""
         from ase.filters import FrechetCellFilter
         from ase.optimize import FIRE
 
         atoms = AseAtomsAdaptor.get_atoms(structure)
         atoms.calc = self._calculator
-        begun_with, converged = atoms.get_volume(), False
+        begun_with, converged, unrelaxed = atoms.get_volume(), False, math.nan
         try:
             optimizer = FIRE(FrechetCellFilter(atoms), logfile=None)
             for number, is_converged in enumerate(optimizer.irun(fmax=self._force_tolerance, steps=self._steps)):
@@ -105,6 +119,7 @@ class PotentialRelaxer:
                 energy = float(atoms.get_potential_energy()) / len(atoms)
                 if not (math.isfinite(energy) and np.isfinite(atoms.get_forces()).all()):
                     raise NoEnergyError(f"the potential gave no finite energy or force (step {number})")
+                unrelaxed = energy if number == 0 else unrelaxed
                 self._check(energy, zero, atoms.get_volume() / begun_with, number)
         except _BROKEN_OFF as error:
             if any(word in str(error).lower() for word in _OF_THE_MACHINE):
@@ -112,7 +127,7 @@ class PotentialRelaxer:
             raise NoEnergyError(f"the relaxation broke off ({type(error).__name__}: {error})") from error
         if not converged:
             raise NoEnergyError(f"the relaxation did not converge in {self._steps} steps")
-        return energy
+        return unrelaxed, energy
 
     def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
         """Raise an error if volume or energy have left the range of crystals, from which a relaxation does not

@@ -138,6 +138,38 @@ def test_predictions_of_chgnet_differ_between_references_by_more_than_the_correc
     assert any(line.startswith("prediction:") and line.endswith("corrections: none") for line in told)
 
 
+@pytest.mark.mongo
+def test_the_energy_of_an_is_dos_gets_the_corrections_of_the_references(
+    store, database, launchpad, tmp_path, elements_folder
+):
+    found = {}
+    for corrections in ("none", "mp2020"):
+        spec = oxides_and_halides(tmp_path, corrections, elements_folder, scorer={"kind": "single_point"})
+        start_campaign(store, launchpad, spec)
+        relax_references(store)
+        store.references.update_many({}, {"$set": {"relaxation.energy": 0.0}})
+        facts = {"state": "dos_done", "is_dos.energy": -10.0, "is_dos.hubbards": {}}
+        store.candidates.update_many({"campaign": corrections}, {"$set": facts})
+        campaign = RunningCampaign.open(store, launchpad, corrections)
+        campaign.advance()
+        campaign = campaign.refresh()
+        for step in store.steps.find({"campaign": corrections, "kind": "screen"}):
+            campaign.screen(database, step["_id"], fw_id=step["fw_id"])
+        found[corrections] = {each["formula"]: each for each in store.candidates.find({"campaign": corrections})}
+    added = {
+        formula: found["mp2020"][formula]["prediction"]["e_form_per_atom"] - each["prediction"]["e_form_per_atom"]
+        for formula, each in found["none"].items()
+    }
+    assert added == {
+        formula: pytest.approx(correction(Structure.from_dict(each["structure"])), abs=1e-9)
+        for formula, each in found["none"].items()
+    }
+    assert added["MgO"] == pytest.approx(-0.687 / 2)
+    # half of -10 eV, less half of the energies of Mg and O in the file
+    assert found["none"]["MgO"]["prediction"]["e_form_per_atom"] == pytest.approx(-5.0 + (1.5 + 4.9) / 2)
+    assert {each["prediction"]["corrections"] for each in found["mp2020"].values()} == {"mp2020"}
+
+
 def test_every_potential_says_what_its_energies_contain():
     assert POTENTIAL_ENERGIES.keys() == {EMT, *ML_POTENTIALS}
     assert all(known.evidence for known in POTENTIAL_ENERGIES.values())
