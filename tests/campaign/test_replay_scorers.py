@@ -261,7 +261,8 @@ def test_the_command_compares_scorers_policies_and_limits_in_one_table(tmp_path)
 def test_the_table_of_the_documentation_is_that_of_the_shipped_data(capsys, monkeypatch):
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "cascade.py"))
     data = read_replay_data(ROOT / "benchmarks" / "data" / "cascade.csv")
-    assert list(data.scorers) == ["ESNet", "CHGNet", "SevenNet-0", "SevenNet-l3i5"]
+    potentials = ["CHGNet", "SevenNet-0", "SevenNet-l3i5"]
+    assert list(data.scorers) == ["ESNet", *potentials, "single point", "single point, CHGNet"]
     assert not [note for note in data.notes if "no column scorer_cpu_s" in note]
     pages = (ROOT / "docs" / "how-to" / "choosing.md", ROOT / "docs" / "explanation" / "choosing-tables.md")
     page = "".join(path.read_text(encoding="utf-8") for path in pages)
@@ -272,9 +273,9 @@ def test_the_table_of_the_documentation_is_that_of_the_shipped_data(capsys, monk
     compared = [
         line
         for line in capsys.readouterr().out.splitlines()
-        if line.startswith(("| ", "ESNet: ", "CHGNet: ", "SevenNet", "cascade"))  # rows, errors, aims
+        if line.startswith(("| ", "ESNet: ", "CHGNet: ", "SevenNet", "single", "cascade"))  # rows, errors, aims
     ]
-    assert len(compared) == 4 + 2 * (2 + 9 + 2)
+    assert len(compared) == 6 + 2 * (2 + 12 + 3)
     assert not [line for line in compared if line[0].upper() + line[1:] not in page]
 
 
