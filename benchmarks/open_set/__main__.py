@@ -47,11 +47,14 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--docs", type=Path, default=ROOT / "docs" / "reference", help="folder of dataset.md and images/"
     )
-    parser.add_argument("--densities", type=Path, help="folder of benchmarks.open_set.densities, instead of campaigns")
+    parser.add_argument(
+        "--densities", type=Path, help="folder of benchmarks.open_set.densities; campaigns only with -l"
+    )
     parser.add_argument("--anew", action="store_true", help="leave out what the data set holds already")
     asked = parser.parse_args(words)
     try:
-        campaigns = [] if asked.densities else _campaigns(asked.launchpad, asked.campaign)
+        only_densities = asked.densities and not (asked.launchpad or asked.campaign)
+        campaigns = [] if only_densities else _campaigns(asked.launchpad, asked.campaign)
         make(campaigns, asked.out, asked.docs, densities=asked.densities, anew=asked.anew)
     except UserError as error:
         raise SystemExit(str(error)) from error

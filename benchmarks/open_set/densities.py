@@ -25,6 +25,7 @@ from pymatgen.io.vasp.outputs import UnconvergedVASPWarning, Vasprun
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.cascade_data import DATA, SETTINGS, elements, run_engine
+from campaign.views.training_data import SINGLE_POINT
 from esnet.dataset.dataset import DatasetWriter, Sample
 from esnet.dataset.sample import DosKind
 from esnet.representation.dos import project_dos, source_spacing
@@ -95,6 +96,7 @@ def _samples(
     representation = Representation()
     amounts = {symbol: float(n) for symbol, n in row["rs_dos"].composition.get_el_amt_dict().items()}
     total = row["relaxation"]["energy"] - sum(n * energies[symbol] for symbol, n in amounts.items())
+    unrelaxed = float(runs["is_dos"].final_energy) - row["relaxation"]["energy"]
     return [
         Sample(
             id=f"{name}:{kind}",
@@ -121,6 +123,7 @@ def _samples(
                 "vasp_version": run.vasp_version,
                 "cpu_s": costs[kind]["cpu_s"],
                 "relaxation_cpu_s": row["relaxation"].get("cpu_s"),
+                **({SINGLE_POINT: (total + unrelaxed) / sum(amounts.values())} if kind == "is_dos" else {}),
             },
             initial_structure=row["is_dos"],
             relaxed_structure=row["rs_dos"],

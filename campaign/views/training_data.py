@@ -18,11 +18,13 @@ from campaign.store.listings import crystals_of, open_references, relaxed_struct
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
 from workflows.dos import DosFeatures
 
+SINGLE_POINT = "single_point_e_form"
+"""In the provenance of an IS-DOS: formation energy of the unrelaxed crystal by that calculation, eV/atom."""
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
 """By the kind of the features, which is also the name of the document's field."""
 _AT_ONCE = 64
 """Number of DOS whose crystals are read together."""
-_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
+_FACTS = ("energy", "engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
 _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id", "relaxation.cpu_s"),
     *(f"{field}.{fact}" for field in _KINDS.values() for fact in _FACTS),
@@ -178,5 +180,18 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
             "cpu_s": facts.get("cpu_s"),
             "relaxation_cpu_s": cast("dict[str, Any]", document["relaxation"]).get("cpu_s"),
             "relaxation_fw_id": cast("dict[str, Any]", document["relaxation"]).get("fw_id"),
+            **_unrelaxed(structure, facts if stage == "dos" else {}),
         },
     )
+
+
+def _unrelaxed(structure: _Structure, is_dos: Mapping[str, Any]) -> dict[str, float]:
+    """Return the formation energy of the unrelaxed crystal by its IS-DOS calculation, eV/atom, if that has an energy.
+
+    Both cells have the same atoms, and so the same elements' energies and corrections.
+    """
+    if not isinstance(unrelaxed := is_dos.get("energy"), float):
+        return {}
+    relaxed = cast("dict[str, Any]", structure.document["relaxation"])["energy"]
+    n_atoms = sum(cast("dict[str, float]", structure.document["composition"]).values())
+    return {SINGLE_POINT: structure.energy + (unrelaxed - relaxed) / n_atoms}
