@@ -16,11 +16,11 @@ STABLE, PROMOTED = 0.0, -0.02
 """eV/atom. The references are the elements alone, so E_hull is E_f where that is above 0: stable is E_f <= 0 (truth);
 the threshold of a prediction is the paper's."""
 KINDS = {"RS2RE": "rs_dos", "IS2RE": "is_dos"}
-_MEASURES = ("mae", "rmse", "precision", "recall", "f1", "daf")
+_MEASURES = ("mae", "rmse", "spearman", "precision", "recall", "f1", "daf")
 
 
 def measured(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float | None]:
-    """Return errors in eV/atom and measures of stability of one test part; None if a measure is undefined."""
+    """Return errors in eV/atom, rank correlation, and measures of stability of one test part; None if undefined."""
     error = predicted - truth
     stable, promoted = truth <= STABLE, predicted <= PROMOTED
     hits = int((stable & promoted).sum())
@@ -29,6 +29,7 @@ def measured(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict
     return {
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
+        "spearman": float(stats.spearmanr(truth, predicted).statistic) if np.ptp(truth) and np.ptp(predicted) else None,
         "precision": None if precision is None else float(precision),
         "recall": None if recall is None else float(recall),
         "f1": float(2 * hits / (promoted.sum() + stable.sum())) if promoted.any() or stable.any() else None,

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.leaderboard.numbers import by_movement, dos_cost, interval, moved, of_seeds, similarity
+from benchmarks.leaderboard.potentials import POTENTIALS
 from benchmarks.leaderboard.splits import VALIDATION
 from benchmarks.leaderboard.trainings import (
     ELEMENT_MODELS,
-    RESIDUAL_OF,
+    RESIDUAL_BASES,
+    RESIDUAL_MODELS,
     Results,
     Training,
     curve_sizes,
@@ -147,7 +149,9 @@ class Summary:
             )  # fmt: skip
         for name, said in self.potentials.items():
             cost = interval(row["cpu_s"] for row in said.values())
-            rows.append({"title": name, "dos": 0.0, "model": cost and cost["mean"], "total": cost and cost["mean"],
+            price = dos if POTENTIALS[name].needs_dos else 0.0
+            total = None if price is None or cost is None else price + cost["mean"]
+            rows.append({"title": name, "dos": price, "model": cost and cost["mean"], "total": total,
                          "training": None})  # fmt: skip
         return rows
 
@@ -172,16 +176,18 @@ class Summary:
             for inputs in ("both", "dos", "composition", "none")
         ]
 
-    def _residual(self) -> dict[str, Any] | None:
-        if "esnet" not in self.models or RESIDUAL_OF not in self.potentials:
-            return None
-        with_esnet = self._predictions("esnet", "is_dos", "random", residual_of=RESIDUAL_OF)
-        alone = [self._of_potential(RESIDUAL_OF, f"random-{seed}") for seed in self.seeds]
-        return {
-            "potential": RESIDUAL_OF,
-            "alone": of_seeds(self.dataset, alone)["IS2RE"],
-            "with_esnet": of_seeds(self.dataset, with_esnet)["IS2RE"],
-        }
+    def _residual(self) -> list[dict[str, Any]]:
+        """Return the errors of each scorer without training, alone and with models that have learnt its error."""
+        rows = []
+        for base in (name for name in RESIDUAL_BASES if name in self.potentials):
+            for by in ("random", "chemsys"):
+                alone = [self._of_potential(base, f"{by}-{seed}") for seed in self.seeds]
+                found = {"alone": of_seeds(self.dataset, alone)["IS2RE"]}
+                for model in (name for name in self.models if name in RESIDUAL_MODELS):
+                    learnt = self._predictions(model, "is_dos", by, residual_of=base)
+                    found[TITLES[model]] = of_seeds(self.dataset, learnt)["IS2RE"]
+                rows.append({"base": base, "by": by, "models": found})
+        return rows
 
     def _elements(self) -> list[dict[str, Any]]:
         rows = []

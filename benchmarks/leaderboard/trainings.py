@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 """Raised when the same training would give another result: what was kept is then made again."""
-RESIDUAL_OF = "CHGNet"
+RESIDUAL_BASES = ("CHGNet", "single point", "single point + CHGNet")
+"""Scorers without training whose error is learnt."""
+RESIDUAL_MODELS = ("mean", "krr", "esnet")
 CURVES = (50, 100, 200, 400, 800)
 """Compounds trained on, beside all; a set of fewer than twice the first has half of all instead."""
 CURVE_MODELS = ("mean", "krr", "xgboost", "roost", "esnet")
@@ -51,7 +53,7 @@ class Training:
     inputs
         What ESNet sees.
     residual_of
-        Potential whose error is learnt; None: the formation energy.
+        Scorer whose error is learnt; None: the formation energy.
     """
 
     model: str
@@ -64,7 +66,7 @@ class Training:
 
 
 def trainings(
-    dataset: Dataset, models: Sequence[str], splits: Mapping[str, str], seeds: int, *, residual: bool
+    dataset: Dataset, models: Sequence[str], splits: Mapping[str, str], seeds: int, *, bases: Sequence[str]
 ) -> Iterator[Training]:
     """Yield all trainings: the table first, then what explains it."""
     for number in range(1, seeds + 1):
@@ -76,8 +78,13 @@ def trainings(
             common: dict[str, Any] = {"model": "esnet", "split": f"random-{number}", "seed": number}
             for inputs in ABLATIONS:
                 yield Training(**common, kinds="rs_dos", inputs=inputs)
-            if residual:
-                yield Training(**common, kinds="is_dos", residual_of=RESIDUAL_OF)
+        for by in ("random", "chemsys"):
+            for base in bases:
+                for model in models:
+                    if model in RESIDUAL_MODELS:
+                        yield Training(
+                            model=model, kinds="is_dos", split=f"{by}-{number}", seed=number, residual_of=base
+                        )
         for size in curve_sizes(n_compounds(dataset, splits["random-1"])):
             for model in models:
                 if model in CURVE_MODELS:
@@ -149,7 +156,7 @@ def train_one(
     Parameters
     ----------
     base
-        Formation energies that the potential of a residual gives, by material.
+        Formation energies (eV/atom) by the scorer whose residual is learnt, by material.
     settings
         ``quick``, ``epochs``, ``widths``, ``threads`` of `BenchmarkSettings`.
 

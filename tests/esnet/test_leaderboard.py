@@ -16,6 +16,7 @@ from benchmarks.leaderboard.page import _errors, _verdicts
 from benchmarks.leaderboard.splits import FILE, read_splits, split_of, write_splits
 from benchmarks.leaderboard.trainings import Training, train_one
 from benchmarks.open_set.packing import pack, rounded, sample_at
+from campaign.views.training_data import SINGLE_POINT
 from esnet.dataset.dataset import Dataset, DatasetError, DatasetWriter
 from esnet.dataset.synthetic import synthetic_samples
 from esnet.representation.features import Representation
@@ -115,6 +116,26 @@ def test_what_is_taken_away_is_not_seen_and_residuals_come_back(small):
     assert found["predictions"]
     assert not any(name.startswith(unknown) for name in found["predictions"])
     assert all(value == pytest.approx(truth[name], abs=1e-6) for name, value in found["predictions"].items())
+
+
+def test_energies_of_the_is_dos_are_a_row_and_models_learn_what_they_lack(tmp_path):
+    with DatasetWriter(tmp_path / "set", representation=Representation(), source={"corrections": "none"}) as writer:
+        for sample in synthetic_samples(40):
+            # an unrelaxed crystal lies above the relaxed one, here always by as much
+            energy = {SINGLE_POINT: sample.energy + 0.1} if sample.kind == "is_dos" else {}
+            writer.add(replace(sample, provenance={**sample.provenance, "cpu_s": 10.0, **energy}))
+    write_splits(Dataset.open(tmp_path / "set"), tmp_path / "set" / FILE)
+    found = run(tmp_path / "set", tmp_path, "--models", "mean", "--potentials", "single point", "--seeds", "2")
+    row = next(row for row in found["table"]["chemsys"] if row["name"] == "single point")
+    assert row["IS2RE"]["mae"]["mean"] == pytest.approx(0.1)
+    assert row["IS2RE"]["spearman"]["mean"] == pytest.approx(1.0)
+    cost = next(row for row in found["costs"] if row["title"] == "single point")
+    assert cost["total"] == pytest.approx(10.0 + cost["model"])
+    for learnt in found["residual"]:
+        assert learnt["base"] == "single point"
+        assert learnt["models"]["alone"]["mae"]["mean"] == pytest.approx(0.1)
+        assert learnt["models"]["mean of the training part"]["mae"]["mean"] == pytest.approx(0.0, abs=1e-6)
+    assert "| single point | by chemical system | 0.100 ± 0.000 | " in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
 @pytest.mark.keras
