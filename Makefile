@@ -5,6 +5,7 @@ PYTHON ?=
 PYTEST_ARGS ?=
 # Two processes: many tests wait for a service more than they compute. A file's tests stay together (tests/conftest.py).
 PYTEST_WORKERS ?= 2
+WORKERS := -n $(PYTEST_WORKERS) --dist loadgroup
 # Lines are counted in the fast tests only. On Python 3.11 counting costs half as much processor time again (26 s become
 # 38 to 44 s in a sample of 272 tests, 2026-11-30), and the other tests are the long ones. `make test COVERAGE=` counts none.
 COVERAGE ?= -m coverage run
@@ -22,7 +23,7 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run quickstart test lint format test-fast test-marked coverage chaos leaderboard docs metrics clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked test-long coverage chaos leaderboard docs metrics clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +38,7 @@ quickstart: setup-run ## run the example campaign to its end and print its table
 	@echo "[quickstart] campaign run $(CAMPAIGN)"
 	@$(RUN_ENV) $(VENV)/campaign run $(CAMPAIGN)
 
-test: setup ## everything that must pass: ruff, mypy, all tests, the floor of the coverage
+test: setup ## everything that must pass: ruff, mypy, all tests but the long ones, the floor of the coverage
 	@$(MAKE) --no-print-directory lint test-fast test-marked coverage
 
 lint: setup ## ruff, mypy, and the words of the documentation (docs/words.txt)
@@ -57,12 +58,15 @@ format: setup ## let ruff rewrite the files
 test-fast: setup ## the tests that train no network and start no database, no GPAW, no Ray, no SLURM
 	@echo "[test] fast ones"
 	@rm -f .coverage .coverage.*
-	@$(TEST_ENV) $(VENV)/python $(COVERAGE) -m pytest -m "not ($(MARKED))" $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/python $(COVERAGE) -m pytest -m "not ($(MARKED))" $(WORKERS) $(PYTEST_ARGS)
 	@[ -z "$(COVERAGE)" ] || $(VENV)/coverage combine -q
 
 test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 	@echo "[test] with real MongoDB, GPAW, Ray, SLURM"
-	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/python -m pytest -m "($(MARKED)) and not long" $(WORKERS) $(PYTEST_ARGS)
+
+test-long: setup ## the tests of several minutes each: campaigns through disasters, comparisons of whole campaigns
+	@$(TEST_ENV) $(VENV)/python -m pytest -m long $(WORKERS) $(PYTEST_ARGS)
 
 coverage: setup ## the share of lines that `make test-fast` ran last; below the floor in pyproject.toml it is an error
 	@echo "[coverage] per cent of the lines (for each file: $(VENV)/coverage report --show-missing)"

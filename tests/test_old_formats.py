@@ -271,6 +271,7 @@ def test_an_old_campaign_gives_the_same_data_set(finished, predictions):
 @pytest.mark.mongo
 @pytest.mark.gpaw
 @pytest.mark.ray
+@pytest.mark.long
 def test_an_old_campaign_that_was_killed_half_way_goes_on_to_the_same_end(launchpad_file, tmp_path):
     campaign = OldCampaign(tmp_path, launchpad_file, "half_way")
     store, launchpad = CampaignStore(campaign.settings.database()), campaign.settings.launchpad()

@@ -197,6 +197,7 @@ def test_the_password_is_in_no_document_and_in_no_file(by_fireworks):
             assert PASSWORD.encode() not in plain, path
 
 
+@pytest.mark.long
 def test_a_campaign_whose_runner_was_killed_goes_on_and_ends_the_same(by_fireworks, new_workplace):
     runner = new_workplace.start("run-1.log", "campaign", "run", "small.yaml", "--workers", "2")
     try:

@@ -39,6 +39,7 @@ def wait_until(condition, started):
         time.sleep(0.1)
 
 
+@pytest.mark.long
 @pytest.mark.mongo
 @pytest.mark.gpaw
 def test_a_campaign_that_is_exported_while_it_runs_ends_on_both_machines_with_the_same_table(make_place, tmp_path):

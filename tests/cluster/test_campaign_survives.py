@@ -23,7 +23,7 @@ from launchers.database.settings import DatabaseSettings
 from launchers.mongod import server as mongo
 from launchers.workers.local import LocalWorkers
 
-pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw]
+pytestmark = [pytest.mark.long, pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw]
 
 #: Seven calculations of some seconds each; coarse in everything but the path that they take.
 SPEC: dict[str, Any] = {

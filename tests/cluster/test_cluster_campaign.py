@@ -109,7 +109,8 @@ def on_one_machine(slurm, mongo_settings, tmp_path_factory):
     other.drop()
 
 
-def test_lpad_add_and_qlaunch_end_with_the_table_of_one_machine(place, on_one_machine):
+def by_qlaunch(place):
+    """Run the campaign with FireWorks' own commands alone; return its table."""
     folder = place.init()
     write_file(place, SMALL)
     place.command("lpad", "add", "small.yaml")
@@ -118,10 +119,19 @@ def test_lpad_add_and_qlaunch_end_with_the_table_of_one_machine(place, on_one_ma
     jobs = [job for _, job in found]
     assert len(jobs) == len(set(jobs))  # reservation mode: one job for each firework
     assert {category for category, _ in found} == {"dos", "relax", "screen"}
-    decisions = [row[0] for row in table(place).values()]
-    assert "promoted" in decisions
-    assert "rejected" in decisions
-    assert table(place) == on_one_machine()
+    found = table(place)
+    assert {row[0] for row in found.values()} == {"promoted", "rejected"}
+    return found
+
+
+def test_lpad_add_and_qlaunch_finish_a_campaign(place):
+    for decision, stable, _, _, e_form, e_hull in by_qlaunch(place).values():
+        assert (stable is None, e_form is None, e_hull is None) == (decision == "rejected",) * 3
+
+
+@pytest.mark.long
+def test_lpad_add_and_qlaunch_end_with_the_table_of_one_machine(place, on_one_machine):
+    assert by_qlaunch(place) == on_one_machine()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from cluster_workplace import CATEGORIES, ClusterWorkplace
 from vasp_stand_in.expectations import Expected, deviations, inject
 from vasp_stand_in.site import VaspSite, write_campaign
 
-pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw]
+pytestmark = [pytest.mark.long, pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw]
 
 #: One candidate and two references.
 QUEUE = [

@@ -94,6 +94,7 @@ def test_another_representation_is_refused_by_name(labelled, bundle, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.long
 def test_an_ensemble_stays_one_with_a_calibration_of_its_own(labelled, ensemble, tmp_path):
     part = shifted(labelled, 40, 120)
     kinds = ["is_dos", "rs_dos"] * 40

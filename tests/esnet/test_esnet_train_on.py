@@ -187,6 +187,7 @@ def run(dataset: Dataset, checkpoints: Path, settings: TrainingSettings, **optio
     return said | {"record": TrainingRecord.from_dict(said["record"])}
 
 
+@pytest.mark.long
 def test_mixed_precision_and_xla_train_and_keep_a_float32_network(dataset, split, tmp_path):
     # the batch size divides the part: XLA compiles for each size of a batch
     settings = replace(SETTINGS, batch_size=35, precision="mixed_bfloat16", xla=True)
@@ -204,6 +205,7 @@ def test_mixed_precision_and_xla_train_and_keep_a_float32_network(dataset, split
     assert record.metrics["test"]["IS2RE"]["n"] > 0
 
 
+@pytest.mark.long
 def test_two_devices_share_the_batches(dataset, tmp_path):
     record = run(dataset, tmp_path, replace(SETTINGS, max_epochs=2), cpus=2)["record"]
     assert record.environment["replicas"] == 2
