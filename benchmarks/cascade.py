@@ -12,6 +12,7 @@ Recalibrated predictions take minutes, all else seconds. Exits with 1 if a strat
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -234,9 +235,20 @@ def aims(found: Mapping[str, Sequence[Replay]]) -> list[str]:
         reached = stable >= LEAST_FOUND and hours <= MOST_HOURS
         said.append(
             f"{name}: {stable:.0%} of what {alone} finds for {hours:.0%} of its CPU-hours (aim: at least "
-            f"{LEAST_FOUND:.0%} for at most {MOST_HOURS:.0%}): {met(reached)}"
+            f"{LEAST_FOUND:.0%} for at most {MOST_HOURS:.0%}): {met(reached)}; stopped after {LEAST_FOUND:.0%} of it: "
+            f"{stopped(found[name], found[alone])} of the CPU-hours"
         )
     return said
+
+
+def stopped(found: Sequence[Replay], alone: Sequence[Replay]) -> str:
+    """Share of the CPU-hours of other replays for most of the stable materials that they find; a dash if too few."""
+    hours = [
+        each.cpu_hours_to(math.ceil(LEAST_FOUND * other.total_stable)) for each, other in zip(found, alone, strict=True)
+    ]
+    if None in hours:
+        return "-"
+    return f"{sum(filter(None, hours)) / total(alone, 'counted_cpu_hours'):.0%}"
 
 
 LEAST_RECALL = 0.8

@@ -104,10 +104,12 @@ def compute(folder: Path, number: int) -> None:
         print(name, cost, flush=True)
 
 
-def run_engine(structure: Structure, kind: CalculationKind, place: Path) -> dict[str, float]:
+def run_engine(
+    structure: Structure, kind: CalculationKind, place: Path, *, settings: DftSettings = SETTINGS
+) -> dict[str, float]:
     """Run one calculation with the product's own input files; return its exit status and CPU-s, also in cost.json."""
-    with engine_environment(SETTINGS):
-        write_input_files(structure, SETTINGS, kind, place)
+    with engine_environment(settings):
+        write_input_files(structure, settings, kind, place)
     before = _children_cpu_s()
     with (place / "output").open("w") as output:
         done = subprocess.run(

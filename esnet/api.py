@@ -151,18 +151,18 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
         bundle.info if isinstance(bundle, Bundle) else BundleInfo.read(bundle_folder(os.fspath(bundle)), residual=True)
     )
     model = bundle if isinstance(bundle, Bundle) else None
-    of = info.record.residual_of
+    if (of := info.record.residual_of) is not None and info.record.adds_single_point:
+        info.require_formation_energies()  # a DOS alone does not tell the energy of its crystal
     add = None if of is None else PotentialAdder(of)
     found: list[Prediction] = []
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         read = [_usable(source, place, info.representation, strict) for place, source in enumerate(part, start=start)]
         usable = [dos for dos in read if isinstance(dos, GridDos)]
-        _warn_of_engines(info, usable)
         if usable and model is None:
             # only once something can be predicted: networks take seconds to load
             model = Bundle.load(info.path, residual=True)
-        said = iter(_predictions(model, usable) if model is not None else ())
+        said = iter(network_outputs(model, usable) if model is not None else ())
         if add is not None:
             said = (add(each, dos.structure, strict=strict) for each, dos in zip(list(said), usable, strict=True))
         found += [next(said) if isinstance(dos, GridDos) else dos for dos in read]
@@ -243,12 +243,14 @@ def _warn_of_engines(info: BundleInfo, read: Sequence[GridDos]) -> None:
             f"{others[0].name}{more}: computed by {others[0].engine}, and {info.path.name} has learnt from {learnt}, "
             f"whose energies and projections are other ones; right: a model that was trained on {others[0].engine}"
         )
-        warnings.warn(text, EngineWarning, stacklevel=3)
+        warnings.warn(text, EngineWarning, stacklevel=4)
 
 
-def _predictions(model: Bundle, read: Sequence[GridDos]) -> list[Prediction]:
+def network_outputs(model: Bundle, read: Sequence[GridDos]) -> list[Prediction]:
+    """Return what a bundle's networks predict from n densities; for a model of residuals, without what is added."""
     if not read:
         return []
+    _warn_of_engines(model.info, read)
     mode = model.representation.composition
     vectors = np.stack([composition_vector(dos.composition, mode=mode) for dos in read])
     return predictions_of([dos.name for dos in read], model.assess(np.stack([dos.channels for dos in read]), vectors))

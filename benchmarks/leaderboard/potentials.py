@@ -12,11 +12,11 @@ from benchmarks import cascade_data
 from benchmarks.cascade_data import Crystals
 from campaign.scorers.force_field import ForceField
 from campaign.scorers.single_point import SinglePoint
-from campaign.views.training_data import SINGLE_POINT
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.files.atomic import sha256_of_json
 from esnet.files.sealed import read_sealed_line, sealed_line
+from esnet.residual.single_point import SINGLE_POINT_ENERGY
 
 _SINGLE_POINTS = {name.replace(", ", " + "): scorer for name, scorer in cascade_data.SINGLE_POINTS.items()}
 POTENTIALS: dict[str, ForceField | SinglePoint] = {
@@ -84,7 +84,7 @@ def _unrelaxed_energies(dataset: Dataset) -> dict[str, float | None]:
     """Formation energy (eV/atom) of each unrelaxed crystal by its IS-DOS calculation."""
     places = [place for place, kind in enumerate(dataset.kinds) if kind == "is_dos"]
     rows = dataset.provenance(places)
-    return {dataset.materials[place]: row.get(SINGLE_POINT) for place, row in zip(places, rows, strict=True)}
+    return {dataset.materials[place]: row.get(SINGLE_POINT_ENERGY) for place, row in zip(places, rows, strict=True)}
 
 
 def _identity(scorer: ForceField | SinglePoint) -> dict[str, Any]:

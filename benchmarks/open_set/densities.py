@@ -25,11 +25,11 @@ from pymatgen.io.vasp.outputs import UnconvergedVASPWarning, Vasprun
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.cascade_data import DATA, SETTINGS, elements, run_engine
-from campaign.views.training_data import SINGLE_POINT
 from esnet.dataset.dataset import DatasetWriter, Sample
 from esnet.dataset.sample import DosKind
 from esnet.representation.dos import project_dos, source_spacing
 from esnet.representation.features import Representation
+from esnet.residual.single_point import SINGLE_POINT_ENERGY
 
 KINDS: tuple[DosKind, ...] = ("is_dos", "rs_dos")
 LOST = {"training-B2": {"relax: reason lost with the database": 2}}
@@ -123,7 +123,7 @@ def _samples(
                 "vasp_version": run.vasp_version,
                 "cpu_s": costs[kind]["cpu_s"],
                 "relaxation_cpu_s": row["relaxation"].get("cpu_s"),
-                **({SINGLE_POINT: (total + unrelaxed) / sum(amounts.values())} if kind == "is_dos" else {}),
+                **({SINGLE_POINT_ENERGY: (total + unrelaxed) / sum(amounts.values())} if kind == "is_dos" else {}),
             },
             initial_structure=row["is_dos"],
             relaxed_structure=row["rs_dos"],

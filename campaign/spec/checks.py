@@ -29,6 +29,7 @@ from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.prefilter import PrefilterSection, prefilter_path
 from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.info import BundleInfo
+from esnet.bundle.record import SINGLE_POINT
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
 
 UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a calibrated model.bundle"
@@ -156,7 +157,7 @@ def _gives_uncertainty(scorer: Scorer, spec: CampaignSpec) -> bool | None:
         return scorer.gives_uncertainty()
     # a model trained on a bootstrap sample is a single network without calibration
     bundle = spec.model.bundle
-    return bundle is not None and BundleInfo.read(bundle_folder(bundle)).assessment is not None
+    return bundle is not None and BundleInfo.read(bundle_folder(bundle), residual=SINGLE_POINT).assessment is not None
 
 
 def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
@@ -204,8 +205,22 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
             "training data; right: ignore, or scorer.kind: esnet"
         )
         problems.append(Problem("spec.campaign.policy.novel", message, file))
+    if spec.screening.retrain_every is not None and _adds_single_point(spec):
+        message = (
+            f"found {spec.screening.retrain_every}, but {spec.model.bundle} predicts the change by the relaxation, and "
+            "retraining makes a model of formation energies; right: null, and screening.recalibrate_every"
+        )
+        problems.append(Problem("spec.campaign.screening.retrain_every", message, file))
     if problems:
         raise CampaignFileError(problems)
+
+
+def _adds_single_point(spec: CampaignSpec) -> bool:
+    """Whether the model predicts what the energies of the IS-DOS calculations leave over."""
+    bundle = spec.model.bundle
+    if bundle is None:
+        return False
+    return BundleInfo.read(bundle_folder(bundle), residual=SINGLE_POINT).record.adds_single_point
 
 
 def _unweighable(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:

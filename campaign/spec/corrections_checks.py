@@ -6,12 +6,14 @@ from pathlib import Path
 from campaign.scorers.base import REFERENCES, ScoredCampaign, Scorer
 from campaign.scorers.combined import member_path
 from campaign.scorers.ensemble import Ensemble
+from campaign.scorers.esnet import corrections_of_model
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.model import ModelSection
 from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
+from esnet.bundle.record import SINGLE_POINT
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
-from esnet.dataset.corrections import SCHEMES, stated_corrections
+from esnet.dataset.corrections import SCHEMES
 from esnet.dataset.mp2020 import is_corrected, mp2020_untreated
 
 _RIGHT = " or ".join(SCHEMES)
@@ -94,6 +96,7 @@ def _stated(bundle: Path) -> str | None:
     if not (str(bundle) in shipped_bundles() or bundle.is_dir()):
         return None
     try:
-        return stated_corrections(BundleInfo.read(bundle_folder(str(bundle))).record.data_source)
+        info = BundleInfo.read(bundle_folder(str(bundle)), residual=SINGLE_POINT)
+        return corrections_of_model(info.record.data_source)
     except BundleError:
         return None

@@ -12,11 +12,12 @@ from typing import Any
 from gridfs import GridFSBucket
 from gridfs.errors import GridFSError
 
+from campaign.scorers.esnet import corrections_of_model
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import ModelSummary, ScorerBundle
 from esnet.bundle.files import BundleError, bundle_file_names
 from esnet.bundle.info import BundleInfo
-from esnet.dataset.corrections import stated_corrections
+from esnet.bundle.record import SINGLE_POINT
 from esnet.files.errors import UserError
 from esnet.graph.info import MANIFEST as GRAPH_MANIFEST
 from esnet.graph.info import WEIGHTS, GraphBundleInfo, is_graph_bundle
@@ -67,7 +68,7 @@ def register_bundle(
     ModelEngineError
         If the model was trained on the DOS of another engine.
     """
-    info = BundleInfo.read(path, representation=expected)
+    info = BundleInfo.read(path, representation=expected, residual=SINGLE_POINT)
     if engine is not None:
         check_model_engine(info, engine)
     _store_once(store, path, info.checksum)
@@ -100,7 +101,9 @@ def register_graph_bundle(store: CampaignStore, path: Path) -> ScorerBundle:
 
 def _checksum_of(folder: Path) -> str:
     """Return the checksum of the ESNet or graph model in a folder, after verifying all its files."""
-    return GraphBundleInfo.read(folder).checksum if is_graph_bundle(folder) else BundleInfo.read(folder).checksum
+    if is_graph_bundle(folder):
+        return GraphBundleInfo.read(folder).checksum
+    return BundleInfo.read(folder, residual=SINGLE_POINT).checksum
 
 
 def _store_once(store: CampaignStore, path: Path, checksum: str) -> None:
@@ -113,7 +116,7 @@ def _upload(store: CampaignStore, path: Path, checksum: str) -> None:
     if is_graph_bundle(path):
         files, said = [GRAPH_MANIFEST, WEIGHTS], {"graph": GraphBundleInfo.read(path).to_dict()}
     else:
-        info = BundleInfo.read(path)
+        info = BundleInfo.read(path, residual=SINGLE_POINT)
         files = bundle_file_names(path)
         said = {"representation": info.representation.to_dict(), "record": info.record.to_dict()}
     packed = io.BytesIO()
@@ -179,7 +182,7 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelS
         "checksum": checksum,
         "representation": found["representation"],
         "n_structures": found["record"]["n_materials"],
-        "corrections": stated_corrections(found["record"]["data_source"]),
+        "corrections": corrections_of_model(found["record"]["data_source"]),
         "source": source,
     }
 

@@ -19,6 +19,7 @@ from campaign.steps.start import divide_candidates, elements_of
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.description import format_error
+from esnet.bundle.record import SINGLE_POINT
 from esnet.bundle.shipped import bundle_folder
 from esnet.dataset.mp2020 import mp2020_untreated
 from workflows.inputs.incar_tags import NUMBERS, changes_numbers
@@ -66,7 +67,9 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
-        model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
+        model = BundleInfo.read(
+            bundle_folder(spec.model.bundle), representation=spec.representation(), residual=SINGLE_POINT
+        )
         check_model_engine(model, spec.dft.engine)
         yield from _format_unknown(spec, model, candidates)
         error = format_error(model)

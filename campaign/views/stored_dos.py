@@ -3,16 +3,19 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from campaign.scorers.esnet import add_single_points
+from campaign.steps.energies import single_point_energies
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import UnknownCandidateError, candidates_by_id, find_candidate
 from campaign.store.collections import in_chunks
 from campaign.store.features import DamagedFeaturesError, decode_features, read_features
 from campaign.store.listings import iterate_candidates
 from campaign.store.models import fetch_bundle
-from esnet.api import open_bundle, predict
+from esnet.api import network_outputs
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.info import BundleInfo
-from esnet.bundle.shipped import shipped_bundles
+from esnet.bundle.record import SINGLE_POINT
+from esnet.bundle.shipped import bundle_folder, shipped_bundles
 from esnet.files.errors import UserError
 from esnet.representation.grid_dos import GridDos
 from esnet.scoring.prediction import Prediction
@@ -43,7 +46,8 @@ def predict_stored(
     campaign: Campaign, bundle: Bundle | str | os.PathLike[str] | None, candidates: Sequence[str] | None
 ) -> list[Prediction]:
     """Return predictions from the stored IS-DOS of the candidates, or of all that have one."""
-    model = bundle if isinstance(bundle, Bundle) else open_bundle(_own_model(campaign) if bundle is None else bundle)
+    model = bundle if isinstance(bundle, Bundle) else _open(_own_model(campaign) if bundle is None else bundle)
+    model.info.require_formation_energies(SINGLE_POINT)
     model.representation.require(campaign.spec.representation())
     if candidates is None:
         known = iterate_candidates(campaign, ["is_dos.features"])
@@ -54,12 +58,19 @@ def predict_stored(
     for part in in_chunks(ids, _AT_ONCE):
         found = _read(campaign, part)
         usable = [dos for dos in found.values() if isinstance(dos, GridDos)]
-        said = {prediction.id: prediction for prediction in predict(model, usable)}
+        outputs = network_outputs(model, usable)
+        if model.record.adds_single_point:
+            outputs = list(add_single_points(outputs, single_point_energies(campaign, [dos.name for dos in usable])))
+        said = {prediction.id: prediction for prediction in outputs}
         predicted += [
             Prediction(id=name, e_form=None, reason=dos) if isinstance(dos := found[name], str) else said[name]
             for name in part
         ]
     return predicted
+
+
+def _open(bundle: str | os.PathLike[str]) -> Bundle:
+    return Bundle.load(bundle_folder(os.fspath(bundle)), residual=SINGLE_POINT)
 
 
 def _own_model(campaign: Campaign) -> os.PathLike[str]:
@@ -70,7 +81,7 @@ def _own_model(campaign: Campaign) -> os.PathLike[str]:
             f"campaign {campaign.name!r} has no model; right: the folder of a bundle, or a shipped one "
             f"({', '.join(shipped_bundles())})"
         )
-    shipped = [path for path in shipped_bundles().values() if BundleInfo.read(path).checksum == checksum]
+    shipped = [path for path in shipped_bundles().values() if BundleInfo.read(path, residual=True).checksum == checksum]
     return shipped[0] if shipped else fetch_bundle(campaign.store, checksum)
 
 

@@ -16,10 +16,9 @@ from campaign.store.counts import count_references
 from campaign.store.features import features_of_campaign
 from campaign.store.listings import crystals_of, open_references, relaxed_structures
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
+from esnet.residual.single_point import SINGLE_POINT_ENERGY
 from workflows.dos import DosFeatures
 
-SINGLE_POINT = "single_point_e_form"
-"""In the provenance of an IS-DOS: formation energy of the unrelaxed crystal by that calculation, eV/atom."""
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
 """By the kind of the features, which is also the name of the document's field."""
 _AT_ONCE = 64
@@ -194,4 +193,4 @@ def _unrelaxed(structure: _Structure, is_dos: Mapping[str, Any]) -> dict[str, fl
         return {}
     relaxed = cast("dict[str, Any]", structure.document["relaxation"])["energy"]
     n_atoms = sum(cast("dict[str, float]", structure.document["composition"]).values())
-    return {SINGLE_POINT: structure.energy + (unrelaxed - relaxed) / n_atoms}
+    return {SINGLE_POINT_ENERGY: structure.energy + (unrelaxed - relaxed) / n_atoms}

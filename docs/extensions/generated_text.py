@@ -42,6 +42,7 @@ SHOWN = {
     ROOT / "CHANGELOG.md": "reference/changelog.md",
     ROOT / "SECURITY.md": "reference/security-policy.md",
     ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "reference/gpaw-fast-binary.md",
+    ROOT / "esnet" / "bundles" / "gpaw-fast-relaxation" / "README.md": "reference/gpaw-fast-relaxation.md",
 }
 """Files of the repository that are pages here."""
 _MARK = re.compile(r"^% (generated|file): (.+)$(?:\n\n> In a clone.*$)?", flags=re.MULTILINE)

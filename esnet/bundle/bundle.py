@@ -68,7 +68,9 @@ class Bundle:
         return self.info.record
 
     @classmethod
-    def load(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
+    def load(
+        cls, path: Path | str, *, representation: Representation | None = None, residual: bool | str = False
+    ) -> Self:
         """Read a bundle in Keras' safe mode, which executes nothing from it.
 
         Parameters
@@ -78,7 +80,8 @@ class Bundle:
         representation
             Representation of the features to predict from. If None, that of the bundle.
         residual
-            Whether to accept a model of a potential's residuals, whose energies are not formation energies.
+            Whether to accept a model of a potential's residuals, whose energies are not formation energies; or the name
+            of the only potential to accept.
 
         Returns
         -------

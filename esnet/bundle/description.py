@@ -36,7 +36,9 @@ def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
     yield "networks", f"{len(info.members)}, of {record.n_parameters:,} parameters each"
     yield "widths", ", ".join(str(width) for width in record.settings["widths"])
     yield "representation", _pairs(info.representation.to_dict())
-    if (of := record.residual_of) is not None:
+    if record.adds_single_point:
+        yield "predicts", "what the relaxation changes in the formation energy of the unrelaxed crystal, which is added"
+    elif (of := record.residual_of) is not None:
         yield (
             "predicts",
             f"what the potential {of['potential']} leaves over of formation energies; {_pairs(of['versions'])}",

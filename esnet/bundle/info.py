@@ -111,8 +111,29 @@ class BundleInfo:
             raise BundleError(f"{self.path}: {ASSESSMENT_ARRAYS} cannot be used: {error}") from error
         return None if known is None else ~np.isin(composition_fingerprints(compositions), known)
 
+    def require_formation_energies(self, accepted: bool | str = False) -> None:
+        """Refuse a model of residuals, unless ``accepted`` is True or the name of the potential.
+
+        Raises
+        ------
+        BundleError
+            Says what takes this model.
+        """
+        if (of := self.record.residual_of) is None or accepted in (True, of["potential"]):
+            return
+        whose, right = f"the potential {of['potential']} leaves", "`esnet predict`"
+        if self.record.adds_single_point:
+            whose, right = "the energy of the IS-DOS calculation leaves", "campaigns (scorer esnet)"
+        raise BundleError(
+            f"{self.path} gives no formation energies of its own: it was trained on what {whose} over (esnet train "
+            f"--residual-of). Right here: a bundle that was trained without --residual-of; {right}, `esnet evaluate` "
+            "and `esnet describe` take this one"
+        )
+
     @classmethod
-    def read(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
+    def read(
+        cls, path: Path | str, *, representation: Representation | None = None, residual: bool | str = False
+    ) -> Self:
         """Read and check a bundle; its weights are only checked by checksum.
 
         Parameters
@@ -120,7 +141,8 @@ class BundleInfo:
         representation
             Required representation. If None, any.
         residual
-            Whether to accept a model of a potential's residuals (`esnet train --residual-of`).
+            Whether to accept a model of a potential's residuals (`esnet train --residual-of`), or the name of the only
+            potential to accept (`SINGLE_POINT` for the energies of the IS-DOS calculations).
 
         Raises
         ------
@@ -155,12 +177,7 @@ class BundleInfo:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{folder}: {REPRESENTATION} or {TRAINING} cannot be used: {error}") from error
-        if (of := info.record.residual_of) is not None and not residual:
-            raise BundleError(
-                f"{folder} gives no formation energies of its own: it was trained on what the potential "
-                f"{of['potential']} leaves over (esnet train --residual-of). Right here: a bundle that was trained "
-                "without --residual-of; `esnet predict`, `esnet evaluate` and `esnet describe` take this one"
-            )
+        info.require_formation_energies(residual)
         if representation is not None:
             info.representation.require(representation)
         return info

@@ -13,6 +13,9 @@ RESIDUAL_VERSION = 4
 refuse it.
 """
 
+SINGLE_POINT = "single point"
+"""As ``potential`` in `TrainingRecord.residual_of`: the energy of the IS-DOS calculation itself."""
+
 _WITHOUT_INITIAL = 2
 
 
@@ -127,11 +130,18 @@ class TrainingRecord:
     def residual_of(self) -> dict[str, Any] | None:
         """The potential whose formation energies are subtracted from the targets (`esnet.residual.residuals`), or None.
 
+        `SINGLE_POINT` instead of a potential has ``energies`` and ``comparison`` alone.
+
         ``potential`` and everything that affects its energies, ``energies``: their corrections, ``elements``: the
         potential's energies of the elements in eV/atom, ``comparison``: errors of the potential alone and with the
         model.
         """
         return self.data_source.get("residual_of")
+
+    @property
+    def adds_single_point(self) -> bool:
+        """Whether predictions are to be added to the formation energies of the unrelaxed crystals."""
+        return (self.residual_of or {}).get("potential") == SINGLE_POINT
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record in JSON types."""

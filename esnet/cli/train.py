@@ -72,6 +72,7 @@ def train(
         typer.Option(
             metavar="POTENTIAL",
             help="Learn what this potential leaves over (EMT, CHGNet, SevenNet-0, ...): does the DOS add to it? "
+            "single_point: what the energy of the IS-DOS calculation leaves over, the change by the relaxation. "
             "Default: formation energies",
             show_default=False,
         ),

@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from esnet.bundle.record import SINGLE_POINT
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.dataset.dataset import Dataset
 from esnet.residual.potential import ResidualPotential
 from esnet.residual.residuals import residual_dataset
+from esnet.residual.single_point import single_point_residuals
 from esnet.training.residual_comparison import verdict
 
 _REASONS = 3
@@ -19,6 +21,8 @@ _REASONS = 3
 
 def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -> Dataset:
     """Relax the crystals of a data set, print how many samples have no residual and why, and return the residuals."""
+    if name == SINGLE_POINT.replace(" ", "_"):
+        return single_point_residuals(dataset).dataset
     potential = ResidualPotential.named(name)
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"relaxing with {potential.title}", total=len(dataset))

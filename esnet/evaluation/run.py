@@ -19,6 +19,7 @@ from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection
 from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
 from esnet.residual.potential import ResidualPotential
 from esnet.residual.residuals import Residuals, residual_dataset
+from esnet.residual.single_point import single_point_residuals
 from esnet.training.metrics import TASKS
 
 __all__ = ["EvaluatedPart", "Evaluation", "EvaluationError", "Selection", "TaskEvaluation", "evaluate"]
@@ -160,8 +161,11 @@ def evaluate(
     require_same_corrections(bundle.record.data_source, dataset.manifest.source)
     residuals, of = None, bundle.record.residual_of
     if of is not None:
-        potential = ResidualPotential.of(of)
-        residuals = residual_dataset(dataset, potential, trained=of, file=energies_file, progress=relaxing)
+        if bundle.record.adds_single_point:
+            residuals = single_point_residuals(dataset)
+        else:
+            potential = ResidualPotential.of(of)
+            residuals = residual_dataset(dataset, potential, trained=of, file=energies_file, progress=relaxing)
     # the split and its checksum are those of the residuals
     selection = select_samples(bundle, dataset if residuals is None else residuals.dataset, part=part)
     added = np.zeros(len(selection.indices)) if residuals is None else residuals.potential[selection.indices]
@@ -250,11 +254,13 @@ def _notes_on_model(bundle: Bundle) -> list[str]:
 def _notes_on_potential(bundle: Bundle, residuals: Residuals | None) -> list[str]:
     if residuals is None or bundle.record.residual_of is None:
         return []
-    potential = bundle.record.residual_of["potential"]
-    note = f"predictions are formation energies of the potential {potential} plus what ESNet has learnt of its errors"
+    potential = f"the potential {bundle.record.residual_of['potential']}"
+    if bundle.record.adds_single_point:
+        potential = "the IS-DOS calculation"
+    note = f"predictions are formation energies by {potential} plus what ESNet has learnt of their errors"
     if residuals.reasons:
         why = "; ".join(f"{reason} ({count})" for reason, count in list(residuals.reasons.items())[:_N_REASONS])
-        note += f"; samples of the data set without an energy by {potential}, left out: {why}"
+        note += f"; samples of the data set without an energy by it, left out: {why}"
     return [note]
 
 

@@ -55,8 +55,8 @@ class ResidualPotential:
         names = _names()
         if name not in names:
             raise PotentialError(
-                f"--residual-of: found {name!r}, right: one of {', '.join(names)} (potentials of PBE; energies of two "
-                "functionals have no meaningful difference)"
+                f"--residual-of: found {name!r}, right: single_point, or one of {', '.join(names)} (potentials of PBE; "
+                "energies of two functionals have no meaningful difference)"
             )
         return cls(*names[name])
 

@@ -30,7 +30,8 @@ class ScoringActor(PoolActor):
         """Load the model before anything is scored."""
         # TensorFlow is imported here, in two thirds of the time without collections
         with no_garbage_collection():
-            self._bundle = Bundle.load(self._bundle_path)
+            # whether it may predict residuals was decided where scoring started
+            self._bundle = Bundle.load(self._bundle_path, residual=True)
         gc.freeze()  # permanent objects, which later collections can skip
         if self._bundle.checksum != self._checksum:
             raise ScoringError(

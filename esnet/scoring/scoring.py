@@ -51,6 +51,7 @@ def stream_predictions(
     on_usage: Callable[[Usage], None] | None = None,
     representation: Representation | None = None,
     max_batch_failures: int = 2,
+    residual: bool | str = False,
 ) -> Iterator[list[Prediction]]:
     """Predict the formation energies of candidates with a pool of Ray actors, yielding each batch as it arrives.
 
@@ -85,6 +86,8 @@ def stream_predictions(
         Representation of the features, which must be the model's. If None, not checked.
     max_batch_failures
         Number of retries of a batch after its actor died or reading failed.
+    residual
+        Residuals to accept instead of formation energies, as in `BundleInfo.read`; the caller adds what they lack.
 
     Yields
     ------
@@ -107,7 +110,7 @@ def stream_predictions(
     if min(1 if n_actors is None else n_actors, 1 if batch_size is None else batch_size) < 1:
         raise ValueError(f"n_actors={n_actors!r} and batch_size={batch_size!r} must be 1 or more")
     path = Path(bundle_path).resolve()
-    checksum = BundleInfo.read(path, representation=representation).checksum
+    checksum = BundleInfo.read(path, representation=representation, residual=residual).checksum
     if not wanted:
         return
     gpus = gpus_of_a_worker() if num_gpus_per_actor is None else num_gpus_per_actor

@@ -28,12 +28,16 @@ from campaign.scorers.relaxation import Guards, Relaxer, check_density, formatio
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
+from campaign.steps.energies import single_point_energies
 from campaign.steps.screen import screen_step
 from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model
 from campaign.views.status.counts import campaign_status
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.shipped import bundle_folder
 from esnet.potentials.potentials import EMT_ELEMENTS, ML_POTENTIALS
 from esnet.potentials.relaxation import NoEnergyError
 
@@ -426,7 +430,7 @@ def with_dos(store, database, launchpad, small_spec, tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def run(**changes):
+    def run(prepare=None, **changes):
         start_campaign(store, launchpad, small_spec(**ALLOYS, **changes))
         if "model" not in changes:
             untrained_bundle(tmp_path / "bundle")
@@ -434,6 +438,8 @@ def with_dos(store, database, launchpad, small_spec, tmp_path, monkeypatch):
             store.campaigns.update_one({"_id": "small"}, {"$set": {"model": model}})
         first, *others = [found["_id"] for found in store.candidates.find({"role": "screened"}).sort("_id")]
         give_dos(store, others)
+        if prepare is not None:
+            prepare(others)
         relax_references(store)
         advance(OpenCampaign.open(store, launchpad, "small"))
         with ray_session(num_cpus=1):
@@ -458,6 +464,34 @@ def test_esnet_scores_through_the_same_protocol(store, with_dos):
     # the actor's own seconds are in it: loading TensorFlow alone takes more than the Screen's process
     (entry,) = store.attempts.find({"stage": "screen"})
     assert entry["cpu_s"] > 1.0
+
+
+@pytest.mark.mongo
+@pytest.mark.ray
+@pytest.mark.keras
+def test_a_model_of_the_change_by_the_relaxation_adds_the_energy_of_the_is_dos(store, database, with_dos):
+    # the same DOS, but energies that differ by 0.1 eV/atom from one candidate to the next; the last has none
+    def energies(ids):
+        for number, name in enumerate(ids[:-1]):
+            n_atoms = sum(store.candidates.find_one({"_id": name})["composition"].values())
+            store.candidates.update_one({"_id": name}, {"$set": {"is_dos.energy": (0.1 * number - 5.0) * n_atoms}})
+
+    said = with_dos(model={"bundle": "gpaw-fast-relaxation"}, prepare=energies)
+    campaign = Campaign.read(store, "small")
+    assert campaign.model["corrections"] == "references"
+    *known, unknown = sorted(said)
+    unrelaxed = {each.id: each.e_form for each in single_point_energies(campaign, known)}
+    assert len(set(unrelaxed.values())) == len(known)
+    bundle = Bundle.load(bundle_folder("gpaw-fast-relaxation"), residual=True)
+    reader = FeatureReader(database=database, kind="dos", composition=bundle.representation.composition)
+    for name in known:
+        _, dos, compositions = reader([name])
+        change = bundle.predict(dos, compositions).item()
+        assert said[name]["e_form_per_atom"] == pytest.approx(unrelaxed[name] + change, abs=1e-5)
+        assert said[name]["uncertainty"] > 0
+        assert said[name]["corrections"] == "none"
+    assert said[unknown]["e_form_per_atom"] is None
+    assert said[unknown]["reason"] == "its IS-DOS has no total energy"
 
 
 @pytest.mark.mongo

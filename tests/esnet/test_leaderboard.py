@@ -16,10 +16,10 @@ from benchmarks.leaderboard.page import _errors, _verdicts
 from benchmarks.leaderboard.splits import FILE, read_splits, split_of, write_splits
 from benchmarks.leaderboard.trainings import Training, train_one
 from benchmarks.open_set.packing import pack, rounded, sample_at
-from campaign.views.training_data import SINGLE_POINT
 from esnet.dataset.dataset import Dataset, DatasetError, DatasetWriter
 from esnet.dataset.synthetic import synthetic_samples
 from esnet.representation.features import Representation
+from esnet.residual.single_point import SINGLE_POINT_ENERGY
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN_SET = ROOT / "benchmarks" / "data" / "open_set"
@@ -122,7 +122,7 @@ def test_energies_of_the_is_dos_are_a_row_and_models_learn_what_they_lack(tmp_pa
     with DatasetWriter(tmp_path / "set", representation=Representation(), source={"corrections": "none"}) as writer:
         for sample in synthetic_samples(40):
             # an unrelaxed crystal lies above the relaxed one, here always by as much
-            energy = {SINGLE_POINT: sample.energy + 0.1} if sample.kind == "is_dos" else {}
+            energy = {SINGLE_POINT_ENERGY: sample.energy + 0.1} if sample.kind == "is_dos" else {}
             writer.add(replace(sample, provenance={**sample.provenance, "cpu_s": 10.0, **energy}))
     write_splits(Dataset.open(tmp_path / "set"), tmp_path / "set" / FILE)
     found = run(tmp_path / "set", tmp_path, "--models", "mean", "--potentials", "single point", "--seeds", "2")

@@ -1,6 +1,7 @@
 """`esnet train --residual-of`: energies, their file and the comparison; and one training with a real potential."""
 
 import csv
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +18,19 @@ import esnet
 from campaign.cli.app import app as campaign
 from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
+from esnet.bundle.record import SINGLE_POINT
+from esnet.bundle.shipped import bundle_folder
 from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import split_dataset
 from esnet.evaluation.run import evaluate
 from esnet.residual.potential import PotentialError, ResidualPotential
 from esnet.residual.residuals import residual_dataset
+from esnet.residual.single_point import SINGLE_POINT_ENERGY, single_point_residuals
 from esnet.training.residual_comparison import BY_ELEMENT, RAW, SHIFTED, WITH_ESNET, compare, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
+OPEN_SET = ROOT / "benchmarks" / "data" / "open_set"
 FCC = [[0, 2, 2], [2, 0, 2], [2, 2, 0]]
 EMT = ResidualPotential.named("EMT")
 MATERIALS = [f"material-{number}" for number in range(40)]
@@ -121,7 +126,7 @@ def test_potentials_are_chosen_by_name(name, chosen):
 
 @pytest.mark.parametrize("name", ["CHGNet-r2scan", "MatPES-r2SCAN", "chgnet"])
 def test_other_potentials_are_refused_with_those_that_there_are(name):
-    with pytest.raises(PotentialError, match=f"found '{name}', right: one of EMT, CHGNet, "):
+    with pytest.raises(PotentialError, match=f"found '{name}', right: single_point, or one of EMT, CHGNet, "):
         ResidualPotential.named(name)
 
 
@@ -192,6 +197,52 @@ def test_an_unknown_potential_is_named_before_any_work(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["alloys"]
 
 
+def test_what_the_is_dos_energy_leaves_over_is_the_change_by_the_relaxation(tmp_path):
+    kinds = [("is_dos", {SINGLE_POINT_ENERGY: -0.3}), ("rs_dos", {SINGLE_POINT_ENERGY: 9.0}), ("is_dos", {})]
+    samples = [
+        tiny_sample(number, kind=kind, energy=-0.5, provenance=energy) for number, (kind, energy) in enumerate(kinds)
+    ]
+    data = Dataset.open(write(tmp_path / "alloys", samples))
+    found = single_point_residuals(data)
+    assert found.dataset.energies == pytest.approx([-0.2, np.nan, np.nan], nan_ok=True)
+    assert found.potential == pytest.approx([-0.3, np.nan, np.nan], nan_ok=True)
+    assert list(found.reasons.values()) == [1, 1]
+    assert found.dataset.manifest.source["residual_of"] == {"potential": "single point", "energies": None}
+    assert found.dataset.checksum != data.checksum
+    without = Dataset.open(write(tmp_path / "without", samples[2:]))
+    with pytest.raises(PotentialError, match="none of its 1 IS-DOS has the energy of its calculation"):
+        single_point_residuals(without)
+
+
+def test_a_model_of_the_change_by_the_relaxation_is_taken_where_the_energy_is_there_and_nowhere_else(tmp_path):
+    folder = bundle_folder("gpaw-fast-relaxation")
+    assert BundleInfo.read(folder, residual=SINGLE_POINT).record.adds_single_point
+    for refuse in (BundleInfo.read, esnet.open_bundle, lambda folder: esnet.predict(folder, [])):
+        with pytest.raises(BundleError, match=r"energy of the IS-DOS calculation leaves over.*campaigns \(scorer"):
+            refuse(folder)
+    with pytest.raises(BundleError, match="leaves over"):
+        BundleInfo.read(folder, residual="CHGNet")
+    shown = CliRunner().invoke(app, ["describe", "gpaw-fast-relaxation"])
+    assert "what the relaxation changes in the formation energy" in " ".join(shown.output.split())
+
+
+@pytest.mark.keras
+def test_it_is_evaluated_with_the_energies_of_the_data_set(tmp_path):
+    done = CliRunner().invoke(
+        app, ["evaluate", "gpaw-fast-relaxation", str(OPEN_SET), "--output", str(tmp_path / "evaluation")]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    # the chemical systems of the quickstart were held out
+    assert found["part_known_by"] == "split"
+    task = found["tasks"]["IS2RE"]
+    assert list(found["tasks"]) == ["IS2RE"]
+    assert task["mae"] < task["baseline_potential_with_mean_offset"]["mae"] < 0.15
+    rows = list(csv.DictReader((tmp_path / "evaluation" / "predictions.csv").open()))
+    systems = {row["chemsys"] for row in rows}
+    assert systems <= {"-".join(pair) for pair in itertools.combinations(sorted(["Li", "Al", "Ca", "Pd", "Ag"]), 2)}
+
+
 @pytest.mark.keras
 def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp_path, monkeypatch):
     initial, relaxed, energies = (found[:50] for found in emt_alloys())
@@ -240,7 +291,7 @@ def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp
     found = evaluate(esnet.Bundle.load(bundle, residual=True), more, part="all")
     assert found.indices.tolist() == [0]
     assert found.selection.n_left_out == 2
-    assert any("without an energy by EMT, left out: EMT does not describe Ti (1)" in note for note in found.notes)
+    assert any("without an energy by it, left out: EMT does not describe Ti (1)" in note for note in found.notes)
     pure = [record.residual_of["elements"][name] for name in ("Ag", "Au")]
     silver_gold = EMT.energy(b2("Ag", "Au", 3.3)) - sum(pure) / 2
     [said] = esnet.Bundle.load(bundle, residual=True).predict(more.read([0]), more.compositions[:1])
