@@ -299,7 +299,7 @@ def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp
     # whoever would take its energies for formation energies refuses it
     text = (ROOT / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "alloys.yaml").write_text(
-        text.replace("bundle: gpaw-fast-binary", f"bundle: {bundle}"), encoding="utf-8"
+        text.replace("bundle: gpaw-fast-relaxation", f"bundle: {bundle}"), encoding="utf-8"
     )
     checked = CliRunner().invoke(campaign, ["check", str(tmp_path / "alloys.yaml"), "--engine-elsewhere"])
     assert checked.exit_code != 0
