@@ -19,8 +19,8 @@ class CorrectionsError(UserError, ValueError):
 def stated_corrections(source: Mapping[str, Any]) -> str | None:
     """Return the corrections that the source of a data set states, or None.
 
-    Sources of version 0.1 have no such field. Those fetched from the Materials Project contain mp2020; a campaign with
-    GPAW computes its own references, without corrections, which were fitted to VASP energies.
+    Sources of version 0.1 have no such field. Data fetched from the Materials Project contain mp2020; a campaign with
+    GPAW computes its own references and applies no corrections, because these were fitted to VASP energies.
     """
     if (stated := source.get("corrections")) in SCHEMES:
         return str(stated)
@@ -37,7 +37,7 @@ def format_corrections(corrections: str | None) -> str:
 
 
 def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Refuse to compare a model with data with other corrections; unstated ones pass.
+    """Refuse to compare a model with data that contain different corrections; unstated corrections are accepted.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) 
     Raises
     ------
     CorrectionsError
-        If they differ; names both.
+        If they differ; the message names both.
     """
     predicted, given = stated_corrections(model), stated_corrections(data)
     if None not in (predicted, given) and predicted != given:
