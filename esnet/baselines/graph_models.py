@@ -1,4 +1,4 @@
-"""CGCNN-HD, MEGNet, Roost and Wren in a comparison, on the crystals of the DOS samples."""
+"""Train CGCNN-HD, MEGNet, Roost and Wren for a comparison, on the crystals of the DOS samples."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
 
 _CRYSTAL_OF: Mapping[DosKind, Which] = {"is_dos": "initial", "rs_dos": "relaxed"}
 _BLOCK = 1024
-"""Samples whose crystals are read at one time."""
+"""Number of samples whose crystals are read together."""
 
 
 class CannotTrainError(BenchmarkError):
@@ -41,7 +41,7 @@ def fit_graph_model(
     """
     kind, dataset = KINDS[name], data.dataset
     _require_materials(data, kind)
-    # read block by block, so that the crystals are not kept in addition to the network's input
+    # read block by block, so that the crystals are not kept in addition to the input of the network
     parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
     try:
         trained = fit(
@@ -78,7 +78,7 @@ def fit_graph_model(
 def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> Iterator[Material | None]:
     """Yield the input of a graph model: the unrelaxed crystal for an IS-DOS, the relaxed one for an RS-DOS.
 
-    None where a sample has none; of a kind that needs no crystal, the composition.
+    None for a sample without that crystal. For a kind of model that needs no crystal, the composition.
     """
     for start in range(0, len(places), _BLOCK):
         block = places[start : start + _BLOCK]
