@@ -11,9 +11,7 @@ _MINUTE, _HOUR = 60.0, 3600.0
 
 
 def bundle_summary(info: BundleInfo) -> dict[str, Any]:
-    """Return the whole description of a bundle in JSON types: identity, scalings, records, assessment and
-    model card.
-    """
+    """Return identity, scalings, records, assessment and model card of a bundle in JSON types."""
     return {
         "path": str(info.path),
         "checksum": info.checksum,
@@ -29,7 +27,7 @@ def bundle_summary(info: BundleInfo) -> dict[str, Any]:
 
 
 def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
-    """Yield the summary as rows of two columns; the errors by part have a separate table (`error_rows`)."""
+    """Yield the summary as rows of two columns; the errors by part are in a separate table (`error_rows`)."""
     record = info.record
     yield "checksum", info.checksum
     yield "made", info.created
@@ -66,7 +64,7 @@ def error_rows(info: BundleInfo) -> Iterator[tuple[str, str, int, float, float]]
 def format_error(info: BundleInfo) -> str | None:
     """Format the error on crystals that the networks were not fitted to; None if the record has none.
 
-    That of the test part, or else of the validation part; of the IS-DOS, or else of what was trained on.
+    The error on the test part is preferred to that on the validation part, and IS-DOS to the kinds trained on.
     """
     found = {(part, task): (count, mae) for part, task, count, mae, _ in error_rows(info) if count}
     for part in ("test", "validation"):

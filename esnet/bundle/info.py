@@ -94,13 +94,12 @@ class BundleInfo:
         return (self.assessment or {}).get("numbers_of_elements") is not None
 
     def unknown_compositions(self, compositions: Iterable[Mapping[str, float]]) -> NDArray[np.bool_] | None:
-        """Return which compositions (element symbol to amount) are absent from the training samples; None if not
-        stated.
+        """Return which compositions (element symbol to amount) are absent from the training samples; None if unknown.
 
         Raises
         ------
         BundleError
-            If their file cannot be read.
+            If the file of fingerprints cannot be read.
         """
         if self.assessment is None:
             return None
@@ -113,7 +112,7 @@ class BundleInfo:
 
     @classmethod
     def read(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
-        """Read and check a bundle; its weights are only checked by checksum.
+        """Read and check a bundle; the weights are only verified by their checksum.
 
         Parameters
         ----------
@@ -125,8 +124,8 @@ class BundleInfo:
         Raises
         ------
         BundleError
-            If a file is missing, altered, or of another format version, or it is a model of a potential's residuals
-            without ``residual``.
+            If a file is missing, altered, or of another format version, or if it is a model of a potential's residuals
+            and ``residual`` is False.
         RepresentationError
             If ``representation`` is given and differs from the model's.
         """
