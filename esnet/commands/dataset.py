@@ -21,7 +21,7 @@ from esnet.sources.vasp_runs import engine_of
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
-    """Report the written samples, those left out by the filters, and doubtful ones."""
+    """Report the written samples, those left out by the filters, and the warnings."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in manifest.counts.items())
     lines = [
         f"wrote {path}: {manifest.n_samples} samples ({kinds}), checksum {manifest.checksum[:16]}",
@@ -100,11 +100,11 @@ def from_vasp(
                 engines.add(engine_of(sample))
                 sizes.append(sum(sample.composition.values()))
                 values.append(sample.energy)
-            # of two engines a model would know neither
+            # a model trained on two engines would fit neither
             engine = engines.pop() if len(engines) == 1 else None
             writer.source |= {"engine": engine, "runs": report.n_runs, "not_used": len(report.problems)}
     finally:
-        # where nothing could be used at all, this says why
+        # printed even if nothing could be used, to say why
         _print_folder(out, report, verbose)
     print_written(out, path, DatasetManifest.read(path))
     if energies is not None and corrections is None:

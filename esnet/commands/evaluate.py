@@ -34,7 +34,7 @@ def evaluate(
 ) -> None:
     """Evaluate a trained ESNet: errors for IS2RE and RS2RE, uncertainties, and samples unlike its training data."""
     if output is not None:
-        # before minutes of work
+        # checked before minutes of work
         refuse_existing_output(output)
     evaluation = _evaluate(bundle, dataset, part, batch_size, potential_energies)
     out = console()
@@ -47,7 +47,7 @@ def evaluate(
 def _evaluate(
     bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int, potential_energies: Path | None
 ) -> Evaluation:
-    # the table says the same
+    # the table contains the same information
     logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)
     opened = Dataset.open(dataset)
     model = Bundle.load(bundle_folder(bundle), representation=opened.representation, residual=True)
