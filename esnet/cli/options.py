@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of `esnet` and `campaign` take.
+"""Arguments and options shared by several commands of `esnet` and `campaign`.
 
 The choices are those of `esnet.dataset.splits`, `esnet.representation.dos` and `esnet.representation.features`. They
 are repeated here because those modules import NumPy, which `--help` should not; a test compares them.
@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import typer
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
-"""DOS to train on."""
+"""Kinds of DOS to train on."""
 SplitBy = Literal["random", "chemsys", "prototype"]
-"""What the parts must not share, in addition to materials."""
+"""Property that the parts must not share, in addition to materials."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")]
