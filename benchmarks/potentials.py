@@ -70,18 +70,22 @@ class Asked:
         self.cpu_s = 0.0
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+        """Yield the crystals."""
         yield from ((name, self.crystals[name]) for name in ids)
 
     def element_structures(self, symbol: str) -> list[Structure]:
+        """Return the built-in crystal of an element."""
         return [self.reference[symbol]]
 
     def kept_energies(self) -> dict[str, float]:
+        """Return nothing, since each potential relaxes the elements."""
         return {}
 
     def keep_energies(self, energies: Mapping[str, float]) -> None:
         """Keep nothing, since each potential relaxes the elements."""
 
     def on_usage(self, usage: Usage) -> None:
+        """Add the CPU time of the actors, s."""
         self.cpu_s += usage.cpu_s
 
 
@@ -118,6 +122,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Record the memory of all actors until ``over`` is set."""
         while not self.over.wait(0.2):
             for process in actor_processes():
                 try:

@@ -96,7 +96,7 @@ class BenchmarkResult:
         return [*self.about["notes"], *(note for row in self.rows for note in row.notes)]
 
     def markdown(self) -> str:
-        """Return the table in the form of the paper's, with MAE / RMSE in eV/atom."""
+        """Return the table in the layout of the paper, with MAE / RMSE in eV/atom."""
         lines = [f"| model | {' | '.join(TASKS)} |", f"| --- |{' --- |' * len(TASKS)}"]
         for row in self.rows:
             cells = [

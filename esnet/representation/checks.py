@@ -23,6 +23,7 @@ def check_features(
 
 
 def checked_dos(dos: ArrayLike, ids: Sequence[str] | None) -> NDArray[np.floating]:
+    """Return densities as an array (n, 2, 1500, 9); FeatureError if the shape is wrong or a value is not finite."""
     array = np.asarray(dos)
     if array.ndim != 4 or array.shape[1:] != DOS_SHAPE:
         raise FeatureError(f"dos has shape {array.shape}, must be (n, {', '.join(map(str, DOS_SHAPE))})")
