@@ -240,8 +240,8 @@ def _warn_of_engines(info: BundleInfo, read: Sequence[GridDos]) -> None:
     if others:
         more = "" if len(others) == 1 else f" and {len(others) - 1} more"
         text = (
-            f"{others[0].name}{more}: computed by {others[0].engine}, and {info.path.name} has learnt from {learnt}, "
-            f"whose energies and projections are other ones; right: a model that was trained on {others[0].engine}"
+            f"{others[0].name}{more}: computed by {others[0].engine}, but {info.path.name} was trained on {learnt}, "
+            f"whose energies and projections differ; right: a model that was trained on {others[0].engine}"
         )
         warnings.warn(text, EngineWarning, stacklevel=3)
 

@@ -78,8 +78,8 @@ MODELS: Mapping[str, ClassicalModel] = {
         title="RF",
         package="sklearn",
         candidates=({"n_estimators": 300, "max_features": 1 / 3}, {"n_estimators": 300, "max_features": 1.0}),
-        source="sklearn.ensemble.RandomForestRegressor; a third of the features a split is Breiman's advice (2001), "
-        "all of them scikit-learn's default",
+        source="sklearn.ensemble.RandomForestRegressor; a third of the features per split as recommended by Breiman "
+        "(2001), or all of them, scikit-learn's default",
     ),
     "xgboost": ClassicalModel(
         title="XGBoost",
@@ -183,8 +183,8 @@ def _subsample(training: Table, largest: int, seed: int, title: str) -> tuple[Ta
         return training, ()
     chosen = np.sort(np.random.default_rng(seed).choice(n_samples, largest, replace=False))
     note = (
-        f"{title} is fitted to {largest} of the {n_samples} training samples, drawn by the seed: its kernel matrix "
-        "grows with their square (setting max_kernel_samples)"
+        f"{title} is fitted to {largest} of the {n_samples} training samples, drawn with the seed: its kernel matrix "
+        "grows with the square of their number (setting max_kernel_samples)"
     )
     return Table(training.features[chosen], training.energies[chosen]), (note,)
 

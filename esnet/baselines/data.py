@@ -146,7 +146,7 @@ def _notes(dataset: Dataset, split: Split) -> tuple[str, ...]:
     notes = list(split.notes)
     tested = np.asarray(dataset.kinds)[split.test]
     notes += [
-        f"the test part has no {name}: no figures for {task}"
+        f"the test part has no {name}: no errors for {task}"
         for kind, name, task in (("rs_dos", "RS-DOS", "RS2RE"), ("is_dos", "IS-DOS", "IS2RE"))
         if not (tested == kind).any()
     ]

@@ -106,9 +106,9 @@ def _require_materials(data: BenchmarkData, kind: GraphKind) -> None:
         else ("complete them at the source, or leave the model out")
     )
     raise CannotTrainError(
-        f"it reads crystals, and in {data.dataset.path} {counts[0]} of {len(parts[0])} samples to train on and "
-        f"{counts[1]} of {len(parts[1])} to stop by have one, at least {MIN_TRAINING} and {MIN_VALIDATION} are needed; "
-        f"{remedy}"
+        f"it needs crystals, but in {data.dataset.path} {counts[0]} of {len(parts[0])} training samples and "
+        f"{counts[1]} of {len(parts[1])} validation samples have one; at least {MIN_TRAINING} and {MIN_VALIDATION} are "
+        f"needed; {remedy}"
     )
 
 
@@ -117,13 +117,13 @@ def _notes(trained: TrainedGraphModel, predictions: Sequence[GraphPrediction]) -
     notes = []
     if record["n_left_out"]:
         notes.append(
-            f"{title}: {record['n_left_out']} samples of the training and the validation part are left out "
+            f"{title}: {record['n_left_out']} samples of the training and validation parts are left out "
             f"({'; '.join(record['left_out'])})"
         )
     reasons = [str(each.reason) for each in predictions if each.e_form is None]
     if reasons:
         notes.append(
-            f"{title}: no prediction for {len(reasons)} of {len(predictions)} test samples, which count in none of its "
-            f"figures ({'; '.join(sorted(set(reasons))[:3])})"
+            f"{title}: no prediction for {len(reasons)} of {len(predictions)} test samples, which are not included in "
+            f"its errors ({'; '.join(sorted(set(reasons))[:3])})"
         )
     return notes

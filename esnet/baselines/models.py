@@ -84,7 +84,7 @@ def _mean(data: BenchmarkData) -> dict[str, Any]:
         "n_train": len(data.training),
         "mae_validation": float(np.abs(energies[data.validation] - mean).mean()),
         "parameters": {"mean": mean},
-        "source": "what a model that learns nothing predicts",
+        "source": "the prediction of a model that has learnt nothing",
         "notes": [],
     }
 

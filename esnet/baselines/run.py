@@ -110,7 +110,7 @@ def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> B
 
 def _about(data: BenchmarkData, settings: BenchmarkSettings, notes: list[str]) -> dict[str, Any]:
     dataset = data.dataset
-    quick = ["a quick look (small networks, parameters not chosen): these figures compare nothing"]
+    quick = ["a trial run (small networks, parameters not chosen): do not compare models by these errors"]
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -48,8 +48,8 @@ class BenchmarkWork:
         if differing:
             named = "; ".join(f"{name} was {found.get(name)!r}, is {self.fingerprint[name]!r}" for name in differing)
             raise BenchmarkError(
-                f"{folder} is of another comparison ({named}): finish that one, remove the folder, or name another "
-                "--output"
+                f"{folder} belongs to another comparison ({named}): finish that one, remove the folder, or name "
+                "another --output"
             )
 
     def done(self, name: str) -> ModelResult | None:

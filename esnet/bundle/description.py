@@ -37,7 +37,7 @@ def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
     if (of := record.residual_of) is not None:
         yield (
             "predicts",
-            f"what the potential {of['potential']} leaves over of formation energies; {_pairs(of['versions'])}",
+            f"residuals of the potential {of['potential']} in formation energies; {_pairs(of['versions'])}",
         )
         yield "potential", f"corrections {of['corrections'] or 'not known'}; crystals of {' '.join(of['elements'])}"
     yield "energies", f"mean {info.target_scaling.mean:.4f}, deviation {info.target_scaling.deviation:.4f} eV/atom"
@@ -132,7 +132,7 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
     yield "uncertainty", "none: nothing to calibrate it on" if calibration is None else _pairs(calibration)
     yield "novelty", "none" if novelty is None else _pairs(novelty)
     if assessment.get("novelty_of") == "fine-tuning":
-        yield "", "of the samples of the fine-tuning only: samples similar only to older ones count as novel"
+        yield "", "relative to the samples of the fine-tuning only: those similar only to older ones count as novel"
     elements = assessment["elements"]
     yield "elements", f"{len(elements)} trained on: {' '.join(elements)}"
 

@@ -156,9 +156,9 @@ class BundleInfo:
             raise BundleError(f"{folder}: {REPRESENTATION} or {TRAINING} cannot be used: {error}") from error
         if (of := info.record.residual_of) is not None and not residual:
             raise BundleError(
-                f"{folder} gives no formation energies of its own: it was trained on what the potential "
-                f"{of['potential']} leaves over (esnet train --residual-of). Right here: a bundle that was trained "
-                "without --residual-of; `esnet predict`, `esnet evaluate` and `esnet describe` take this one"
+                f"{folder} predicts residuals of the potential {of['potential']} instead of formation energies "
+                "(esnet train --residual-of). Right here: a bundle that was trained without --residual-of; "
+                "`esnet predict`, `esnet evaluate` and `esnet describe` accept this one"
             )
         if representation is not None:
             info.representation.require(representation)

@@ -162,12 +162,12 @@ def _most_likely_base(squares: NDArray[np.float64], values: NDArray[np.float64])
 def _note(n_samples: int) -> str | None:
     if n_samples < MIN_TWO_PARAMETERS:
         return (
-            f"learnt from {n_samples} validation samples, fewer than {MIN_TWO_PARAMETERS}: "
+            f"fitted to {n_samples} validation samples, fewer than {MIN_TWO_PARAMETERS}: "
             "the same standard deviation for every prediction"
         )
     if n_samples < FEW_SAMPLES:
         return (
-            f"learnt from {n_samples} validation samples: the standard deviations themselves are uncertain by about "
+            f"fitted to {n_samples} validation samples: the standard deviations themselves are uncertain by about "
             f"{100 / np.sqrt(2 * n_samples):.0f} % or more"
         )
     return None

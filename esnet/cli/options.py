@@ -18,14 +18,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")]
 
 MaxDosOption = Annotated[
-    float, typer.Option(help="Leave out samples with a density above this, in states/eV; 0: no such filter")
+    float, typer.Option(help="Leave out samples with a density above this, in states/eV; 0: no limit")
 ]
 MaxEnergyOption = Annotated[
-    float,
-    typer.Option(help="Leave out samples with an absolute formation energy above this, in eV/atom; 0: no such filter"),
+    float, typer.Option(help="Leave out samples with an absolute formation energy above this, in eV/atom; 0: no limit")
 ]
 FBlockOption = Annotated[
-    bool, typer.Option("--f-block", help="Keep samples with f-block elements, which are left out otherwise")
+    bool, typer.Option("--f-block", help="Keep samples with f-block elements, which are otherwise left out")
 ]
 
 NormalisationOption = Annotated[

@@ -70,8 +70,8 @@ def from_vasp(
     """Write the DOS of VASP runs, with the formation energies of the relaxed crystals, as a data set."""
     if corrections is not None and energies is None:
         raise typer.BadParameter(
-            f"--corrections {corrections} says what the energies of a file contain; without --energies they are "
-            "computed from the runs, without corrections"
+            f"--corrections {corrections} describes the energies of a file; without --energies, they are computed from "
+            "the runs and contain no corrections"
         )
     representation = Representation(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
@@ -108,7 +108,7 @@ def from_vasp(
         _print_folder(out, report, verbose)
     print_written(out, path, DatasetManifest.read(path))
     if energies is not None and corrections is None:
-        text = f"{energies} does not say which corrections its energies contain; --corrections does"
+        text = f"{energies} does not say which corrections its energies contain; state them with --corrections"
         print_labelled(out, "warning:", text)
     if energies is not None and (scaling := scaling_warning(sizes, values)) is not None:
         print_labelled(out, "warning:", scaling)

@@ -41,7 +41,7 @@ def evaluate(
     _print_evaluation(out, evaluation)
     if output is not None:
         written = write_evaluation(evaluation, output)
-        print_plain(out, f"figures, predictions and plots: {written}")
+        print_plain(out, f"metrics, predictions and plots: {written}")
 
 
 def _evaluate(
@@ -53,7 +53,7 @@ def _evaluate(
     model = Bundle.load(bundle_folder(bundle), representation=opened.representation, residual=True)
     of = model.record.residual_of
     if of is None and potential_energies is not None:
-        raise typer.BadParameter("is for a bundle of --residual-of", param_hint="--potential-energies")
+        raise typer.BadParameter("requires a bundle trained with --residual-of", param_hint="--potential-energies")
     with Progress(console=console(stderr=True), transient=True) as bar:
         relaxing = None if of is None else bar.add_task(f"relaxing with {of['potential']}", total=len(opened))
         predicting = bar.add_task("predicting", total=None)
@@ -104,7 +104,7 @@ def _task_table(evaluation: Evaluation) -> Table:
 
 def _trust_table(evaluation: Evaluation) -> Table:
     table = _table(
-        "how far to trust a prediction; eV/atom",
+        "reliability of predictions; eV/atom",
         "task",
         (
             "rms uncertainty",

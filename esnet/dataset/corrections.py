@@ -32,7 +32,7 @@ def stated_corrections(source: Mapping[str, Any]) -> str | None:
 def format_corrections(corrections: str | None) -> str:
     """Return a description of the corrections contained in formation energies."""
     if corrections == "none":
-        return "none: energies as DFT gives them"
+        return "none: uncorrected DFT energies"
     return "not stated" if corrections is None else f"{corrections}: contained in the formation energies"
 
 
@@ -52,7 +52,7 @@ def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) 
     predicted, given = stated_corrections(model), stated_corrections(data)
     if None not in (predicted, given) and predicted != given:
         raise CorrectionsError(
-            f"the model predicts formation energies with the corrections {predicted}, and those of the data set have "
-            f"the corrections {given}; their differences would be the corrections, not errors. Right: data of the "
+            f"the model predicts formation energies with the corrections {predicted}, but those of the data set have "
+            f"the corrections {given}; their differences would be the corrections, not errors. Right: data with the "
             "same corrections (esnet fetch-mp --corrections)"
         )

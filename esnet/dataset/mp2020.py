@@ -92,8 +92,8 @@ def corrected_energy(
     if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):
         return Corrected(
             energy=None,
-            reason=f"mp2020 takes oxides and fluorides of {', '.join(untreated)} with a Hubbard U only, and this "
-            "energy is without (dft.hubbard_u)",
+            reason=f"mp2020 requires a Hubbard U for oxides and fluorides of {', '.join(untreated)}, but this energy "
+            "was computed without one (dft.hubbard_u)",
         )
     crystal = structure if isinstance(structure, Structure) else Structure.from_dict(structure)
     parameters = {"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards}

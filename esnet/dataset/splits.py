@@ -110,7 +110,7 @@ class Split:
         """Return a one-line description."""
         parts = ", ".join(f"{len(self.part(name))} {name}" for name in PARTS)
         held_out = f", {len(self.test_chemsys)} chemical systems held out for the test" if self.test_chemsys else ""
-        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} units that are not divided)"
+        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} indivisible units)"
 
     @classmethod
     def of(cls, dataset: Dataset, record: Mapping[str, Any]) -> Split:
@@ -222,7 +222,7 @@ def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, 
         if unknown:
             notes = (
                 f"the prototype of {len(unknown)} of {len(dataset)} samples is unknown: each of their "
-                f"{len(set(unknown))} materials was taken as a prototype of its own",
+                f"{len(set(unknown))} materials counts as a separate prototype",
             )
         # an unknown prototype is represented by a unique tuple
         columns.append(

@@ -65,8 +65,8 @@ def content_warnings(dataset: Dataset) -> list[str]:
     if not systems or any("-" in system for system in systems):
         return []
     return [
-        f"every sample is of one element ({', '.join(sorted(systems))}), whose formation energy is 0: a model "
-        "learns nothing from them; add compounds"
+        f"there are only elements ({', '.join(sorted(systems))}) and no compounds: the formation energies of elements "
+        "are 0, so a model cannot be trained on them; add compounds"
     ]
 
 

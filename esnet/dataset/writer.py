@@ -236,8 +236,8 @@ def suspicious_energies(n_far: int, n_given: int) -> list[str]:
     if not n_far or n_far < max(min(2, n_given), math.ceil(_FAR_SHARE * n_given)):
         return []
     return [
-        f"{n_far} of {n_given} formation energies are further than {FAR_ENERGY:g} eV/atom from 0, which crystals are "
-        "not: they may be in eV for a whole cell, or in kJ/mol; eV/atom is expected"
+        f"{n_far} of {n_given} formation energies are further than {FAR_ENERGY:g} eV/atom from 0, which is rare for "
+        "crystals: they may be in eV per cell or in kJ/mol; eV/atom is expected"
     ]
 
 

@@ -90,9 +90,9 @@ def _calibration(evaluation: Evaluation) -> Any:
         xlim=(0, 1),
         ylim=(0, 1),
         aspect="equal",
-        title="below the diagonal: too sure",
-        xlabel="expected share inside the interval",
-        ylabel="observed share inside the interval",
+        title="below the diagonal: overconfident",
+        xlabel="expected fraction inside the interval",
+        ylabel="observed fraction inside the interval",
     )
     axis.legend(loc="upper left")
     return figure

@@ -205,11 +205,11 @@ def evaluate(
     }
     if assessment.unseen is not None and assessment.unseen.any():
         notes.append(
-            f"{int(assessment.unseen.sum())} samples have an element that was never trained on: flagged as novel, and "
-            "without an uncertainty"
+            f"{int(assessment.unseen.sum())} samples have an element that the model was not trained on: they are "
+            "flagged as novel and have no uncertainty"
         )
     notes += [
-        f"{task}: {found.curve.n_samples} samples are few for a calibration curve"
+        f"{task}: {found.curve.n_samples} samples are too few for a reliable calibration curve"
         for task, found in tasks.items()
         if found.curve is not None and found.curve.n_samples < FEW_FOR_A_CURVE
     ]
@@ -255,7 +255,7 @@ def _notes_on_model(bundle: Bundle) -> list[str]:
     elif assessor.calibration.note is not None:
         notes.append(f"uncertainties: {assessor.calibration.note}")
     if assessor is None or assessor.reference is None:
-        notes.append("the bundle has no training set to measure novelty against")
+        notes.append("the bundle has no reference for novelty")
     return notes
 
 
@@ -263,7 +263,7 @@ def _notes_on_potential(bundle: Bundle, residuals: Residuals | None) -> list[str
     if residuals is None or bundle.record.residual_of is None:
         return []
     potential = bundle.record.residual_of["potential"]
-    note = f"predictions are formation energies of the potential {potential} plus what ESNet has learnt of its errors"
+    note = f"predictions are formation energies of the potential {potential} plus the residuals predicted by ESNet"
     if residuals.reasons:
         why = "; ".join(f"{reason} ({count})" for reason, count in list(residuals.reasons.items())[:_N_REASONS])
         note += f"; samples of the data set without an energy by {potential}, left out: {why}"

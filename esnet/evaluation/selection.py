@@ -79,9 +79,9 @@ def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "t
 
 
 _HOW: dict[Basis, str] = {
-    "split": "divided as the bundle has recorded",
-    "fingerprints": "compared with what the bundle was fitted to",
-    "unknown": "the bundle does not say what it was fitted to",
+    "split": "divided as recorded in the bundle",
+    "fingerprints": "compared with the training samples of the bundle",
+    "unknown": "the bundle does not state its training samples",
 }
 
 
@@ -98,9 +98,9 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
         in_training, in_validation = _seen(bundle.assessor.seen, dataset)
         chosen = {"train": in_training, "validation": in_validation, "test": ~in_training & ~in_validation}[part]
         note = (
-            f"another data set than the model was trained on: {int(in_training.sum())} samples belong to materials "
-            f"that it was trained on, {int(in_validation.sum())} to its validation part. Materials are told by their "
-            "names and by identical densities of states; the same crystal under another name would pass for new"
+            f"not the data set that the model was trained on: {int(in_training.sum())} samples belong to materials "
+            f"that it was trained on, {int(in_validation.sum())} to its validation part. Materials are identified by "
+            "their names and by identical densities of states, so the same crystal under another name counts as new"
         )
         return "fingerprints", np.flatnonzero(chosen), [note]
     if part in ("train", "validation"):
@@ -111,7 +111,7 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
     return (
         "unknown",
         everything,
-        ["the bundle does not say what it was trained on: it may have been fitted to samples among these"],
+        ["the bundle does not state its training samples: it may have been fitted to some of these"],
     )
 
 

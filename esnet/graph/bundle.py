@@ -147,7 +147,7 @@ class TrainedGraphModel:
             try:
                 symbols = {str(element) for element in checked_composition(material)}
                 if unknown := [] if known is None else sorted(symbols - set(known)):
-                    raise UnusableCrystalError(f"no sample that it was trained on has {', '.join(unknown)}")
+                    raise UnusableCrystalError(f"it was not trained on {', '.join(unknown)}")
                 items[place] = self.model.item(material)
             except UnusableCrystalError as error:
                 refused[place] = GraphPrediction(e_form=None, reason=f"{self.info.kind.title}: {error}")

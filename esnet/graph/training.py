@@ -71,7 +71,7 @@ def train(
 
     if len(training.items) < 2 or not len(validation.items):
         raise GraphModelError(
-            f"{len(training.items)} samples to train on and {len(validation.items)} to stop by; at least 2 and 1 are "
+            f"{len(training.items)} training and {len(validation.items)} validation samples; at least 2 and 1 are "
             "needed"
         )
     device, network = best_device(), model.network

@@ -77,7 +77,7 @@ class DashboardLink:
                 if not secrets.compare_digest(given.encode(), word.encode()):
                     self._answer(404, "There is nothing here.")
                 elif not first.acquire(blocking=False):
-                    self._answer(410, "This link was used already. `campaign dashboard NAME` makes another one.")
+                    self._answer(410, "This link has already been used. `campaign dashboard NAME` creates another one.")
                 else:
                     # a session cookie, deleted when the browser is closed, as the token is void once Ray ends
                     cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"

@@ -57,7 +57,7 @@ def opened(path: Path, potential: ResidualPotential) -> Iterator[EnergiesFile]:
         If another process is using it, it is damaged, or its energies are from another potential or version.
     """
     lock = path.with_name(f".{path.name}.lock")
-    with exclusive(lock, busy=PotentialError(f"{path}: another process relaxes crystals into this file")):
+    with exclusive(lock, busy=PotentialError(f"{path}: another process is writing energies to this file")):
         known = _read(path, potential)
         with path.open("a", encoding="utf-8") as file:
             if not path.stat().st_size:

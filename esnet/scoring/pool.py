@@ -205,7 +205,7 @@ class ActorPool:
                 if now - last_said > _SAY_S:
                     last_said = now
                     logger.warning(
-                        "waiting for Ray: it has no room for an actor (%s); free are %s",
+                        "waiting for Ray, which has no free resources for an actor (%s); free: %s",
                         dict(self.resources),
                         ray.available_resources(),
                     )

@@ -116,7 +116,7 @@ def scaling_warning(n_atoms: Sequence[float], energies: Sequence[float]) -> str 
         return None
     if np.corrcoef(n_atoms, np.abs(energies))[0, 1] < _FOLLOWS:
         return None
-    return "the larger the cell, the larger the formation energies: they may be in eV for a cell; eV/atom is expected"
+    return "the formation energies increase with the size of the cell: they may be in eV per cell; eV/atom is expected"
 
 
 def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:

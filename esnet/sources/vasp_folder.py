@@ -100,7 +100,7 @@ def read_vasp_folder(
     yield from _samples_by_table(runs, table) if table else _samples_by_elements(runs)
     for element, without in runs.without_moment.items():
         problems.note(
-            f"{element} has no magnetic moment in {_first(without)}: is that right? ISPIN and MAGMOM decide it"
+            f"{element} has no magnetic moment in {_first(without)}; if that is not intended, check ISPIN and MAGMOM"
         )
 
 

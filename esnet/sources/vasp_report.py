@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 _NAMED = 5
 #: Explanations of outcomes that are not self-explanatory.
-_MEANING = "energy only: the energy counts, the DOS is that of another run; structure only: neither counts"
+_MEANING = "energy only: the DOS is taken from another run; structure only: neither energy nor DOS is used"
 
 
 class VaspFolderError(DatasetError):
@@ -79,7 +79,7 @@ class FolderReport:
             yield f"left out, {reason}: {len(files)}"
             yield from _named([(file, whys[file]) for file in files], verbose)
         if self.passed_over:
-            yield f"passed over, no run that is read: {len(self.passed_over)}"
+            yield f"folders without output that can be read: {len(self.passed_over)}"
             yield from _named(self.passed_over, verbose)
         yield from (f"note: {note}" for note in self.notes)
 

@@ -44,7 +44,7 @@ def fit_reference(
     hidden = np.concatenate([outputs.hidden for outputs in outputs_by_block(networks, source, indices)], axis=1)
     reference = NoveltyReference.fit(hidden, [materials[place] for place in indices])
     if reference is None:
-        logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
+        logger.warning("no novelty: the training part has only one material, or all samples look alike to the network")
     return reference
 
 

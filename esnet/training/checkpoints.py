@@ -101,7 +101,7 @@ class Checkpoint:
             if meta["format"] != FORMAT or meta["format_version"] != FORMAT_VERSION:
                 raise CheckpointError(
                     f"{file} has format {meta['format']} {meta['format_version']}, this program reads {FORMAT} "
-                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start afresh"
+                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start over"
                 )
             # reading every array verifies every checksum
             arrays = {name: archive[name] for name in sorted(archive.files) if name != _META}
@@ -131,12 +131,12 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
         except PermissionError as error:
             raise CheckpointError(f"{file} is not readable ({error.strerror}): correct its permissions") from error
         except _DAMAGED as error:
-            logger.warning("%s cannot be read (%s): going on from the one before", file, error)
+            logger.warning("%s cannot be read (%s): continuing from the previous one", file, error)
             continue
         differing = differences(found.fingerprint, fingerprint)
         if differing:
             raise CheckpointError(
-                f"{file} is of another training: {'; '.join(differing)}. Name another folder, or start afresh"
+                f"{file} belongs to another training: {'; '.join(differing)}. Name another folder, or start over"
             )
         return found
     return None

@@ -102,7 +102,7 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
             raise EnsembleError(f"{info.path} and {first.path} scale features or energies differently")
         seed = info.record.seed
         if seed in seeds:
-            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they say the same")
+            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they are equal")
         seeds[seed] = info.path
 
 

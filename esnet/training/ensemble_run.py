@@ -148,7 +148,7 @@ def _opened(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise TrainingError(f"{folder} is a file: name a working folder") from error
-    busy = TrainingError(f"another process trains in {folder}: wait for it, or name another folder")
+    busy = TrainingError(f"another process is training in {folder}: wait for it, or name another folder")
     with exclusive(folder / "lock", busy=busy):
         if not marker.is_file():
             write_whole(marker, json.dumps(_FORMAT) + "\n")

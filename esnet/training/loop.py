@@ -210,7 +210,7 @@ class _Loop:
             vars(self._stopping).update(found.state["stopping"], best_weights=list(found.best))
         self.state = LoopState(**found.state["loop"])
         self.state.earlier_wall_s, self.state.earlier_cpu_s = self.state.wall_s, self.state.cpu_s
-        logger.info("going on after epoch %d (%s)", found.epoch, self._keeping.checkpoints)
+        logger.info("continuing after epoch %d (%s)", found.epoch, self._keeping.checkpoints)
         return self.state
 
     def measure(self, validation: Any, *, deviation: float) -> None:

@@ -82,6 +82,6 @@ def verdict(potential: str, task: str, compared: Mapping[str, Any]) -> str:
         f"{found[WITH_ESNET]['n']} held-out samples"
     )
     if error is None:
-        return f"{task}: one material cannot say whether the DOS improves on {potential} ({figures})"
+        return f"{task}: one material is not enough to tell whether the DOS improves on {potential} ({figures})"
     how = "improved" if gain > 2 * error else "made worse" if gain < -2 * error else "did not measurably improve"
     return f"{task}: the DOS {how} the predictions of {potential}: {figures}; gain {gain:.3f} +/- {error:.3f} eV/atom"

@@ -159,7 +159,7 @@ class Study:
         TuningError
             If another process is using the study.
         """
-        busy = TuningError(f"{self.path}: another process tunes in this folder; wait for it, or end it")
+        busy = TuningError(f"{self.path}: another process is tuning in this folder; wait for it, or end it")
         return exclusive(self.path / ".lock", busy=busy)
 
     def _require_same(self, wanted: Mapping[str, Any]) -> None:
