@@ -1,11 +1,11 @@
-"""How long does it take to read, match and submit tens of thousands of crystals as they are, and how much memory?
+"""Measure time and memory for reading, matching and submitting tens of thousands of given crystals.
 
     python benchmarks/as_given.py [--crystals 22709] [--part 500]
 
-Binaries of 2 to 12 atoms are made at random, half of them off their symmetric places, one in twenty a copy of an
-earlier one in another cell or shifted by 0.01 A, and one in fifty not usable. They are read from JSONL, matched, and
-submitted to a separate mongod on a free loopback port. The same run gives a part of them to pymatgen's
-`StructureMatcher.group_structures`. Dated results in docs/reference/structure-sources.md.
+Random binaries of 2 to 12 atoms are generated: in half of them, atoms are displaced from their symmetric positions; one
+in twenty is a copy of an earlier one in another cell or shifted by 0.01 A, and one in fifty is unusable. They are read
+from JSONL, matched, and submitted to a separate mongod on a free loopback port. For comparison, a part of them is
+passed to pymatgen's `StructureMatcher.group_structures`. Dated results are in docs/reference/structure-sources.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.screening import fresh_store  # noqa: E402
 ELEMENTS = ("Li", "Mg", "Al", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag")
 ELEMENTS += ("Cd", "Hf", "Ta", "W", "Re", "Ir", "Pt", "Au", "Pb", "Ca", "Sr", "Y")
 VOLUME = 30.0
-"""A^3 for each atom."""
+"""Volume, A^3/atom."""
 
 
 def crystals(number: int, seed: int = 1) -> Iterator[tuple[list[list[float]], list[str], list[list[float]]]]:
@@ -66,7 +66,7 @@ def crystals(number: int, seed: int = 1) -> Iterator[tuple[list[list[float]], li
 
 
 def write(file: Path, number: int) -> None:
-    """Write crystals as pymatgen would, a record a line."""
+    """Write crystals in pymatgen's format, one record per line."""
     with file.open("w") as lines:
         for place, (cell, species, positions) in enumerate(crystals(number)):
             sites = [
@@ -78,12 +78,12 @@ def write(file: Path, number: int) -> None:
 
 
 def used_cpu() -> float:
-    """CPU-seconds of this process and those that it has waited for."""
+    """Return the CPU time of this process and of the child processes that it has waited for, s."""
     return sum(os.times()[:4])
 
 
 class Clock:
-    """Prints the time of each part."""
+    """Timer that prints the time of each part."""
 
     def __init__(self) -> None:
         self.began, self.cpu = time.perf_counter(), used_cpu()
@@ -99,7 +99,7 @@ class Clock:
 
 
 def main() -> None:
-    """Make the crystals, and print the time of each part."""
+    """Generate the crystals, and print the time of each part."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
     from campaign.candidates.given.duplicates import find_duplicates

@@ -1,15 +1,15 @@
-"""Does the audit's interval cover the true discoverability as often as it says?
+"""Test whether the audit's confidence interval covers the true discoverability at its nominal rate.
 
 Campaigns are replayed on synthetic populations with known truth: candidates in chemical systems with their own hulls,
-E_f and E_hull linked by the hull, about 6 % of them stable, a model whose error is normal with 0.27 eV/atom, 1 %
-without a prediction. `campaign.policies.decide.decide` promotes by the paper's thresholds and sets the audit sample
-aside; the promoted and the audited are relaxed; `estimate_discoverability` sees those results and no others.
+E_f and E_hull linked by the hull, about 6 % of them stable, a model with normally distributed errors of 0.27 eV/atom,
+and 1 % of candidates without a prediction. `campaign.policies.decide.decide` promotes by the paper's thresholds and
+draws the audit sample; promoted and audited candidates are relaxed; `estimate_discoverability` sees only their results.
 
     python benchmarks/audit.py [--candidates 4000] [--replays 200]
 
-Every replay has its own population and its own seed of the draw. Coverage must be at least 90 % at the nominal 95 %
-for every audit fraction; the program ends with 1 if it is not. It also shows the normal approximation (Wald) on the
-same samples: the error that the exact interval avoids.
+Each replay has its own population and its own seed. The coverage of the nominal 95 % interval must be at least 90 % for
+every audit fraction; otherwise the exit status is 1. For comparison, the normal approximation (Wald) is evaluated on
+the same samples.
 
 2026-11-24, one core of a shared machine, 228 s: coverage 0.945 to 0.995, mean width 0.70 with 1 % audited, 0.40 with
 5 %, 0.19 with 20 %; Wald covered 0.60 to 0.965. The table is in docs/reference/metrics.md.
@@ -31,20 +31,20 @@ from campaign.policies.thresholds import Thresholds
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MODEL_ERROR = 0.27  # eV/atom
 WITHOUT_PREDICTION = 0.01
-PER_SYSTEM = 70  # candidates in a chemical system, as in the published campaign (15,318 in 214)
+PER_SYSTEM = 70  # candidates per chemical system, as in the published campaign (15,318 in 214)
 REQUIRED, NOMINAL = 0.90, 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Candidates with their truth: predictions, and whether each is stable."""
+    """Candidates with their predictions, and whether each is stable."""
 
     predictions: list[Prediction]
     stable: np.ndarray
 
 
 def draw_population(number: int, generator: np.random.Generator) -> Population:
-    """Return candidates of which about 6 % are stable (E_f <= 0 and E_hull <= 0.1 eV/atom)."""
+    """Draw candidates of which about 6 % are stable (E_f <= 0 and E_hull <= 0.1 eV/atom)."""
     systems = -(-number // PER_SYSTEM)
     hull = -np.abs(generator.normal(0.0, 0.3, systems)).repeat(PER_SYSTEM)[:number]  # eV/atom
     # most substituted crystals lie well above the hull, a few at or below it
@@ -76,7 +76,7 @@ def estimate(decisions: list[Decision], stable: np.ndarray) -> DiscoverabilityEs
 
 
 def wald_interval(counts: AuditCounts) -> tuple[float, float]:
-    """Return the textbook interval: k/n plus or minus 1.96 standard errors, with the correction for finite N."""
+    """Return the textbook interval: k/n plus or minus 1.96 standard errors, with the finite-population correction."""
     share = counts.audit_stable / counts.audited
     finite = (counts.not_promoted - counts.audited) / max(counts.not_promoted - 1, 1)
     deviation = 1.96 * math.sqrt(share * (1.0 - share) / counts.audited * finite)
@@ -85,7 +85,7 @@ def wald_interval(counts: AuditCounts) -> tuple[float, float]:
 
 
 def replay(fraction: float, *, candidates: int, replays: int, seed: int) -> float:
-    """Print a line for one audit fraction; return the coverage."""
+    """Print a line for one audit fraction, and return the coverage."""
     covered, wald, width, audited, truths, prevalence = [], [], [], [], [], []
     policy = Thresholds(audit=fraction)
     for number in range(replays):

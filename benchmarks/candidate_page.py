@@ -1,15 +1,15 @@
-"""How soon is the page of a candidate there, in a campaign of many?
+"""Measure how fast the page of a candidate loads in a campaign with many candidates.
 
     python benchmarks/candidate_page.py [--candidates 100000]
 
-A campaign is written in bulk, every candidate predicted, one in five relaxed, each with entries in the ledger and its
-own name, like given crystals; some have both DOS. `campaign serve` answers in a separate process. Measured are the
-first page after its start, the median of 20 candidates by id, by name and of an unknown name (server and transfer), and
-the time in chromium from opening the address until both crystals are drawn. It uses a separate mongod on a free
-loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
+A campaign is written in bulk: every candidate has a prediction, entries in the ledger and its own name, like given
+crystals; one in five is relaxed, and some have both DOS. `campaign serve` runs in a separate process. Measured are the
+first page after its start, the median over 20 candidates requested by id, by name and by an unknown name (server and
+transfer), and the time in chromium from opening the address until both crystals are drawn. It uses a separate mongod on
+a free loopback port in a temporary folder, and requires chromium and playwright (extra dev).
 
-2026-12-02, two cores that a test run wanted too, 100,000 candidates: first page after its start in 0.50 s, by id in
-0.024 s (median; longest 0.094 s), by name in 0.11 s, unknown name in 0.10 s, in chromium 0.18 s (longest 0.57 s).
+2026-12-02, two cores shared with a test run, 100,000 candidates: first page after its start in 0.50 s, by id in 0.024 s
+(median; longest 0.094 s), by name in 0.11 s, unknown name in 0.10 s, in chromium 0.18 s (longest 0.57 s).
 """
 
 import argparse
@@ -43,7 +43,7 @@ _DRAWN = (
 
 
 def main() -> None:
-    """Make the campaign, and print the time of each page."""
+    """Write the campaign, and print the time of each page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def complete(store: Any) -> list[str]:
-    """Give every candidate a name and entries in the ledger, some relaxed ones both DOS; return the ids of these."""
+    """Give every candidate a name and ledger entries, and some relaxed ones both DOS; return the ids of the latter."""
     import numpy as np
     from pymongo import UpdateOne
 
@@ -100,7 +100,7 @@ def complete(store: Any) -> list[str]:
 
 @contextmanager
 def serving(file: Path) -> Iterator[str]:
-    """Run `campaign serve` on a free port; give its address."""
+    """Run `campaign serve` on a free port, and yield its address."""
     program = [
         sys.executable,
         "-c",
@@ -122,18 +122,18 @@ def serving(file: Path) -> Iterator[str]:
 
 
 def seconds(address: str) -> float:
-    """Time until a page was there as a whole, redirects included."""
+    """Return the time until a page is complete, including redirects, s."""
     began = time.perf_counter()
     try:
         with urllib.request.urlopen(address) as answer:
             answer.read()
-    except urllib.error.HTTPError as error:  # of an unknown name
+    except urllib.error.HTTPError as error:  # for an unknown name
         error.read()
     return time.perf_counter() - began
 
 
 def in_browser(addresses: Sequence[str]) -> list[float]:
-    """Time for each address until its crystals and its DOS are drawn."""
+    """Return, for each address, the time until its crystals and its DOS are drawn, s."""
     times = []
     with chromium() as browser:
         page: Any = browser.new_page()

@@ -1,14 +1,14 @@
-"""Which scorer, or which two one after the other, finds stable materials for the fewest CPU-hours?
+"""Compare the CPU-hours in which scorers, and cascades of two, find stable materials.
 
-Everything is counted: IS-DOS, potentials, relaxations. The candidates are those of data/cascade.csv (cascade_data.py
-says how they were computed); what decides is `campaign.replay` with the policies of a campaign. Each seed draws four
-fifths of the candidates and their order, so that the intervals (smallest to largest of the seeds) show the effect of
-the choice of candidates. Two prices: as measured here (GPAW, two atoms in a cell), and the paper's, where an IS-DOS
-costs 108.506 and a relaxation 3107 CPU-s on average, each crystal in proportion to what it costs here.
+All costs are counted: IS-DOS, potentials, relaxations. The candidates are those of data/cascade.csv (computed by
+cascade_data.py), and decisions are made by `campaign.replay` with the policies of a campaign. Each seed draws four
+fifths of the candidates and their order, so the intervals (smallest to largest over the seeds) show the effect of the
+choice of candidates. There are two sets of costs: as measured here (GPAW, two atoms per cell), and those of the paper,
+where an IS-DOS takes 108.506 and a relaxation 3107 CPU-s on average, scaled for each crystal by its cost here.
 
     python benchmarks/cascade.py [--seeds 20] [--table FILE] [--markdown] [--without-recalibration]
 
-Recalibrated predictions take minutes, all else seconds. Exits with 1 if a strategy beats the oracle.
+Recalibrated predictions take minutes, everything else seconds. Exits with 1 if a strategy beats the oracle.
 """
 
 import argparse
@@ -39,20 +39,21 @@ from campaign.spec.sections.budget import BudgetSection
 TABLE = Path(__file__).parent / "data" / "cascade.csv"
 SHARE, BATCH = 0.8, 8
 POTENTIALS = ("CHGNet", "SevenNet-0", "SevenNet-l3i5")
-#: Energies of the IS-DOS calculations, without and with a potential's relaxation (`campaign.scorers.single_point`).
+#: Energies of the IS-DOS calculations, without and with the relaxation energy of a potential
+#: (`campaign.scorers.single_point`).
 SINGLE_POINTS = ("single point", "single point, CHGNet")
 #: The potential of the cascades to ESNet.
 FIRST = "SevenNet-l3i5"
-#: A cascade with one potential, as prefilter and for the relaxation energies.
+#: A cascade with one potential, which is the prefilter and provides the relaxation energies.
 TO_SINGLE_POINT = "cascade to single point, CHGNet"
-#: Aims: the best strategy against the oracle, and a cascade against ESNet alone.
+#: Targets: the best strategy relative to the oracle, and a cascade relative to ESNet alone.
 BEST, LEAST_FOUND, MOST_HOURS = 1.10, 0.95, 0.5
 
 Known = Sequence[KnownCandidate]
 
 
 def recalibration(relaxed: Known) -> Correction:
-    """Correct with the relaxations so far, as a campaign with `screening.recalibrate_every` does after each Screen."""
+    """Return a correction from the relaxations so far, as `screening.recalibrate_every` applies after each Screen."""
     samples = [
         Sample(
             id=each.id,
@@ -64,7 +65,7 @@ def recalibration(relaxed: Known) -> Correction:
         for each in sorted(relaxed, key=attrgetter("id"))
         if np.isfinite(each.e_form_ml)
     ]
-    # which were relaxed depends little on prices, and a fit takes some tens of ms
+    # cached: which candidates are relaxed depends little on the costs, and a fit takes tens of ms
     key = tuple((sample.id, sample.predicted, sample.uncertainty) for sample in samples)
     if key not in _FITS:
         _FITS[key] = fit_correction(samples)
@@ -84,14 +85,14 @@ _FITS: dict[tuple[tuple[str, float, float | None], ...], Fit] = {}
 
 
 def fractions(found: KnownCandidate) -> dict[str, float]:
-    """Atomic fractions by element."""
+    """Return atomic fractions by element."""
     total = sum(found.composition.values())
     return {symbol: number / total for symbol, number in found.composition.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """Scorer and policy of a strategy, and whether predictions learn from the campaign."""
+    """Scorer and policy of a strategy, and whether its predictions are recalibrated with results of the campaign."""
 
     scorer: str
     policy: Callable[[Known], Policy]
@@ -99,17 +100,17 @@ class Strategy:
 
 
 def paper(known: Known) -> Policy:
-    """The thresholds that were best for ESNet in the paper."""
+    """Return a policy with the thresholds that were best for ESNet in the paper."""
     return Thresholds()
 
 
 def probability(known: Known) -> Policy:
-    """The default of the policy."""
+    """Return the policy with its default settings."""
     return Probability()
 
 
 def expected_yield(known: Known) -> Policy:
-    """As `probability` where all cost the same: half a stable material in the CPU-hours of an average relaxation."""
+    """Return a policy that equals `probability` at equal costs: half a stable material per mean relaxation cost."""
     return ExpectedYield(min_yield=0.5 * 3600.0 / mean(known, "relax_cpu_s"), explore=0.1)
 
 
@@ -121,25 +122,25 @@ STRATEGIES = {
         )
         for scorer in ("ESNet", *POTENTIALS, *SINGLE_POINTS, "cascade", "cascade combined", TO_SINGLE_POINT)
         for policy, learner in ((probability, None), (probability, recalibration), (expected_yield, recalibration))
-        # the others are decided on by ESNet, or are worse potentials of the same kind
+        # the others are decided by ESNet, or are worse potentials of the same kind
         if policy is probability or scorer in ("ESNet", "CHGNet", FIRST)
     },
 }
 
 
 def mean(known: Known, cost: str) -> float:
-    """Mean of one of the costs, CPU-s."""
+    """Return the mean of one of the costs, CPU-s."""
     return sum(map(attrgetter(cost), known)) / len(known)
 
 
 def bias(known: Known) -> float:
-    """Mean of predicted minus true formation energies, eV/atom, of the materials with both."""
+    """Return the mean of predicted minus true formation energies over the materials with both, eV/atom."""
     errors = [each.e_form_ml - each.e_form for each in known if not each.relaxation_failed]
     return float(np.nanmean(errors))
 
 
 def priced(data: ReplayData, *, dos_cpu_s: float, relax_cpu_s: float) -> ReplayData:
-    """The data with other mean costs of IS-DOS and relaxation; the cost of potentials is unchanged."""
+    """Return the data scaled to other mean costs of IS-DOS and relaxation; the cost of potentials is unchanged."""
     is_dos = [each.dos_cpu_s for each in data.scorers["ESNet"]]
     dos = dos_cpu_s * len(is_dos) / sum(is_dos)
     relax = relax_cpu_s / mean(data.candidates, "relax_cpu_s")
@@ -160,7 +161,7 @@ def priced(data: ReplayData, *, dos_cpu_s: float, relax_cpu_s: float) -> ReplayD
 
 
 def run(data: ReplayData, seeds: Sequence[int], strategies: Mapping[str, Strategy]) -> dict[str, list[Replay]]:
-    """Replay strategies and both limits; each seed draws its own candidates."""
+    """Replay the strategies and both limits (oracle and random); each seed draws its own candidates."""
     first, esnet = data.scorers[FIRST], data.scorers["ESNet"]
     scorers = {
         **data.scorers,
@@ -185,7 +186,7 @@ def run(data: ReplayData, seeds: Sequence[int], strategies: Mapping[str, Strateg
 
 
 def over_oracle(found: Mapping[str, Sequence[Replay]], name: str) -> Spread | None:
-    """C_eff over the oracle's for as many stable materials; None where a seed found nothing."""
+    """Return C_eff relative to that of the oracle for as many stable materials; None if a seed found none."""
     ratios = {}
     for each, oracle in zip(found[name], found[ORACLE], strict=True):
         least = oracle.cpu_hours_to(each.total_stable) if each.total_stable else None
@@ -194,7 +195,7 @@ def over_oracle(found: Mapping[str, Sequence[Replay]], name: str) -> Spread | No
 
 
 def lines(found: Mapping[str, Sequence[Replay]]) -> list[list[str]]:
-    """The table, heading first."""
+    """Return the rows of the table, with its header first."""
     table = [["strategy", "stable found", "CPU-h", "recall", "C_eff, CPU-s", "C_eff / oracle's"]]
     for name, replays in found.items():
         figures = [(spread(replays, attrgetter(figure)), form) for figure, form in FIGURES.items()]
@@ -206,7 +207,7 @@ FIGURES = {"total_stable": ".1f", "counted_cpu_hours": ".3g", "recall": ".2f", "
 
 
 def text(value: Spread | None, form: str) -> str:
-    """Format mean and range, or a dash if a seed found nothing."""
+    """Format mean and range, or a dash if a seed found no stable material."""
     if value is None:
         return "-"
     middle, least, most = (format(number, form) for number in value)
@@ -255,18 +256,18 @@ LEAST_RECALL = 0.8
 
 
 def recall(replays: Sequence[Replay]) -> float:
-    """Mean recall."""
+    """Return the mean recall."""
     found = spread(replays, attrgetter("recall"))
     return 0.0 if found is None else found.mean
 
 
 def total(replays: Sequence[Replay], figure: str) -> float:
-    """Sum of a figure over the seeds."""
+    """Return the sum of a quantity over the seeds."""
     return sum(float(getattr(each, figure)) for each in replays)
 
 
 def met(reached: bool) -> str:
-    """Say whether an aim was reached."""
+    """Return whether a target was reached, as text."""
     return "met" if reached else "not met"
 
 
@@ -281,7 +282,7 @@ def show(table: Sequence[Sequence[str]], *, markdown: bool) -> None:
 
 
 def main() -> int:
-    """Print tables and aims at both prices."""
+    """Print tables and targets for both sets of costs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--table", type=Path, default=TABLE, help=f"with the scorers ESNet, {', '.join(POTENTIALS)}")

@@ -1,24 +1,24 @@
-"""Makes data/cascade.csv: crystals that the shipped ESNet was not fitted to, with DFT, ESNet and potentials.
+"""Compute data/cascade.csv: crystals that the shipped ESNet was not fitted to, with DFT, ESNet and potentials.
 
-Candidates are those of examples/training_set.yaml (15 elements, B1, B2 and B3) whose materials the bundle
-gpaw-fast-binary has neither trained nor stopped on: 210 of 315, in an order that a seed decides, so that the first n
-are a fair sample. Each gets an IS-DOS and a relaxation by vasp-gpaw through the product's own input files (GPAW, PBE,
-520 eV, quality fast), CPU-s of the processes as they were measured. Elements: the references in
-data/training_structures.jsonl.gz, computed alike. ESNet predicts from the IS-DOS; CHGNet and SevenNet relax the same
-cells and the same elements as the scorer ``force_field`` does; the Materials Project's corrections, if a potential's
-energies contain them, are taken out (of compounds of silicon, the only anion here), since the DFT has none. E_hull is
-against the elements: the data have no other phases.
+The candidates are those of examples/training_set.yaml (15 elements, B1, B2 and B3) whose materials the bundle
+gpaw-fast-binary used neither for training nor for early stopping: 210 of 315, in random order (from a seed), so that
+the first n are a fair sample. For each, vasp-gpaw computes an IS-DOS and a relaxation from the program's own input
+files (GPAW, PBE, 520 eV, quality fast); the CPU time of the processes is measured. The elements are the references in
+data/training_structures.jsonl.gz, computed in the same way. ESNet predicts from the IS-DOS; CHGNet and SevenNet relax
+the same cells and the same elements, as the scorer ``force_field`` does. If the energies of a potential contain the
+corrections of the Materials Project (here only for silicon, the only anion), they are subtracted, since the DFT
+energies have none. E_hull is relative to the elements, because the data have no other phases.
 
-    python benchmarks/cascade_data.py --compute 100 --folder FOLDER    DFT, as far as it comes; again: it continues
-    python benchmarks/cascade_data.py --table --folder FOLDER          what is computed, into data/cascade.csv
-    python benchmarks/cascade_data.py --potential SevenNet-l3i5        a potential's columns in that table, made anew
-    python benchmarks/cascade_data.py --single-points FOLDER           those of the energies of the IS-DOS, with and
-                                                                       without a potential's relaxation
+    python benchmarks/cascade_data.py --compute 100 --folder FOLDER    run DFT; repeat the command to continue
+    python benchmarks/cascade_data.py --table --folder FOLDER          write finished results to data/cascade.csv
+    python benchmarks/cascade_data.py --potential SevenNet-l3i5        recompute the columns of a potential
+    python benchmarks/cascade_data.py --single-points FOLDER           add the columns of the IS-DOS energies, with and
+                                                                       without the relaxation energy of a potential
 
-The IS-DOS of the last are those that `python -m benchmarks.open_set.densities` has computed again of the same crystals,
-in the same settings; E_f(IS) follows from their total energies.
+For the last, `python -m benchmarks.open_set.densities` has recomputed the IS-DOS of the same crystals with the same
+settings; E_f(IS) follows from their total energies.
 
-Several `--compute` may work in one folder. A relaxation takes 12 to 60 CPU-s, an IS-DOS 8 to 20.
+Several `--compute` may run in one folder. A relaxation takes 12 to 60 CPU-s, an IS-DOS 8 to 20.
 """
 
 import argparse
@@ -61,7 +61,8 @@ DATA = Path(__file__).parent / "data"
 TABLE = DATA / "cascade.csv"
 BUNDLE = "gpaw-fast-binary"
 SETTINGS = DftSettings(engine="gpaw", quality="fast")
-#: Potentials give no standard deviation. eV/atom: CHGNet's MAE is 0.052 on other intermetallics, so 0.07, and a margin.
+#: Standard deviation assumed for potentials, which give none, eV/atom: CHGNet's MAE on other intermetallics is 0.052,
+#: which corresponds to 0.07, plus a margin.
 DEVIATION = 0.1
 POTENTIALS = {
     "CHGNet": ForceField(calculator="CHGNet", model="0.3.0"),
@@ -69,17 +70,17 @@ POTENTIALS = {
     "SevenNet-l3i5": ForceField(calculator="SevenNet", model="l3i5"),
 }
 SINGLE_POINTS = {"single point": SinglePoint(), "single point, CHGNet": SinglePoint(calculator="CHGNet", model="0.3.0")}
-"""By the name of a row; see `campaign.scorers.single_point`."""
+"""Single-point scorers by the prefix of their columns; see `campaign.scorers.single_point`."""
 SINGLE_POINT_DEVIATIONS = {"single point": 0.1, "single point, CHGNet": 0.05}
-"""eV/atom; as for potentials, one for all, above the mean absolute errors (0.06 and 0.02)."""
+"""Standard deviation assumed for them, eV/atom; as for potentials, one value above their MAE (0.06 and 0.02)."""
 SEED = 1
 HEADING = "# Made by benchmarks/cascade_data.py, which says how: GPAW (PBE, quality fast), eV/atom, CPU-s.\n"
 
 
 def unseen() -> dict[str, Structure]:
-    """Unrelaxed candidates that the bundle does not know, by name, in random order."""
+    """Return the unrelaxed candidates that the bundle was not trained on, by name, in random order."""
     spec = read_campaign_file(ROOT / "examples" / "training_set.yaml")
-    # it was trained when version 1 of the built-in data was in force
+    # it was trained with version 1 of the built-in data
     old, new = (_by_name(spec.model_copy(update={"built_in": version})) for version in (1, 2))
     known = TrainingFingerprints.from_arrays(np.load(bundle_folder(BUNDLE) / "assessment.npz"))
     seen = {*known.train_materials.tolist(), *known.validation_materials.tolist()}
@@ -93,7 +94,7 @@ def _by_name(spec: CampaignSpec) -> dict[str, tuple[str, Structure]]:
 
 
 def compute(folder: Path, number: int) -> None:
-    """Compute the next candidates, which another process may do as well."""
+    """Compute the next candidates; several processes may do so at the same time."""
     for name, structure in list(unseen().items())[:number]:
         try:
             (folder / name).mkdir(parents=True)
@@ -107,7 +108,7 @@ def compute(folder: Path, number: int) -> None:
 def run_engine(
     structure: Structure, kind: CalculationKind, place: Path, *, settings: DftSettings = SETTINGS
 ) -> dict[str, float]:
-    """Run one calculation with the product's own input files; return its exit status and CPU-s, also in cost.json."""
+    """Run one calculation with the program's own input files; return its exit status and CPU-s (also in cost.json)."""
     with engine_environment(settings):
         write_input_files(structure, settings, kind, place)
     before = _children_cpu_s()
@@ -126,7 +127,7 @@ def _children_cpu_s() -> float:
 
 
 def elements() -> dict[str, float]:
-    """Energies of the relaxed elements, eV/atom: of several crystals the lowest."""
+    """Return the energies of the relaxed elements, eV/atom; the lowest if there are several crystals."""
     energies: dict[str, float] = {}
     with gzip.open(DATA / "training_structures.jsonl.gz", "rt") as lines:
         for row in map(json.loads, lines):
@@ -137,7 +138,7 @@ def elements() -> dict[str, float]:
 
 
 def rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """What is computed, in the order of the candidates."""
+    """Yield the finished results, in the order of the candidates."""
     energies = elements()
     structures = {
         name: structure
@@ -169,7 +170,7 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def with_potential(table: list[dict[str, Any]], name: str, candidates: dict[str, Structure]) -> list[dict[str, Any]]:
-    """Add a potential's columns, or replace them."""
+    """Add or replace the columns of a potential."""
     found = potential_energies(POTENTIALS[name], {row["id"]: candidates[row["id"]] for row in table})
     return [
         {
@@ -185,7 +186,7 @@ def with_potential(table: list[dict[str, Any]], name: str, candidates: dict[str,
 def with_single_points(
     table: list[dict[str, Any]], name: str, candidates: dict[str, Structure], folder: Path
 ) -> list[dict[str, Any]]:
-    """Add the columns of the energies of the IS-DOS, or replace them; an IS-DOS and the potential are the cost."""
+    """Add or replace the columns of the IS-DOS energies; their cost is that of the IS-DOS and the potential."""
     structures = {row["id"]: candidates[row["id"]] for row in table}
     energies, unrelaxed = elements(), {}
     for key, structure in structures.items():
@@ -211,13 +212,13 @@ def with_single_points(
 
 
 def read_table() -> list[dict[str, Any]]:
-    """Rows of the table that is there."""
+    """Return the rows of the existing table."""
     with TABLE.open(newline="") as stream:
         return list(csv.DictReader(line for line in stream if not line.startswith("#")))
 
 
 def write_table(table: list[dict[str, Any]]) -> None:
-    """Write the table, and say how long it is."""
+    """Write the table, and print its length."""
     with TABLE.open("w", newline="") as stream:
         stream.write(HEADING)
         writer = csv.DictWriter(stream, list(table[0]), lineterminator="\n")
@@ -238,34 +239,34 @@ def _text(value: float | None) -> str:
 
 @dataclass
 class Crystals:
-    """What a Screen hands to a scorer: crystals in its own process, one after the other."""
+    """Context that a Screen passes to a scorer, with crystals in its own process, one after the other."""
 
     crystals: dict[str, Structure]
     unrelaxed: Mapping[str, float | None] = field(default_factory=dict)
-    """E_f of the unrelaxed crystals, eV/atom."""
+    """Formation energies of the unrelaxed crystals, eV/atom."""
     actors = SimpleNamespace(actors=None, actor_batch=None, gpus_per_actor=None)
     campaign = SimpleNamespace(name="cascade")
     step_id = None
 
     def on_usage(self, usage: Usage) -> None:
-        """Count nothing: this process does all of it."""
+        """Count nothing, since everything runs in this process."""
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
-        """Hand out the crystals."""
+        """Yield the crystals."""
         yield from ((name, self.crystals[name]) for name in ids)
 
     def element_structures(self, symbol: str) -> list[Structure]:
-        """Hand out the built-in crystal of an element."""
+        """Return the built-in crystal of an element."""
         return [reference_structure(symbol)]
 
     def single_points(self, ids: Sequence[str]) -> Iterator[Score]:
-        """Hand out the energies of the unrelaxed crystals."""
+        """Yield the energies of the unrelaxed crystals."""
         for name in ids:
             known = self.unrelaxed.get(name)
             yield Score(id=name, e_form=known, reason=None if known is not None else "no IS-DOS")
 
     def kept_energies(self) -> dict[str, float]:
-        """Return nothing: each potential relaxes the elements."""
+        """Return nothing, since each potential relaxes the elements."""
         return {}
 
     def keep_energies(self, energies: Mapping[str, float]) -> None:
@@ -273,9 +274,9 @@ class Crystals:
 
 
 def potential_energies(scorer: ForceField, structures: dict[str, Structure]) -> dict[str, tuple[float | None, float]]:
-    """Formation energies of the relaxed crystals without any corrections, eV/atom, and CPU-s of each.
+    """Return the uncorrected formation energies of the relaxed crystals, eV/atom, and the CPU-s of each.
 
-    Each element is relaxed once, at the expense of the first candidate that has it.
+    Each element is relaxed once; its cost is attributed to the first candidate that contains it.
     """
     given = scorer.energy_corrections(None)
     assert given is not None, f"{scorer.describe()}: it is not known which corrections its energies contain"
@@ -306,7 +307,7 @@ def main() -> None:
         table, candidates = list(rows(options.folder)) if options.table else read_table(), unseen()
         for name in POTENTIALS if options.table else options.potential:
             table = with_potential(table, name, candidates)
-            write_table(table)  # a potential takes minutes: what is there is kept
+            write_table(table)  # saved after each potential, which takes minutes
     if options.single_points:
         table, candidates = read_table(), unseen()
         for name in SINGLE_POINTS:

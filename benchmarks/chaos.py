@@ -1,25 +1,26 @@
-"""Let faults happen to small campaigns at random moments; each must end as the same campaign undisturbed.
+"""Inject faults into small campaigns at random moments; each must end like the same campaign without faults.
 
     python benchmarks/chaos.py [--seed 1] [--minutes 30] [--campaigns N] [--ways run,rapidfire,cluster]
                                [--campaign emt|esnet|tiny] [--kinds processes,database,...] [--number 7] [--between 4]
                                [--keep FOLDER]
 
-For each seed a campaign is started in one of the ways, `--number` faults of the chosen kinds happen to it, lasting
-faults are repaired, and it is kept running as a user would: a command that ended is repeated, and if nothing changes
-for 40 s, the remedy given by `campaign verify` is applied. At its end its table is compared with the undisturbed one,
-and `campaign verify` is asked. Lost: candidates and references that failed or are gone. Doubled: calculations with more
-than one successful attempt. Hung: nothing moved for 420 s. Tracebacks: on the screens of all commands that the user has
-given. The exit status is 1 if any campaign ended differently from an undisturbed one.
+For each seed, a campaign is started in one of the ways and `--number` faults of the chosen kinds are injected.
+Permanent faults are repaired, and the campaign is kept running as a user would do it: a command that has ended is
+repeated, and if nothing changes for 40 s, the remedy given by `campaign verify` is applied. At the end, its table is
+compared with that of the undisturbed campaign, and `campaign verify` is run. Lost: candidates and references that
+failed or disappeared. Doubled: calculations with more than one successful attempt. Hung: no progress for 420 s.
+Tracebacks: those on the screens of all commands given by the user. The exit status is 1 if any campaign ended
+differently from the undisturbed one.
 
-The engine is vasp-gpaw, computing each input once and playing its own output back after that (tests/chaos/playback);
-with `--recordings FOLDER` these are kept for the next run. Needs root for two things, which are left out without it:
-the small disks that are filled, and the test SLURM of the way `cluster`.
+The engine is vasp-gpaw, which computes each input once and then plays back its output (tests/chaos/playback); with
+`--recordings FOLDER`, the outputs are kept for the next run. Root is needed for the small disks that are filled and for
+the test SLURM of the way `cluster`; without root, both are left out.
 
 Kinds: processes (SIGKILL, SIGTERM, SIGSTOP to runner, worker, engine, raylet), memory, database (away, silent, slow,
 cut, killed, frozen), long-outages (105 and 300 s), files (launch folders deleted, renamed, full; my_launchpad.yaml
 gone, damaged), lpad (rerun, defuse, pause, archive, delete), data (features deleted, damaged; a chunk deleted),
 commands (two submits, two reconciles, a second run), slurm (scancel, requeue, a stopped slurmd). A name such as
-`database/away-45s` chooses one.
+`database/away-45s` selects a single fault.
 """
 
 import argparse
@@ -49,12 +50,12 @@ KINDS = "processes,memory,database,files,lpad,data,commands,slurm"
 
 
 def main() -> int:
-    """Print a line for each campaign, the details of those that ended differently, and the table."""
+    """Print a line for each campaign, details of those that ended differently, and the table."""
     options = parse()
     faults, ways = chosen(options.kinds.split(",")), options.ways.split(",")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    folder.chmod(0o755)  # slurmd checks that
+    folder.chmod(0o755)  # required by slurmd
     recorded = options.recordings or folder / "recorded"
     outcomes: list[Outcome] = []
     server = ChaosServer(folder)
@@ -92,7 +93,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """Read the options."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the first campaign; default 1")
     parser.add_argument("--minutes", type=float, default=30.0, help="no campaign begins after this; default 30")
@@ -114,7 +115,7 @@ def parse() -> argparse.Namespace:
 def place_of(
     server: ChaosServer, folder: Path, options: argparse.Namespace, recorded: Path, cluster: SlurmCluster | None
 ) -> Iterator[Place]:
-    """A folder for one campaign, whose processes are stopped afterwards."""
+    """Yield a folder for one campaign, whose processes are stopped afterwards."""
     place = Place(
         server,
         folder,

@@ -1,10 +1,10 @@
-"""How large is each extra: the packages it adds to the base installation, and their size on disk?
+"""Measure the size of each extra: the number of packages that it adds to the base installation, and their disk space.
 
     python benchmarks/extras.py          in the environment of `make setup`; prints the table of docs/how-to/install.md
 
-Counted are the packages that an extra requires in pyproject.toml, directly or not, and that the base installation does
-not have already. Sizes are those of the files that each installed package lists; an extra with a package that is not
-installed here is left out.
+Packages are counted if an extra in pyproject.toml requires them, directly or indirectly, and the base installation does
+not. Sizes are summed over the files that each installed package lists; an extra with a package that is not installed
+here is left out.
 """
 
 import tomllib
@@ -15,16 +15,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-LEFT_OUT = {"dev", "docs"}  # for those who change the code
+LEFT_OUT = {"dev", "docs"}  # for developers
 
 
 def installed(requirements: list[str]) -> dict[str, Distribution]:
-    """Every installed package that some requirements need, directly or not, by name.
+    """Return all installed packages that the requirements need, directly or indirectly, by name.
 
     Raises
     ------
     importlib.metadata.PackageNotFoundError
-        If one of the requirements themselves is not installed.
+        If one of the given requirements is not installed.
     """
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
@@ -49,13 +49,13 @@ def installed(requirements: list[str]) -> dict[str, Distribution]:
 
 
 def megabytes(packages: dict[str, Distribution]) -> float:
-    """Size on disk of the files that the packages list, in MB."""
+    """Return the disk space of the files that the packages list, MB."""
     paths = [Path(str(file.locate())) for package in packages.values() for file in package.files or ()]
     return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
 
 
 def main() -> None:
-    """Print a row for the base installation and for each extra."""
+    """Print a row for the base installation and one for each extra."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     base = installed(project["dependencies"])
     print("| extra | packages | MB |\n| --- | --- | --- |")

@@ -1,20 +1,22 @@
-"""How much faster than pymatgen's full parse do we get from vasprun.xml to features, with the same result?
+"""Compare the time from vasprun.xml to features with that of a full parse by pymatgen, and check that both agree.
 
-Files of 2 to 50 atoms in the campaign's settings (ISPIN=2, NEDOS=1500 from -20 to 10 eV, LORBIT=11) are written into a
-temporary folder (`vasprun_files.py`), once in VASP's layout and once, where gpaw-data is installed, by vasp-gpaw. Real
-ones are read too where ``../shared/data`` exists; they are gzip-compressed, and most have 2 atoms and NEDOS=301.
+Files of 2 to 50 atoms with the settings of a campaign (ISPIN=2, NEDOS=1500 from -20 to 10 eV, LORBIT=11) are written to
+a temporary folder (`vasprun_files.py`), in VASP's layout and, if gpaw-data is installed, by vasp-gpaw. Real files are
+also read if ``../shared/data`` exists; they are gzip-compressed, and most have 2 atoms and NEDOS=301.
 
-"full" is ``Vasprun(path, parse_potcar_file=False)``: pymatgen's defaults, but for looking for a POTCAR. "lean" leaves
-the eigenvalues out too: the least with which pymatgen gives a projected DOS. Both go on through ``project_dos``. Each
-result is compared with ours, bit by bit. Times are CPU times of one core, the least of the repeats, which take turns.
+"full" is ``Vasprun(path, parse_potcar_file=False)``: pymatgen's defaults, except for searching for a POTCAR. "lean"
+also leaves out the eigenvalues, and is the minimum with which pymatgen gives a projected DOS. Both are followed by
+``project_dos``. Each result is compared with ours, bit by bit. Times are CPU times on one core, the minimum over
+interleaved repeats.
 
     python benchmarks/features.py [--repeats 5] [--markdown features.md]
 
 2026-11-23, one core of a shared machine, 3 minutes: 7.6 to 8.0 times faster than the full parse in VASP's layout, 5.1
-to 5.7 times in vasp-gpaw's, 2.7 to 6.1 times for the real files, of which gzip takes much; all results are equal.
+to 5.7 times in vasp-gpaw's, 2.7 to 6.1 times for the real files, which spend much of the time in gzip; all results are
+equal.
 
-Exits with 1 if a result differs, or if the full parse is less than 4 times as slow for a file of 2 to 50 atoms that
-was written here.
+Exits with 1 if a result differs, or if our reader is less than 4 times as fast as the full parse for a file of 2 to 50
+atoms that was written here.
 """
 
 import argparse
@@ -36,14 +38,14 @@ HEAD = "| file | atoms | MB | ours (ms) | lean (ms) | full (ms) | lean/ours | fu
 
 
 def ours(path: Path) -> np.ndarray:
-    """Features without pymatgen."""
+    """Compute features without pymatgen."""
     from esnet.sources.vasprun import read_dos
 
     return read_dos(path).features()
 
 
 def pymatgens(path: Path, *, eigenvalues: bool) -> np.ndarray:
-    """Features by way of pymatgen's CompleteDos."""
+    """Compute features via pymatgen's CompleteDos."""
     from pymatgen.io.vasp import Vasprun
 
     from esnet.representation.dos import project_dos
@@ -52,7 +54,7 @@ def pymatgens(path: Path, *, eigenvalues: bool) -> np.ndarray:
 
 
 def compare(path: Path, repeats: int) -> tuple[dict[str, float], bool]:
-    """Return the least CPU time in s of each way, and whether all results are the same."""
+    """Return the smallest CPU time of each method in s, and whether all results are the same."""
     ways: dict[str, Callable[[Path], np.ndarray]] = {
         "ours": ours,
         "lean": lambda path: pymatgens(path, eigenvalues=False),
@@ -69,7 +71,7 @@ def compare(path: Path, repeats: int) -> tuple[dict[str, float], bool]:
 
 
 def files(scratch: Path) -> Iterator[tuple[str, int, Path, bool]]:
-    """Name, number of atoms, file, and whether the target holds for it; a file written here is removed afterwards."""
+    """Yield name, number of atoms, file, and whether the target applies; files written here are removed afterwards."""
     from vasprun_files import write_gpaw, write_vasp
 
     from esnet.sources.vasprun import read_run

@@ -1,9 +1,10 @@
-"""Damage files at random and count how each door takes them: no traceback, no crash, no hang, no memory without bound.
+"""Damage files at random and test that no reader fails with a traceback, crashes, hangs or exhausts the memory.
 
     python benchmarks/fuzz.py [--mutations 2000] [--seed 1] [--doors structures,entries,...] [--keep FOLDER]
 
-Each damaged file is read in a fork with at most 20 s of CPU time and 2 GiB more memory. What is neither read nor
-refused with a message for the user is printed with its seed, and kept with ``--keep``; the exit status is then 1.
+Each damaged file is read in a forked process with at most 20 s of CPU time and 2 GiB of additional memory. A file that
+is neither read nor refused with a message for the user is printed with its seed, and kept with ``--keep``; the exit
+status is then 1.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from fuzzing import DOORS, fuzz  # noqa: E402
 
 
 def main() -> int:
-    """Print a line for each door, and each wrong outcome."""
+    """Print a line for each reader, and each wrong outcome."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mutations", type=int, default=2000, help="files, divided among the doors; default 2000")
     parser.add_argument("--seed", type=int, default=1, help="first seed; default 1")

@@ -1,19 +1,19 @@
-"""How many structures per second does the network score and train, and how far is that from the limits of the device?
+"""Measure how many structures per second the network scores and trains, relative to the limits of the device.
 
 The paper's network (9,756,225 weights) scores with ``keras.Model.predict`` and trains with ``keras.Model.fit``
-(LogCosh, Adam), in float32 and in mixed bfloat16, for several batch sizes. Its inputs lie in host memory and are
-float32, as the features on disk are: the transfer of 108,444 bytes for each structure is part of every time.
+(LogCosh, Adam), in float32 and in mixed bfloat16, for several batch sizes. Its inputs are float32 arrays in host
+memory, like the features on disk, so every time includes the transfer of 108,444 bytes per structure.
 
     python benchmarks/gpu.py [--markdown gpu.md] [--xla] [--scoring 32 4096] [--training 16 512] [--repeats 5]
     python benchmarks/gpu.py --quick          small sizes, for a CPU: about 3 CPU-minutes (2026-11-23)
 
-Keras' backend is TensorFlow, or what KERAS_BACKEND says; the device is the backend's default, a GPU if there is one.
-JAX always compiles the training step; ``--xla`` asks for it on TensorFlow, and means torch.compile on PyTorch. The
-limits are measured in the same run: products of square matrices in the same precision, copies from host memory.
-Floating-point operations are counted from the layers, two for each multiplication and addition in convolutions and
-dense layers, and three times as many for training (forward, gradients of inputs and weights). Rates are medians of the
-repeats and limits the best of them, after one round that is not counted (tracing, compilation). On a machine that
-others use too, a limit measured in a bad moment can be exceeded.
+Keras' backend is TensorFlow, or as set by KERAS_BACKEND; the device is the default of the backend, a GPU if there is
+one. JAX always compiles the training step; ``--xla`` requests this for TensorFlow, and means torch.compile on PyTorch.
+The limits are measured in the same run: products of square matrices in the same precision, and copies from host memory.
+Floating-point operations are counted from the layers: two for each multiply-add in convolutions and dense layers, and
+three times as many for training (forward pass, gradients of inputs and of weights). Rates are medians and limits the
+best values over the repeats, after a warm-up round (tracing, compilation). On a shared machine, a limit that was
+measured under load can be exceeded.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# read when the backend is imported: the memory of a shared GPU is taken as needed
+# read when the backend is imported: memory of a shared GPU is allocated as needed
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,25 +48,25 @@ from esnet.training.settings import Precision, TrainingSettings
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 BYTES_PER_STRUCTURE = 4 * (math.prod(DOS_SHAPE) + N_ELEMENTS)
 TRAINING_COST = 3  # times the forward pass
-DIFFERENT = 256  # structures; larger sets repeat them
+DIFFERENT = 256  # distinct structures, which are repeated in larger sets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What is measured.
+    """Sizes of the measurements.
 
     Attributes
     ----------
     scoring, training
         Batch sizes.
     structures
-        A timing runs over at least this many, and over whole batches.
+        Smallest number of structures per timing, which uses whole batches.
     matrix
-        Rows of the square matrices.
+        Number of rows of the square matrices.
     upload
-        Bytes copied to the device.
+        Number of bytes copied to the device.
     repeats
-        Timings, of which the median counts.
+        Number of timings, of which the median is taken.
     """
 
     scoring: tuple[int, ...]
@@ -77,7 +77,7 @@ class Sizes:
     repeats: int
 
     def count(self, batch_size: int) -> int:
-        """Return how many structures one timing runs over: a multiple of the batch size."""
+        """Return the number of structures per timing, a multiple of the batch size."""
         return batch_size * math.ceil(self.structures / batch_size)
 
 
@@ -94,14 +94,14 @@ QUICK = Sizes(scoring=(32, 128), training=(16, 32), structures=64, matrix=1024, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits of the device: operations per second by precision, bytes per second from host memory."""
+    """Limits of the device: operations per second by precision, and bytes per second from host memory."""
 
     flops: dict[Precision, float]
     upload: float
 
 
 def times(run: Callable[[], Any], repeats: int) -> list[float]:
-    """Return the times of calls in s, after one that is not counted."""
+    """Return the times of calls in s, after a warm-up call."""
     run()
     found = []
     for _ in range(repeats):
@@ -117,18 +117,18 @@ def median_time(run: Callable[[], Any], repeats: int) -> float:
 
 
 def wait(tensor: Any) -> float:
-    """Wait for a result: one number of it is copied to the host."""
+    """Wait for a result by copying one number of it to the host."""
     import keras
 
     return float(keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.ravel(tensor)[0], "float32")))
 
 
 def matmul_rate(dtype: str, size: int, repeats: int) -> float:
-    """Return operations a second in products of square matrices, each with the result of the one before."""
+    """Return operations per second in products of square matrices, each with the previous result."""
     import keras
 
     generator = np.random.default_rng(0)
-    # entries of this size leave those of the products as large as they were
+    # entries of this size keep the entries of the products at the same magnitude
     factor = keras.ops.cast(generator.normal(size=(size, size), scale=size**-0.5).astype(np.float32), dtype)
     products = 16
 
@@ -142,22 +142,22 @@ def matmul_rate(dtype: str, size: int, repeats: int) -> float:
 
 
 def upload_rate(size: int, repeats: int) -> float:
-    """Return bytes a second from a NumPy array in pageable host memory to the device."""
+    """Return bytes per second from a NumPy array in pageable host memory to the device."""
     import keras
 
     values = np.ones((size // 4096, 1024), dtype=np.float32)
 
     def run() -> None:
-        # the sum, of a few rows, is computed on the device: the array must be there
+        # the sum over a few rows is computed on the device, so the array must be there
         wait(keras.ops.sum(keras.ops.convert_to_tensor(values)[:2], axis=0))
 
     return values.nbytes / min(times(run, repeats))
 
 
 def count_flops(model: Any) -> int:
-    """Count the operations of the forward pass for one structure, from the kernels and the positions they visit.
+    """Count the operations of the forward pass for one structure, from the kernels and the number of their positions.
 
-    The dense layers of the channel attention run twice and are counted once (0.02 % of all).
+    The dense layers of the channel attention run twice but are counted once (0.02 % of the total).
     """
     import keras
 
@@ -171,7 +171,7 @@ def count_flops(model: Any) -> int:
 
 
 def features(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return densities of states, not scaled, and compositions of as many structures."""
+    """Return unscaled densities of states and compositions of this many structures."""
     generator = np.random.default_rng(0)
     dos = generator.gamma(0.5, size=(min(count, DIFFERENT), *DOS_SHAPE)).astype(np.float32)
     compositions = (generator.random((len(dos), N_ELEMENTS)) < 0.02).astype(np.float32)
@@ -179,14 +179,14 @@ def features(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def preparation_rate(repeats: int) -> float:
-    """Return structures a second that the host checks and scales before they are scored, on one core."""
+    """Return how many structures per second the host checks and scales before scoring, on one core."""
     dos, compositions = features(4 * DIFFERENT)
     scaler = ChannelScaler.fit(dos[:DIFFERENT])
     return len(dos) / median_time(lambda: network_inputs(dos, compositions, scaler=scaler), repeats)
 
 
 def scoring_network(precision: Precision) -> Any:
-    """Build the network as a loaded bundle has it, in this precision."""
+    """Build the network as in a loaded bundle, with the given precision."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -200,7 +200,7 @@ def scoring_network(precision: Precision) -> Any:
 def rates(
     inputs: dict[str, np.ndarray], sizes: Sizes, *, precision: Precision, xla: bool
 ) -> Iterator[tuple[str, int, float]]:
-    """Measure one precision: yields the task, the batch size, and structures per second."""
+    """Measure one precision, yielding task, batch size and structures per second."""
     import keras
 
     network = scoring_network(precision)
@@ -208,7 +208,7 @@ def rates(
         part = {name: values[: sizes.count(batch_size)] for name, values in inputs.items()}
         seconds = median_time(lambda: network.predict(part, batch_size=batch_size, verbose=0), sizes.repeats)  # noqa: B023
         yield "scoring", batch_size, sizes.count(batch_size) / seconds
-    # without, JAX would run one operation after the other
+    # otherwise, JAX would run one operation after the other
     compiled = xla or keras.config.backend() == "jax"
     settings = TrainingSettings(precision=precision, xla=compiled, deterministic=False)
     network = compiled_network(settings, momentum=0.99)
@@ -220,7 +220,7 @@ def rates(
 
 
 def describe_device() -> str:
-    """Name the device that the backend computes on, with the versions and driver that matter."""
+    """Return the name of the device in use, with the relevant versions and the driver."""
     import keras
 
     backend = keras.config.backend()
@@ -240,7 +240,7 @@ def describe_device() -> str:
 
         version = torch.__version__
         name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
-        # as TensorFlow and JAX do by default, and PyTorch in convolutions only
+        # the default of TensorFlow and JAX, and of PyTorch for convolutions only
         torch.set_float32_matmul_precision("high")
     else:
         raise SystemExit(f"KERAS_BACKEND is {backend}: this benchmark knows tensorflow, jax and torch")
@@ -249,7 +249,7 @@ def describe_device() -> str:
 
 
 def driver_version() -> str:
-    """Ask nvidia-smi."""
+    """Return the driver version from nvidia-smi."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return "unknown"
@@ -280,7 +280,7 @@ def row(work: str, precision: Precision, batch_size: int, rate: float, *, flops:
 
 
 def report(sizes: Sizes, *, xla: bool) -> Iterator[str]:
-    """Measure, and yield the report's lines as they are known."""
+    """Measure, and yield the lines of the report one by one."""
     device = describe_device()
     yield f"{datetime.now(UTC):%Y-%m-%d}. {device}{'; --xla' if xla else ''}.\n"
     limits = measure_limits(sizes)

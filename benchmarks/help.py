@@ -1,9 +1,9 @@
-"""Wall time of ``--help`` of every subcommand of `campaign` and `esnet`, each in a separate process.
+"""Measure the wall time of ``--help`` for every subcommand of `campaign` and `esnet`, each in a separate process.
 
     python benchmarks/help.py [--rounds 3]
 
-Prints the least, the median and the largest of the rounds for each command, and the slowest of all. The goal is less
-than a second on an idle machine; nothing here fails if it is missed.
+Prints minimum, median and maximum over the rounds for each command, and the slowest command. The target is less than a
+second on an idle machine; the exit status does not depend on it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def commands() -> Iterator[list[str]]:
-    """Words of every command and group of commands."""
+    """Yield the words of every command and group of commands."""
     import typer
 
     from campaign.cli.app import app as campaign_app
@@ -33,7 +33,7 @@ def _inside(command: Any, words: list[str]) -> Iterator[list[str]]:
 
 
 def wall_s(words: list[str]) -> float:
-    """Seconds from the start of the process to its end."""
+    """Return the wall time of the process, s."""
     code = f"import sys; sys.argv = {[*words, '--help']!r}; from {words[0]}.cli.main import main; main()"
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,15 +1,15 @@
-"""How is the code laid out? Fullest folder, circles of imports, imports inside functions, lines, words.
+"""Print numbers on the layout of the code: largest folder, circular imports, imports inside functions, lines, words.
 
     python benchmarks/house.py [--run CAMPAIGN_FILE]
 
-Nothing is imported but the standard library, and nothing is started, unless ``--run`` is given: then `campaign run` is
-called here, with a separate MongoDB on a free loopback port in a temporary folder, up to the moment at which it
-starts its worker processes. This counts the files of ours in which a function is called on the way there, and the
-changes of file for a reader who follows the functions in the order of their first calls, each once. Functions that run
-during an import are not counted. ``make metrics`` prints everything, for the quickstart, in under a minute.
+Only the standard library is imported, and nothing is started, unless ``--run`` is given. Then `campaign run` is called
+with a separate MongoDB on a free loopback port in a temporary folder, until it starts its worker processes. This counts
+the project's files in which a function is called until then, and the changes of file for a reader who follows the
+functions in the order of their first calls, each once. Functions that run during an import are not counted. ``make
+metrics`` prints everything, for the quickstart, in less than a minute.
 
-2026-11-30, at the start of the work on the layout: 59 modules in esnet/; 4 circles of 12, 9, 5 and 3 files; 332 imports
-inside functions; for the quickstart 60 files, 346 functions and 147 changes of file until the workers start.
+2026-11-30, before the layout was reworked: 59 modules in esnet/; 4 circles of 12, 9, 5 and 3 files; 332 imports inside
+functions; for the quickstart 60 files, 346 functions and 147 changes of file until the workers start.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from import_graph import PACKAGES, circles, import_graph, modules_by_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 _STARTS_WORKERS = ("launchers", "LocalWorkers.start")
-"""Room and qualified name of the function that starts worker processes."""
+"""Package and qualified name of the function that starts worker processes."""
 
 
 def main() -> None:
@@ -85,12 +85,12 @@ def _print_run(campaign_file: Path) -> None:
 
 
 def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
-    """Our functions that `campaign run` calls until it starts worker processes, each once, in the order of first calls.
+    """Return the project's functions that `campaign run` calls until it starts workers, in the order of first calls.
 
     Raises
     ------
     RuntimeError
-        If the command ends without starting any.
+        If the command ends without starting worker processes.
     """
     from campaign.cli.main import main as campaign
     from launchers.mongod import server as mongo
@@ -106,7 +106,7 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
         called[code] = None
         if (Path(code.co_filename).relative_to(ROOT).parts[0], code.co_qualname) == _STARTS_WORKERS:
             reached = True
-            raise KeyboardInterrupt  # as Ctrl-C; it ends this trace as well
+            raise KeyboardInterrupt  # like Ctrl-C; also ends this trace
 
     with tempfile.TemporaryDirectory(prefix="house-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -126,7 +126,7 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
 
 
 def _is_our_function(code: CodeType) -> bool:
-    """Whether a piece of code is a function of ours: no module, no body of a class."""
+    """Return whether a code object is a function of the project, rather than a module or class body."""
     path = Path(code.co_filename)
     return bool(
         code.co_flags & inspect.CO_OPTIMIZED
@@ -136,7 +136,7 @@ def _is_our_function(code: CodeType) -> bool:
 
 
 def _is_importing(frame: FrameType) -> bool:
-    """Whether a module of ours, or of another package, is being imported."""
+    """Return whether a module of this project or another package is being imported."""
     caller = frame.f_back
     while caller is not None:
         if caller.f_code.co_name == "<module>" and caller.f_globals.get("__name__") != "__main__":

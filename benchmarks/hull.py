@@ -1,24 +1,24 @@
-"""How much faster than pymatgen, candidate by candidate, are our distances to the hull, with the same numbers?
+"""Compare the speed and results of our distances to the hull with those of pymatgen, candidate by candidate.
 
-(a) A reference set of 50,000 made-up entries: elements, binaries, ternaries and quaternaries of 40 elements. As
-candidates 15,318 in 214 binary systems, 6,000 in 60 ternary and 2,000 in 20 quaternary ones. "first" is
-`HullSet.distances` on a new set: reading the entries, building all hulls, evaluating. "ours" is the same call again,
-with the hulls built, from pymatgen's Composition objects to distances. "pymatgen" is `PhaseDiagram.get_e_above_hull`
-for each candidate's entry on diagrams built before; "unchecked" is the same with ``check_stable=False``, which skips a
-search among the stable entries. The ratio is taken against the faster of the two.
+(a) The reference set has 50,000 synthetic entries: elements, binaries, ternaries and quaternaries of 40 elements. The
+candidates are 15,318 in 214 binary systems, 6,000 in 60 ternary and 2,000 in 20 quaternary systems. "first" is
+`HullSet.distances` on a new set, including reading the entries and building all hulls. "ours" is the same call again,
+with the hulls already built, from pymatgen's Composition objects to distances. "pymatgen" is
+`PhaseDiagram.get_e_above_hull` for each candidate's entry on diagrams built beforehand; "unchecked" is the same with
+``check_stable=False``, which skips a search among the stable entries. The ratio is relative to the faster of the two.
 
-(b) Time and memory of `HullSet.distances` with the hulls built, for 1,000 to 250,000 candidates: in the 214 binary
-systems, and all of them in one quaternary system with 2,500 entries. Memory is the most that the call holds beside
-what it was given, Python's and numpy's, by tracemalloc in a second call.
+(b) Time and memory of `HullSet.distances` with the hulls already built, for 1,000 to 250,000 candidates: in the 214
+binary systems, and all in one quaternary system with 2,500 entries. Memory is the peak that the call allocates in
+addition to its input, in Python and NumPy, measured with tracemalloc in a second call.
 
-Times are CPU times of one core, the least of the repeats, which take turns.
+Times are CPU times on one core, the minimum over interleaved repeats.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/hull.py [--repeats 3] [--markdown hull.md]
 
-2026-11-24, one core of a shared machine, 80 s of CPU time: 30 times faster for the binary systems (1.2 us a candidate),
-33 for the ternary and 30 for the quaternary ones, all within 3e-14 eV/atom. Reading 50,000 entries and building the
-hulls takes 0.4 to 1.0 s. 250,000 candidates in binary systems: 0.2 s and 36 MB; in one quaternary system with 9,539
-facets: 5 s and 53 MB.
+2026-11-24, one core of a shared machine, 80 s of CPU time: 30 times faster for the binary systems (1.2 us per
+candidate), 33 for the ternary and 30 for the quaternary ones, all within 3e-14 eV/atom. Reading 50,000 entries and
+building the hulls takes 0.4 to 1.0 s. 250,000 candidates in binary systems: 0.2 s and 36 MB; in one quaternary system
+with 9,539 facets: 5 s and 53 MB.
 
 Exits with 1 if a ratio is below 20 or a difference above 1e-9 eV/atom.
 """
@@ -57,13 +57,13 @@ HEAD = (
 
 
 def compound(symbols: Sequence[str], generator: np.random.Generator) -> Composition:
-    """Return a compound of all these elements, 1 to 8 atoms each."""
+    """Return a compound of the given elements, with 1 to 8 atoms of each."""
     amounts = generator.integers(1, 9, len(symbols)).tolist()
     return Composition(dict(zip(symbols, amounts, strict=True)))
 
 
 def reference_entries() -> list[ComputedEntry]:
-    """Return 50,000 entries, new objects at every call: pymatgen caches properties of a composition."""
+    """Return 50,000 entries, as new objects at each call since pymatgen caches properties of a composition."""
     generator = np.random.default_rng(SEED)
     elemental = dict(zip(ELEMENTS, generator.uniform(-10, -1, len(ELEMENTS)), strict=True))
     entries = [ComputedEntry(symbol, energy) for symbol, energy in elemental.items()]
@@ -78,7 +78,7 @@ def reference_entries() -> list[ComputedEntry]:
 
 
 def one_quaternary(n_entries: int) -> list[ComputedEntry]:
-    """Return entries of one system whose compounds lie close to a convex surface, so that the hull has many facets."""
+    """Return entries of one system with compounds close to a convex surface, so that the hull has many facets."""
     generator = np.random.default_rng(SEED)
     symbols = ELEMENTS[:4]
     entries = [ComputedEntry(symbol, 0.0) for symbol in symbols]
@@ -91,7 +91,7 @@ def one_quaternary(n_entries: int) -> list[ComputedEntry]:
 
 
 def candidates(size: int, n_systems: int, n: int) -> tuple[list[Composition], np.ndarray]:
-    """Return compositions in as many chemical systems of a size, in any order, and formation energies in eV/atom."""
+    """Return n compositions in ``n_systems`` systems of ``size`` elements, and their formation energies, eV/atom."""
     generator = np.random.default_rng(SEED + size)
     systems = list(combinations(ELEMENTS, size))
     chosen = [systems[place] for place in generator.choice(len(systems), n_systems, replace=False)]
@@ -114,14 +114,14 @@ def diagrams(entries: Sequence[ComputedEntry], compositions: Sequence[Compositio
 
 
 def cpu_time(call: Callable[[], object]) -> tuple[float, object]:
-    """Return CPU time in s and result of a call."""
+    """Return the CPU time of a call in s, and its result."""
     started = time.process_time()
     result = call()
     return time.process_time() - started, result
 
 
 def compare(name: str, repeats: int) -> tuple[str, bool]:
-    """Return a row of (a), and whether it is as it should be."""
+    """Return a row of table (a), and whether it meets the targets."""
     size, n_systems, n = CASES[name]
     compositions, formation = candidates(size, n_systems, n)
     hull = HullSet(reference_entries())
@@ -158,7 +158,7 @@ def compare(name: str, repeats: int) -> tuple[str, bool]:
 
 
 def time_and_memory(hull: HullSet, compositions: Sequence[Composition], repeats: int) -> tuple[float, float]:
-    """Return CPU time in s and the memory in MB that a call of `HullSet.distances` holds at most."""
+    """Return the CPU time in s and the peak memory in MB of a call of `HullSet.distances`."""
     formation = np.zeros(len(compositions))
     hull.distances(compositions, formation)
     least = min(cpu_time(lambda: hull.distances(compositions, formation))[0] for _ in range(repeats))

@@ -1,12 +1,12 @@
-"""How long do `campaign list`, `pause`, `resume`, `archive` and `delete` take in a database of many campaigns?
+"""Measure the time of `campaign list`, `pause`, `resume`, `archive` and `delete` in a database of many campaigns.
 
     python benchmarks/manage.py [--candidates 100000] [--campaigns 100]
 
-One campaign has all the candidates but a few, with their IS-DOS submitted; the others have some each. It uses a
-separate mongod on a free loopback port in a temporary folder; each command in a separate process, so that half of the
-time of a short one is Python's start.
+One campaign has almost all of the candidates, with their IS-DOS submitted; the others have a few each. It uses a
+separate mongod on a free loopback port in a temporary folder. Each command runs in a separate process, so half of the
+time of a short one is the start of Python.
 
-2026-12-01, two cores with about 20 other processes at work (one run): 100 campaigns, 20,297 candidates, 40,990
+2026-12-01, two cores with about 20 other running processes (one run): 100 campaigns, 20,297 candidates, 40,990
 fireworks: list 8.8 s, pause 34 s, resume 31 s, archive 41 s, its undo 42 s, stop 26 s, delete 16 s; 301 MiB at most.
 """
 
@@ -38,7 +38,7 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Make the campaigns, and print the time of each command."""
+    """Write the campaigns, and print the time of each command."""
     from campaign.running_campaign import start_campaign
     from campaign.scheduling.submit import submit_ready
     from campaign.spec.reader import read_firework_spec

@@ -1,25 +1,25 @@
-"""Does a campaign end as the undisturbed one whenever its database goes away, and however long?
+"""Test that a campaign ends like an undisturbed one after a database outage at any moment and of any length.
 
     python benchmarks/outages.py [--lengths 5,45,105,300] [--moments checkout,engine,result,record,screen]
                                  [--side-by-side 6] [--answers-lost] [--keep FOLDER]
 
-For each length and moment a campaign (one candidate, two references, scored by a potential) runs by `campaign run` on
-a real mongod behind a TCP proxy, which cuts every connection and refuses new ones from that moment on:
+For each length and moment, `campaign run` executes a campaign (one candidate, two references, scored by a potential) on
+a real mongod behind a TCP proxy, which cuts all connections and refuses new ones from that moment on:
 
     checkout   a worker asks for its first firework (a relaxation)
     engine     the engine of the first relaxation has begun to write its files
-    result     the first result goes into the JobStore
+    result     the first result is written to the JobStore
     record     the outcome of the candidate's relaxation is recorded
     screen     the predictions of the Screen are written
 
-With `--answers-lost` the request of the moment is still carried out, and its answer is what gets lost first. Nobody
-gives a command again: the one `campaign run` has to end well. Compared with the undisturbed campaign are the table
-(energies within 0.005 eV/atom), how often the engine ran, and the ledger: at most one try of a calculation may be
-lost, none where its result is in the JobStore. `campaign verify` must find nothing, and no traceback may appear on the
-screen. The exit status is 1 if a campaign ended differently.
+With `--answers-lost`, the request at that moment is still executed, but its answer is lost. No command is repeated: the
+one `campaign run` must end successfully. Compared with the undisturbed campaign are the table (energies within 0.005
+eV/atom), the number of engine runs, and the ledger: at most one attempt of a calculation may be lost, and none if its
+result is in the JobStore. `campaign verify` must find no errors, and no traceback may appear on the screen. The exit
+status is 1 if a campaign ended differently.
 
-The engine is vasp-gpaw, played back from tests/chaos/recordings.tar.xz; 8 s for each calculation, so that an outage
-of 5 s ends before it.
+The engine is vasp-gpaw, played back from tests/chaos/recordings.tar.xz with 8 s per calculation, so that an outage of
+5 s is shorter.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from chaos_place import Place  # noqa: E402
 from chaos_server import ChaosServer  # noqa: E402
 from database_proxy import command  # noqa: E402
 
-#: What is asked of the database when it goes away; None: see `_wait_for_engine`.
+#: Request to the database at which it becomes unreachable; None: see `_wait_for_engine`.
 MOMENTS = {
     "checkout": command("findAndModify", "fireworks"),
     "engine": None,
@@ -60,14 +60,14 @@ ENGINE_S, LIMIT_S = 8.0, 600.0
 
 @dataclass(frozen=True)
 class Row:
-    """One campaign: when its database was away for how long, and what became of it.
+    """One campaign: moment and length of the outage, and the outcome.
 
     Attributes
     ----------
     tries_lost
-        Attempts that did not complete, of the calculation or step with the most of them.
+        Number of incomplete attempts of the calculation or step with the most of them.
     engine_runs
-        How often the engine ran.
+        Number of engine runs.
     """
 
     moment: str
@@ -77,7 +77,7 @@ class Row:
     engine_runs: int
 
     def wrong(self, undisturbed: Row, *, answers_lost: bool) -> list[str]:
-        """List the deviations."""
+        """Return the deviations from the undisturbed campaign."""
         is_stored = self.moment == "record" or (self.moment == "result" and answers_lost)
         found = [f"{name} {getattr(self.outcome, name)}" for name in ("different", "lost", "doubled", "tracebacks")]
         found = [each for each in found if not each.endswith("[]")]
@@ -89,7 +89,7 @@ class Row:
 
 
 def main() -> int:
-    """Print a line for each campaign as it ends, and the table."""
+    """Print a line for each campaign when it ends, and the table."""
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="outages-"))
@@ -115,7 +115,7 @@ def main() -> int:
             return row
 
         with ThreadPoolExecutor(options.side_by_side) as pool:
-            # the longest ones first: the others fit beside them
+            # the longest ones first, so that the others can run at the same time
             cells = [(moment, away_s) for away_s in sorted(options.lengths, reverse=True) for moment in options.moments]
             rows += pool.map(run_one, *zip(*cells, strict=True))
     finally:
@@ -127,7 +127,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """Read the options."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=_numbers, default=[5.0, 45.0, 105.0, 300.0], help="seconds; 5,45,105,300")
     parser.add_argument("--moments", type=_moments, default=list(MOMENTS), help=f"default {','.join(MOMENTS)}")
@@ -149,7 +149,7 @@ def _moments(text: str) -> list[str]:
 
 @contextmanager
 def place_in(folder: Path, server: ChaosServer, name: str) -> Iterator[Place]:
-    """A folder for one campaign, whose processes are stopped afterwards."""
+    """Yield a folder for one campaign, whose processes are stopped afterwards."""
     place = Place(server, folder / name, CAMPAIGN, recorded=folder / "recorded", engine_s=ENGINE_S)
     try:
         yield place
@@ -161,7 +161,7 @@ def place_in(folder: Path, server: ChaosServer, name: str) -> Iterator[Place]:
 def run(
     place: Place, moment: str, away_s: float, expected: Table | None, options: argparse.Namespace
 ) -> tuple[Row, Table]:
-    """Run a campaign, let its database go away once, and compare it with the undisturbed one."""
+    """Run a campaign with one outage of its database, and compare it with the undisturbed one."""
     began = time.monotonic()
     outcome = Outcome(seed=int(away_s), way="run", campaign=moment)
     pattern = MOMENTS.get(moment)
@@ -198,7 +198,7 @@ def _tries_lost(place: Place) -> int:
 
 
 def table(rows: Sequence[Row], wrong: Sequence[Row], options: argparse.Namespace) -> str:
-    """A Markdown table: a row for each moment, a column for each length."""
+    """Return a Markdown table with a row for each moment and a column for each length."""
     found = {(row.moment, row.away_s): row for row in rows}
     lengths = sorted(options.lengths)
     lines = [

@@ -1,29 +1,30 @@
-"""What does a campaign cost beside its calculations, and how does that grow with the number of candidates?
+"""Measure the overhead of a campaign, and how it grows with the number of candidates.
 
-(a) Seconds for each job of a no-op flow: one jobflow job that returns an output prepared beforehand. Three ways in one
-    run, each in this one process and with the same MongoDB:
-    * `run_locally` of jobflow, one flow after the other;
+(a) Seconds per job of a no-op flow, i.e. one jobflow job that returns an output prepared beforehand. Three methods are
+    compared in one run, in the same process and with the same MongoDB:
+    * jobflow's `run_locally`, one flow after the other;
     * FireWorks alone: the same flow as a workflow (jobflow's `flow_to_workflow`), `LaunchPad.add_wf`, `rapidfire`;
-    * a campaign: its candidates are promoted, `submit_ready` writes their workflows, `rapidfire` runs each one's two
-      fireworks (the calculation, and the one that records and submits what is due).
-    For the campaign alone, this program replaces atomate2's relaxation with the no-op flow
-    (`campaign.steps.calculate.flow_for`); everything else is as in a campaign: ledger, JobStore, record, result against
-    the hull. It gives seconds of submission, of both tasks and of FireWorks' launching.
-(b) Seconds of submitting all candidates, of `campaign status` (its numbers, and the counts that `campaign run` takes
-    every second), of `campaign reconcile`, of asking the budget at one launch, and of one record (the state moved, the
-    campaign advanced) after an IS-DOS and after a relaxation, against the number of candidates. The campaign is in its
-    middle: half of the IS-DOS have finished, a tenth of the candidates are relaxed, a hundred jobs run. Submission and
-    reconcile should be linear or better, a record should cost about the same at any size, and 100,000 candidates should
-    give their status in under 5 s.
+    * a campaign: its candidates are promoted, `submit_ready` writes their workflows, and `rapidfire` runs the two
+      fireworks of each (the calculation, and the one that records it and submits what is due).
+    For the campaign, atomate2's relaxation is replaced by the no-op flow (`campaign.steps.calculate.flow_for`);
+    everything else is as in a real campaign: ledger, JobStore, record, result relative to the hull. Times are given for
+    submission, for both tasks and for launching by FireWorks.
+(b) Times of submitting all candidates, of `campaign status` (its numbers, and the counts that `campaign run` takes
+every
+    second), of `campaign reconcile`, of checking the budget at a launch, and of one record (changing the state and
+    advancing the campaign) after an IS-DOS and after a relaxation, as functions of the number of candidates. The
+    campaign is half finished: half of the IS-DOS are done, a tenth of the candidates are relaxed, and a hundred jobs
+    are running. Submission and reconcile should scale linearly or better, a record should take about the same time at
+    any size, and the status of 100,000 candidates should take less than 5 s.
 
     python benchmarks/overhead.py [--jobs 100] [--sizes 1000,4000,16000,50000,100000] [--cpu-hours 1e6] [--held]
 
-With --cpu-hours the campaigns of (b) have a budget, which is then looked at at every launch; with --held they have
-candidates besides that it does not allow. It uses a separate mongod on a free loopback port in a temporary folder.
+With --cpu-hours, the campaigns of (b) have a budget, which is checked at every launch; with --held, they also have
+candidates that it does not allow. It uses a separate mongod on a free loopback port in a temporary folder.
 
-2026-11-24, two cores shared with other work (load 4 to 8, so times vary by two), (a) of 100 jobs: run_locally 0.005 s,
-FireWorks alone 0.066 s (add_wf 0.005, rapidfire 0.060), a campaign 0.170 s (submit 0.0007, calculate 0.041, record
-0.042, FireWorks' launching of its two fireworks 0.086). (b):
+2026-11-24, two cores shared with other work (load 4 to 8, so times vary by a factor of two), (a) with 100 jobs:
+run_locally 0.005 s, FireWorks alone 0.066 s (add_wf 0.005, rapidfire 0.060), a campaign 0.170 s (submit 0.0007,
+calculate 0.041, record 0.042, FireWorks' launching of its two fireworks 0.086). (b):
 
                         seconds for all            milliseconds for each
     candidates  submit  counts  status  reconcile  submit  launch  IS-DOS record  relaxation record
@@ -32,7 +33,7 @@ FireWorks alone 0.066 s (add_wf 0.005, rapidfire 0.060), a campaign 0.170 s (sub
          16000     7.4    0.06    0.18       0.21    0.46     0.0            8.4               15.3
          50000    36.2    0.59    1.89       0.67    0.72     0.0           17.1               34.2
         100000   206.4    0.68    1.23       0.52    2.06     0.0           10.9               19.9
-Submitting 100,000 in a database of their own, under load 3: 0.52 to 0.72 ms each, from the first 10,000 to the last.
+Submitting 100,000 in a separate database, under load 3: 0.52 to 0.72 ms each, from the first 10,000 to the last.
 With --cpu-hours 1e6:
           1000     0.4    0.02    0.05       0.06    0.44     1.3            9.6               13.2
          16000    10.0    0.09    0.18       0.23    0.63    12.3           11.6               20.0
@@ -67,7 +68,7 @@ def no_op(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def task_document(structure: dict[str, Any]) -> dict[str, Any]:
-    """The part of emmet's TaskDoc that a campaign reads."""
+    """Return the part of emmet's TaskDoc that a campaign reads."""
     return {
         "state": "successful",
         "output": {"energy": -8.0, "structure": structure},
@@ -79,12 +80,12 @@ def task_document(structure: dict[str, Any]) -> dict[str, Any]:
 
 
 def no_op_flow(structure: dict[str, Any], key: str | None = None) -> Any:
-    """A flow of one no-op job; with a key its uuid is the one that the campaign looks for."""
+    """Return a flow of one no-op job; with a key, its uuid is the one that the campaign expects."""
     from jobflow import Flow, job
 
     from workflows.identity import job_uuid
 
-    # the importable function, whichever way this file was started
+    # the importable function, regardless of how this file was started
     made = job(importlib.import_module("benchmarks.overhead").no_op)(task_document(structure))
     made.name = "relaxation"
     if key is not None:
@@ -94,7 +95,7 @@ def no_op_flow(structure: dict[str, Any], key: str | None = None) -> Any:
 
 @contextmanager
 def in_a_folder() -> Iterator[None]:
-    """Work in a temporary folder."""
+    """Change to a temporary folder inside the block."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         os.chdir(folder)
@@ -105,7 +106,7 @@ def in_a_folder() -> Iterator[None]:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Wall time of a call."""
+    """Return the wall time of a call, s."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
@@ -115,7 +116,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def jobflow_alone(job_store: Any, structures: list[dict[str, Any]]) -> float:
-    """Seconds for each flow of run_locally."""
+    """Return the seconds per flow with run_locally."""
     from jobflow import run_locally
 
     flows = [no_op_flow(structure) for structure in structures]
@@ -125,7 +126,7 @@ def jobflow_alone(job_store: Any, structures: list[dict[str, Any]]) -> float:
 
 
 def fireworks_alone(launchpad: Any, job_store: Any, structures: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds for each flow: adding it, and running it with rapidfire."""
+    """Return the seconds per flow for adding it, and for running it with rapidfire."""
     from jobflow.managers.fireworks import flow_to_workflow
 
     flows = [no_op_flow(structure) for structure in structures]
@@ -134,7 +135,7 @@ def fireworks_alone(launchpad: Any, job_store: Any, structures: list[dict[str, A
 
 
 def rapidfire(launchpad: Any) -> float:
-    """Run all that is ready; return the seconds."""
+    """Run everything that is ready, and return the seconds."""
     from fireworks import FWorker
     from fireworks.core.rocket_launcher import rapidfire as fire
 
@@ -143,12 +144,12 @@ def rapidfire(launchpad: Any) -> float:
 
 
 def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
-    """Seconds for each promoted candidate: submission, the task that computes and records, and FireWorks' launching."""
+    """Return the seconds per promoted candidate for submission, for each task, and for launching by FireWorks."""
     from campaign import firetasks
     from campaign.scheduling.submit import submit_ready
     from campaign.steps import calculate
 
-    importlib.import_module("pymatgen.analysis.phase_diagram")  # takes seconds the first time
+    importlib.import_module("pymatgen.analysis.phase_diagram")  # the first import takes seconds
     name = campaign_with(store, launchpad, number, name="jobs")
     store.candidates.update_many({"campaign": name}, {"$set": {"state": "promoted"}})
 
@@ -168,7 +169,7 @@ def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
 
 
 def timed(task: Any) -> list[float]:
-    """Have every run of a Firetask write its seconds into the list."""
+    """Return a list to which every run of a Firetask appends its seconds."""
     times: list[float] = []
     run_task = task.run_task
 
@@ -187,7 +188,7 @@ def timed(task: Any) -> list[float]:
 
 
 def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, held: bool) -> dict[str, float]:
-    """Measure all seconds for a campaign with a number of candidates."""
+    """Measure all times of (b) for a campaign with the given number of candidates, s."""
     from campaign.recovery.reconcile import reconcile
     from campaign.scheduling.submit import submit_ready
     from campaign.views.status.counts import campaign_status
@@ -209,7 +210,7 @@ def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, hel
 
 
 def launch(store: Any, name: str) -> float:
-    """Mean seconds of asking the budget when a relaxation is about to begin."""
+    """Return the mean time of checking the budget before a relaxation, s."""
     from campaign.budget.at_launch import hold_at_launch
     from campaign.store.states import STAGES
 
@@ -219,12 +220,12 @@ def launch(store: Any, name: str) -> float:
 
 
 def best_of(call: Callable[[], Any]) -> float:
-    """The lesser of two times: the first may have to read from disk."""
+    """Return the smaller of two times, since the first call may have to read from disk."""
     return min(seconds(call) for _ in range(2))
 
 
 def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: dict[str, Any]) -> float:
-    """Mean seconds for moving a candidate and advancing the campaign, as the recording firework does."""
+    """Return the mean time of changing a state and advancing the campaign, as the recording firework does, s."""
     from campaign.scheduling.advance import advance
     from campaign.store.states import STAGES
 
@@ -269,7 +270,7 @@ def main() -> None:
 
 
 def compare(store: Any, launchpad: Any, settings: Any, jobs: int) -> None:
-    """Part (a)."""
+    """Run and print part (a)."""
     name = campaign_with(store, launchpad, jobs, name="structures")
     structures = [found["structure"] for found in store.candidates.find({"campaign": name}, ["structure"])]
     with open_job_store(settings) as job_store:

@@ -1,14 +1,14 @@
-"""Potentials in the actor pool: speed, memory, and the cost of a kill.
+"""Measure speed and memory of potentials in the actor pool, and the cost of a killed actor.
 
     python benchmarks/potentials.py [--calculator CHGNet] [--model 0.3.0] [--crystals 24] [--actors 2]
 
 The crystals are B1 and B2 compounds of Al, Cu, Pd, Ag and Au, strained and displaced with a fixed seed. Printed are
 
-* crystals per CPU-second of the actors, loading included and left out, beside ASE's FIRE with the same potential, one
-  crystal after the other, in this process. Both are CPU time, so other programs on the machine change little;
-* the memory of each actor's process (resident, with the pages that it shares with others);
-* seconds from a SIGKILL of the only actor, half-way, to the next answer, beside the time between answers without one,
-  and whether all are answered as before.
+* crystals per CPU-second of the actors, with and without loading, compared with ASE's FIRE with the same potential, one
+  crystal after the other, in this process. Both use CPU time, so other programs on the machine have little effect;
+* the resident memory of each actor process, including pages that it shares with others;
+* the time from a SIGKILL of the only actor, half-way through, to the next answer, compared with the usual time between
+  answers, and whether all answers are the same as before.
 """
 
 import argparse
@@ -43,7 +43,7 @@ STEP = "benchmark/screen/0"
 
 
 def made_crystals(number: int) -> dict[str, Structure]:
-    """Crystals of two atoms, strained by up to 4 % and displaced by 0.05 A."""
+    """Return two-atom crystals with strains of up to 4 % and displacements of 0.05 A."""
     rng, crystals = np.random.default_rng(SEED), {}
     pairs = itertools.cycle(itertools.combinations(ELEMENTS, 2))
     for place in range(number):
@@ -59,7 +59,7 @@ def made_crystals(number: int) -> dict[str, Structure]:
 
 
 class Asked:
-    """What a Screen hands to a scorer, without a database."""
+    """Context that a Screen passes to a scorer, without a database."""
 
     step_id, campaign = STEP, SimpleNamespace(name="benchmark")
 
@@ -70,23 +70,27 @@ class Asked:
         self.cpu_s = 0.0
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+        """Yield the crystals."""
         yield from ((name, self.crystals[name]) for name in ids)
 
     def element_structures(self, symbol: str) -> list[Structure]:
+        """Return the built-in crystal of an element."""
         return [self.reference[symbol]]
 
     def kept_energies(self) -> dict[str, float]:
+        """Return nothing, since each potential relaxes the elements."""
         return {}
 
     def keep_energies(self, energies: Mapping[str, float]) -> None:
-        """Keep nothing: each potential relaxes the elements."""
+        """Keep nothing, since each potential relaxes the elements."""
 
     def on_usage(self, usage: Usage) -> None:
+        """Add the CPU time of the actors, s."""
         self.cpu_s += usage.cpu_s
 
 
 def one_at_a_time(potential: ChosenPotential, crystals: list[Structure]) -> tuple[float, float]:
-    """CPU-seconds of ASE for loading the potential, and for the crystals."""
+    """Return the CPU time of ASE for loading the potential, and for the crystals, s."""
     began = time.process_time()
     calculator = load_calculator(potential.calculator, potential.model)
     loaded = time.process_time()
@@ -98,7 +102,7 @@ def one_at_a_time(potential: ChosenPotential, crystals: list[Structure]) -> tupl
 
 
 def actor_processes() -> list[psutil.Process]:
-    """The processes of the actors: Ray names a process after its task."""
+    """Return the processes of the actors, which Ray names after their tasks."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -110,7 +114,7 @@ def actor_processes() -> list[psutil.Process]:
 
 
 class Watch(threading.Thread):
-    """Keeps the largest memory of each actor."""
+    """Thread that records the peak memory of each actor."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -118,6 +122,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Record the memory of all actors until ``over`` is set."""
         while not self.over.wait(0.2):
             for process in actor_processes():
                 try:
@@ -128,7 +133,7 @@ class Watch(threading.Thread):
 
 
 def main() -> None:
-    """Compare, and print."""
+    """Run the comparisons, and print the results."""
     options = argparse.ArgumentParser()
     options.add_argument("--calculator", default="CHGNet")
     options.add_argument("--model")
@@ -158,7 +163,7 @@ def main() -> None:
 
 
 def actor_loading(potential: ChosenPotential) -> float:
-    """CPU-seconds of an actor that hardly relaxes: Python, packages, weights."""
+    """Return the CPU time of an actor that hardly relaxes anything (Python, packages, weights), s."""
     context = Asked({"x": reference_structure("Al")}, 1, ["Al"])
     quick = Relaxations(potentials=[potential], steps=2, force_tolerance=1.0, guards=Guards())
     list(quick.run(["x"], context))
@@ -166,7 +171,7 @@ def actor_loading(potential: ChosenPotential) -> float:
 
 
 def kill_one(relaxations: Relaxations, context: Asked, expected: dict[str, float | str]) -> None:
-    """Kill the only actor half-way; compare the answers with the undisturbed ones."""
+    """Kill the only actor half-way through, and compare the answers with the undisturbed ones."""
     found: dict[str, float | str] = {}
     times: list[float] = []
     killed_after: int | None = None
@@ -186,7 +191,7 @@ def kill_one(relaxations: Relaxations, context: Asked, expected: dict[str, float
 
 
 def _busy_actor() -> psutil.Process:
-    """The only actor: between two crystals its process has another name for a moment."""
+    """Return the process of the only actor, whose name briefly changes between two crystals."""
     for _ in range(300):
         if len(found := actor_processes()) == 1:
             return found[0]

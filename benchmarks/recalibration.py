@@ -1,20 +1,22 @@
-"""What do predictions gain that are corrected by the first n relaxations, on all that were not among them?
+"""Measure how much a recalibration with the first n relaxations improves the predictions of all other candidates.
 
     python benchmarks/recalibration.py [TABLE ...] [--fit 10 20 40 80] [--draws 20] [--seed 1]
 
 TABLE has the columns of `campaign replay` (docs/how-to/replay.md): formula, e_form, e_form_ml, and uncertainty if the
-scorer gives one. For each n and each of the draws, n random rows are "relaxed", a fit is made of them as in a campaign
-(`campaign/recalibration/`), and the other rows are corrected by it. Printed are means over the draws: area under the
-ROC curve for E_f <= 0, median and mean error, the share within one standard deviation, and in how many draws offsets
-were used.
+scorer gives one. For each n and each draw, n random rows are "relaxed", a correction is fitted to them as in a campaign
+(`campaign/recalibration/`), and the other rows are corrected. Printed are means over the draws: area under the ROC
+curve for E_f <= 0, median and mean error, the fraction within one standard deviation, and the number of draws in which
+offsets were used.
 
-Without a table: 150 random crystals of the Materials Project with at most 12 atoms (`data/relaxed_structures.jsonl.gz`,
-sources in `benchmarks/volumes.py`). No DFT energies of them are in the repository, so two potentials that were trained
-on them represent both sides: SevenNet-0, whose energies are PBE's own, for what is calculated, and CHGNet, whose
-energies contain the corrections of the Materials Project, for the scorer. Both without relaxation, E_f against the
-built-in crystals of the elements. It is the case of a scorer of another energy scheme (needs chgnet and sevenn).
+Without a table, 150 random crystals of the Materials Project with at most 12 atoms are used
+(`data/relaxed_structures.jsonl.gz`, sources in `benchmarks/volumes.py`). The repository has no DFT energies for them,
+so two potentials that were trained on them represent both sides: SevenNet-0, whose energies are uncorrected PBE
+energies, stands for the calculation, and CHGNet, whose energies contain the corrections of the Materials Project, for
+the scorer. Neither relaxes, and E_f is relative to the built-in crystals of the elements. This is the case of a scorer
+with another energy scheme (requires chgnet and sevenn).
 
-Exits with 1 if corrected predictions are less accurate in the mean over the draws by more than a hundredth, at any n.
+Exits with 1 if, for any n, the corrected predictions are less accurate by more than a hundredth in the mean over the
+draws.
 """
 
 import argparse
@@ -38,7 +40,7 @@ WORSE = 1.01
 
 
 def read_table(path: Path) -> list[Sample]:
-    """Rows with both energies."""
+    """Return the rows of a table that have both energies."""
     samples = []
     for row in read_rows(path)[0]:
         values = row.values
@@ -57,12 +59,12 @@ def read_table(path: Path) -> list[Sample]:
 
 
 def fractions(composition: Composition) -> dict[str, float]:
-    """Atomic fractions by element."""
+    """Return atomic fractions by element."""
     return {element.symbol: share for element, share in composition.fractional_composition.items()}
 
 
 def crystals(seed: int) -> list[Structure]:
-    """Random crystals whose elements all have a built-in crystal."""
+    """Return random crystals whose elements all have a built-in crystal."""
     with gzip.open(DATA, "rt", encoding="utf-8") as file:
         found = [json.loads(line) for line in file]
     chosen = []
@@ -87,7 +89,7 @@ def _has_crystal(symbol: str) -> bool:
 
 
 def formation_energies(structures: list[Structure], calculator: object) -> Iterator[float]:
-    """Formation energies per atom by one potential, nothing relaxed."""
+    """Yield formation energies from one potential without relaxation, eV/atom."""
     references: dict[str, float] = {}
 
     def energy(structure: Structure) -> float:
@@ -103,7 +105,7 @@ def formation_energies(structures: list[Structure], calculator: object) -> Itera
 
 
 def two_potentials(seed: int) -> list[Sample]:
-    """CHGNet predicts what SevenNet-0 calculates."""
+    """Return samples with energies predicted by CHGNet and calculated by SevenNet-0."""
     from chgnet.model.dynamics import CHGNetCalculator
     from sevenn.calculator import SevenNetCalculator
 
@@ -117,7 +119,7 @@ def two_potentials(seed: int) -> list[Sample]:
 
 
 def measured(samples: list[Sample], fit: Fit | None) -> tuple[float, float, float, float]:
-    """Area under the ROC curve for E_f <= 0, median and mean absolute error, share within one standard deviation."""
+    """Return ROC AUC for E_f <= 0, median and mean absolute error, and the fraction within one standard deviation."""
     from sklearn.metrics import roc_auc_score
 
     said = [(each.predicted, each.uncertainty) for each in samples]
@@ -134,7 +136,7 @@ def measured(samples: list[Sample], fit: Fit | None) -> tuple[float, float, floa
 
 
 def compare(title: str, samples: list[Sample], sizes: list[int], *, draws: int, seed: int) -> bool:
-    """Print a line for each number of relaxations; return whether none made predictions worse."""
+    """Print a line for each number of relaxations, and return whether none of them made predictions worse."""
     print(f"{title}: {len(samples)} candidates, {sum(each.calculated <= 0.0 for each in samples)} with E_f <= 0")
     print("  relaxed   AUC             median error, eV/atom   mean error, eV/atom   within 1 sd    offsets used")
     good = True
@@ -157,7 +159,7 @@ def compare(title: str, samples: list[Sample], sizes: list[int], *, draws: int, 
 
 
 def main() -> None:
-    """Print the gain on each table, or on the two potentials."""
+    """Print the gain for each table, or for the two potentials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="*")
     parser.add_argument("--fit", type=int, nargs="+", default=[10, 20, 40, 80])

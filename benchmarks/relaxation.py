@@ -1,16 +1,17 @@
-"""Do relaxations end in the same place wherever they start?
+"""Test that relaxations end in the same state regardless of their starting volume.
 
-Binary cells drawn by a seed over B1, B2, B3, L1_0 and L1_2 and over the d and p blocks, none of which any setting
-of the engine was tuned on, are relaxed by ``vasp-gpaw`` (ISIF = 3, through its input and output files) from 5 % too
-large and 5 % too small a volume. Both starts should end within 2 meV/atom and 0.5 % in volume of each other, or be
-written as unconverged.
+Binary cells, drawn with a seed from B1, B2, B3, L1_0 and L1_2 and from the d and p blocks, are relaxed by ``vasp-gpaw``
+(ISIF = 3, through its input and output files) from volumes that are 5 % too large and 5 % too small. No setting of the
+engine was tuned on any of them. The two final states should agree within 2 meV/atom and 0.5 % in volume, or be reported
+as unconverged.
 
     python benchmarks/relaxation.py --output relaxation.json [--markdown relaxation.md] [--cells 22]
 
-Settings: PBE, 520 eV, k-points 0.4 1/A (``quality: fast``), EDIFF 1e-5 eV, EDIFFG -0.03 eV/A, Methfessel-Paxton of
-first order with 0.1 eV, no spin (to keep the cost down: this is about forces and stress, not magnetism). The
-equilibrium volume around which the starts lie is found first, by a secant in the pressure at fixed shape. Both
-starts use the same mesh of k-points. A cell that is in the --output file already is not computed again.
+Settings: PBE, 520 eV, k-points 0.4 1/A (``quality: fast``), EDIFF 1e-5 eV, EDIFFG -0.03 eV/A, first-order
+Methfessel-Paxton smearing of 0.1 eV, no spin (to limit the cost, since forces and stress are tested rather than
+magnetism). The equilibrium volume, around which the starting volumes lie, is found first with a secant method in the
+pressure at fixed shape. Both starts use the same k-point mesh. A cell that is already in the --output file is not
+computed again.
 
 2026-11-23, one core of a shared machine: 22 cells, 1501 CPU-s in relaxations, 54 minutes; result in
 docs/explanation/engine-benchmark.md.
@@ -52,9 +53,9 @@ RELAX_INCAR = INCAR | {"NSW": 60, "IBRION": 2, "ISIF": 3, "EDIFFG": -0.03}
 
 
 def draw_cells(count: int) -> list[tuple[str, str, str]]:
-    """Return (prototype, element A, element B): A from the d block, B from the d or the p block.
+    """Return (prototype, element A, element B), with A from the d block and B from the d or p block.
 
-    Most are 2-atom cells: one in eleven is L1_2 (4 atoms).
+    Most cells have 2 atoms; one in eleven is L1_2 (4 atoms).
     """
     generator = random.Random(SEED)
     cells: list[tuple[str, str, str]] = []
@@ -78,7 +79,7 @@ def build(prototype: str, first: str, second: str, volume: float) -> tuple[list[
     first, second
         Elements; L1_2 has one atom of the first and three of the second.
     volume
-        Of the cell, A^3.
+        Volume of the cell, A^3.
     """
     fcc = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
     half = [0.5, 0.5, 0.5]
@@ -99,7 +100,7 @@ def build(prototype: str, first: str, second: str, volume: float) -> tuple[list[
 
 
 def guess_volume(prototype: str, first: str, second: str) -> float:
-    """Return a rough volume from covalent radii touching each other, A^3."""
+    """Return a rough volume at which spheres of the covalent radii touch, A^3."""
     from ase.data import atomic_numbers, covalent_radii
 
     ra, rb = (float(covalent_radii[atomic_numbers[element]]) for element in (first, second))
@@ -127,7 +128,7 @@ def write_inputs(directory: Path, symbols: list[str], cell: np.ndarray, position
 
 
 def run_program(directory: Path) -> Any:
-    """Run the program here and now, its standard output into a file."""
+    """Run the program in this process, with its standard output in a file."""
     from workflows.gpaw_vasp.program import run
 
     with (directory / "vasp.out").open("w") as out, contextlib.redirect_stdout(out):
@@ -135,14 +136,14 @@ def run_program(directory: Path) -> Any:
 
 
 def mesh_for(cell: np.ndarray) -> tuple[int, int, int]:
-    """Return the mesh with 0.4 1/A between points."""
+    """Return the k-point mesh with a spacing of 0.4 1/A."""
     from workflows.gpaw_vasp.kpoints import read_mesh
 
     return read_mesh(None, {"KSPACING": 0.4}, cell).size
 
 
 def equilibrium(prototype: str, first: str, second: str, directory: Path) -> tuple[float, tuple[int, int, int]]:
-    """Find the volume of no pressure at fixed shape to about 1 %, and the mesh there."""
+    """Find the volume of zero pressure at fixed shape, to about 1 %, and its k-point mesh."""
     volume, mesh = guess_volume(prototype, first, second), (0, 0, 0)
     before: tuple[float, float] | None = None
     for _ in range(12):
@@ -208,7 +209,7 @@ def verdict(record: dict[str, Any]) -> tuple[float, float, str]:
 
 
 def settings_in_use() -> str:
-    """Say with which stress tolerance and cell scaling the engine relaxes."""
+    """Return the stress tolerance and cell scaling of the engine's relaxations, as text."""
     from workflows.gpaw_vasp import basis, relaxation
 
     return (
@@ -243,7 +244,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Run the benchmark; exit code 1 where two converged starts disagree."""
+    """Run the benchmark; exit code 1 if two converged starts disagree."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="JSON file, also what is skipped next time")

@@ -1,15 +1,15 @@
-"""How long does a replay of a campaign of the paper's size take, and what do the policies find in it?
+"""Measure the time of a replay of the paper's size, and compare what the policies find in it.
 
-The candidates are synthetic, like the paper's in number (15,318 in 214 binary systems), in how many are promoted by its
-thresholds (half by E_f alone, a fifth by both), and in the error of the predictions (MAE 0.265 eV/atom, with tails as
-heavy as ESNet's: RMSE 0.41). Costs have the paper's means and vary with the size of the cell and by chance. The results
-show how the policies compare, not what they would find in nature.
+The candidates are synthetic, but resemble those of the paper in number (15,318 in 214 binary systems), in the fraction
+promoted by its thresholds (half by E_f alone, a fifth by both), and in the error of the predictions (MAE 0.265 eV/atom,
+with tails as heavy as ESNet's: RMSE 0.41). Costs have the means given in the paper, and vary with the size of the cell
+and randomly. The results compare the policies, but do not predict what they would find in reality.
 
     python benchmarks/replay.py [--seeds 1] [--candidates 15318] [--output DIR]
 
-2026-11-24, one of two cores that others used too: 0.4 to 1.5 CPU-s for a policy with both limits (CPU time; by the
-clock 15 times as long), 87 MB. With 3 seeds thresholds find 1,238 of 1,695 stable ones for 3,198 CPU-hours (random 403
-for the same, the oracle all), probability 1,401 for 4,189, a budget of 2,400 hours 1,136 for 2,861.
+2026-11-24, one of two shared cores: 0.4 to 1.5 CPU-s per policy including both limits (15 times as long in wall time),
+87 MB. With 3 seeds, thresholds find 1,238 of 1,695 stable ones for 3,198 CPU-hours (random 403 at the same cost, the
+oracle all), probability 1,401 for 4,189, a budget of 2,400 hours 1,136 for 2,861.
 
 Exits with 1 if a policy finds more than the oracle for the same CPU-hours, or random more than chance allows.
 """
@@ -40,10 +40,10 @@ POLICIES = (
 
 
 def population(number: int, *, seed: int) -> list[KnownCandidate]:
-    """Made-up candidates, see the head of this file."""
+    """Return synthetic candidates, as described in the module docstring."""
     rng = np.random.default_rng(seed)
     system = rng.integers(SYSTEMS, size=number)
-    # formation energies scatter about a mean of their system; the hull is deeper where that is low
+    # formation energies scatter around the mean of their system; the lower that mean, the deeper the hull
     mean = rng.normal(-0.01, 0.2, SYSTEMS)
     depth = np.clip(0.6 - 0.5 * mean, 0.02, None) * rng.lognormal(0.0, 0.3, SYSTEMS)
     e_form = mean[system] + rng.normal(0.0, 0.24, number)
@@ -73,7 +73,7 @@ def population(number: int, *, seed: int) -> list[KnownCandidate]:
 
 
 def describe(known: list[KnownCandidate]) -> None:
-    """Say how the candidates compare with the paper's."""
+    """Print how the candidates compare with those of the paper."""
     true = np.array([[found.e_form, found.e_hull, found.e_form_ml, found.e_hull_ml] for found in known])
     error = true[:, 2] - true[:, 0]
     stable = (true[:, 0] <= 0.0) & (true[:, 1] <= 0.1)
@@ -87,7 +87,7 @@ def describe(known: list[KnownCandidate]) -> None:
 
 
 def wrong(comparison: Comparison) -> list[str]:
-    """What no replay may show."""
+    """Return violations of the conditions that every replay must satisfy."""
     problems = []
     for label, replays in comparison.policies.items():
         for found, oracle in zip(replays, comparison.limits["oracle"], strict=True):
@@ -103,7 +103,7 @@ def wrong(comparison: Comparison) -> list[str]:
 
 
 def main() -> None:
-    """Replay, print the table and the times."""
+    """Run the replays, and print the table and the times."""
     from rich.console import Console
 
     from campaign.views.replay import replay_table, write_comparison

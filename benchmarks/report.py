@@ -1,17 +1,17 @@
-"""How long does a report take to build, how large is it, and how soon is it open?
+"""Measure the time to build a report, its size, and the time to open it.
 
-For each number of candidates (copies of a made-up campaign's, with other predictions and results): the wall time of
-reading the campaign and of writing the page, the size of the page, and the time from opening it in chromium until its
-tables are made and its first figure is drawn. The map of the DOS is left out: its time depends on the cache.
+For each number of candidates (copies from a synthetic campaign, with different predictions and results), the wall times
+of reading the campaign and of writing the page, the size of the page, and the time from opening it in chromium until
+its tables are built and its first figure is drawn. The map of the DOS is left out, since its time depends on the cache.
 
     python benchmarks/report.py [--sizes 1000,10000,100000]
 
-It uses a separate mongod on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be
-there.
+It uses a separate mongod on a free loopback port in a temporary folder, and requires chromium and playwright (extra
+dev).
 
-2026-11-24, two cores that four other processes used too (one run): 1,000 candidates: read in 0.2 s, written in 0.7 s,
-6.3 MB, open in 2.1 s; 10,000: 2.0 s, 0.1 s, 6.7 MB, 2.2 s; 100,000: 10.7 s, 0.1 s, 6.8 MB, 1.7 s. 5.8 MB
-of each page are Plotly and DataTables. Again with one other process: 1,000 open in 2.0 s, 100,000 in 1.7 and 2.5 s.
+2026-11-24, two cores shared with four other processes (one run): 1,000 candidates: read in 0.2 s, written in 0.7 s,
+6.3 MB, open in 2.1 s; 10,000: 2.0 s, 0.1 s, 6.7 MB, 2.2 s; 100,000: 10.7 s, 0.1 s, 6.8 MB, 1.7 s. Plotly and DataTables
+take 5.8 MB of each page. Repeated with one other process: 1,000 open in 2.0 s, 100,000 in 1.7 and 2.5 s.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="report-"))
     file = _launchpad_file(folder)
     mongo.start(DatabaseSettings.from_file(file), data_dir=folder / "mongodb")
-    settings = DatabaseSettings.from_file(file)  # with the login now
+    settings = DatabaseSettings.from_file(file)  # now includes the login
     try:
         for size in sizes:
             _measure(settings, folder, size)
@@ -96,7 +96,7 @@ def _measure(settings: DatabaseSettings, folder: Path, size: int) -> None:
 
 
 def _open(file: Path) -> float:
-    """Best of three, seconds."""
+    """Return the shortest of three times, s."""
     times = []
     with chromium() as browser:
         for _ in range(3):

@@ -1,11 +1,11 @@
-"""How long do `campaign results` and `campaign export` take, and how much memory, for a campaign of many candidates?
+"""Measure time and memory of `campaign results` and `campaign export` for a campaign of many candidates.
 
     python benchmarks/results.py [--candidates 100000]
 
-The campaign is synthetic: every candidate predicted, one in five relaxed, with both structures. Then each command
-runs in a separate process. It uses a separate mongod on a free loopback port in a temporary folder.
+The campaign is synthetic: every candidate has a prediction, and one in five is relaxed, with both structures. Each
+command runs in a separate process. It uses a separate mongod on a free loopback port in a temporary folder.
 
-2026-12-01, two cores with ten other processes at work (one run): 2,000 candidates took 4.7 CPU-s and 352 MiB as Parquet
+2026-12-01, two cores with ten other running processes (one run): 2,000 candidates took 4.7 CPU-s and 352 MiB as Parquet
 (pyarrow), 4.4 CPU-s and 236 MiB as entries; Python and its packages alone take about 3 CPU-s.
 """
 
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Make the campaign, and print the time of each command."""
+    """Write the campaign, and print the time of each command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()

@@ -1,10 +1,10 @@
-"""How long does a campaign take to reuse the calculations of another one?
+"""Measure how long a campaign takes to reuse the calculations of another one.
 
     python benchmarks/reuse.py [--candidates 10000]
 
-A campaign at its end is written in bulk, as `benchmarks/verify.py` does, with a DOS of real size (about 100 kB) for
-each candidate. Then a second campaign with the same candidates reuses every IS-DOS. It uses a separate mongod on a
-free loopback port in a temporary folder. Dated figures: docs/how-to/reuse.md.
+A finished campaign is written in bulk, as in `benchmarks/verify.py`, with a DOS of realistic size (about 100 kB) for
+each candidate. Then a second campaign with the same candidates reuses every IS-DOS. It uses a separate mongod on a free
+loopback port in a temporary folder. Dated results are in docs/how-to/reuse.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SECOND = "second"
 
 
 def main() -> None:
-    """Make both campaigns, and print what taking over takes."""
+    """Write both campaigns, and print the time of the reuse."""
     from campaign.scheduling.reuse import take_over_all
     from campaign.store.campaigns import Campaign
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def make_comparable(store: Any) -> None:
-    """Give each candidate its own key, the engine's version, and features that can be read."""
+    """Give each candidate its own key, the version of the engine, and readable features."""
     import numpy as np
 
     from workflows.dos import DosFeatures
@@ -62,7 +62,7 @@ def make_comparable(store: Any) -> None:
 
 
 def copy_campaign(store: Any) -> None:
-    """A second campaign on the same candidates, of which nothing is computed."""
+    """Write a second campaign with the same candidates and no results."""
     from campaign.store.collections import in_chunks
 
     store.campaigns.insert_one(

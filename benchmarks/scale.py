@@ -1,12 +1,13 @@
-"""What limits a campaign of many candidates: submit, status, list, a page of results, verify, and the database's size.
+"""Measure submit, status, list, a page of results, verify and the database size for a campaign of many candidates.
 
     python benchmarks/scale.py [--candidates 1000000] [--folder FOLDER]
 
-Candidates are written in bulk, without features: real binaries under further ids, because making a million crystals
-would take longer than all else (2 to 3 ms each, most of it the search for their symmetry). Everything after that is the
-program itself, each step in a separate process: the workflows of all IS-DOS are submitted, looked at and verified;
-then half of the candidates get a prediction, one in a hundred of these a result, and the table is read. A mongod of its
-own on a free loopback port, in a temporary folder (10^6 candidates: some GB). Dated figures: docs/explanation/scale.md.
+Candidates are written in bulk, without features: copies of real binaries under new ids, because generating a million
+crystals would take longer than everything else (2 to 3 ms each, mostly for finding the symmetry). All other steps use
+the program itself, each in a separate process: the workflows of all IS-DOS are submitted, listed and verified; then
+half of the candidates get a prediction and one in a hundred of these a result, and the table is read. It uses a
+separate mongod on a free loopback port in a temporary folder (several GB for 10^6 candidates). Dated results are in
+docs/explanation/scale.md.
 """
 
 import argparse
@@ -31,7 +32,7 @@ PROGRAM = str(Path(sys.executable).parent / "campaign")
 
 
 def main() -> None:
-    """Make the campaign, and print the time of each step."""
+    """Write the campaign, and print the time of each step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where the database lies; default: the system's temporary folder")
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def run_steps(file: Path, store: Any, launchpad: Any, number: int) -> None:
-    """Every step, one after the other."""
+    """Run all steps, one after the other."""
     began = time.perf_counter()
     campaign_with(store, launchpad, number, name=NAME)
     print(f"{number} candidates; the machine's load is {os.getloadavg()[0]:.0f}")
@@ -70,9 +71,9 @@ def run_steps(file: Path, store: Any, launchpad: Any, number: int) -> None:
 
 
 def measure(what: str, words: list[str], store: Any, file: Path) -> None:
-    """Run a command; print its time, its peak memory and MongoDB's."""
+    """Run a command, and print its time, its peak memory and that of MongoDB."""
     began = time.perf_counter()
-    # verify ends with 1 where something is wrong, and a command that is not there with 2
+    # verify exits with 1 if it finds an error, and an unknown command with 2
     with (file.parent / "output").open("w+b") as output:
         process = subprocess.Popen(
             words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -90,7 +91,7 @@ def measure(what: str, words: list[str], store: Any, file: Path) -> None:
 def wait_for(pid: int) -> tuple[float, int, Any]:
     """Return the peak memory of a process in MiB, its exit status and its CPU time.
 
-    The peak that `os.wait4` returns counts this process too, from which the other one was forked.
+    The peak that `os.wait4` returns would include this process, from which the other one was forked.
     """
     peak_mb = 0.0
     while True:
@@ -103,7 +104,7 @@ def wait_for(pid: int) -> tuple[float, int, Any]:
 
 
 def first_line(said: str) -> str:
-    """What a step says of itself: the first line of its output, or what verify looked at."""
+    """Return the first line of the output of a step, or what verify has checked."""
     if said.startswith("{"):
         found = json.loads(said)
         return f"checked {found.get('looked_at')}, {len(found.get('findings', []))} findings"
@@ -111,12 +112,12 @@ def first_line(said: str) -> str:
 
 
 def mongod_memory_mb(store: Any) -> float:
-    """Memory of the server."""
+    """Return the memory of the server, MB."""
     return float(store.database.client.admin.command("serverStatus")["mem"]["resident"])
 
 
 def submit(file: Path) -> None:
-    """Submit every IS-DOS, as `campaign submit` does after the documents are written."""
+    """Submit all IS-DOS, as `campaign submit` does after writing the documents."""
     from campaign.running_campaign import RunningCampaign
     from campaign.store.collections import CampaignStore
     from launchers.database.settings import DatabaseSettings
@@ -128,7 +129,7 @@ def submit(file: Path) -> None:
 
 
 def page(file: Path) -> None:
-    """Fifty rows by the predicted distance to the hull, then the most stable results: queries of the README."""
+    """Run two queries of the README: fifty rows by predicted distance to the hull, and the most stable results."""
     from campaign.store.collections import CampaignStore
     from launchers.database.settings import DatabaseSettings
 
@@ -143,7 +144,7 @@ def page(file: Path) -> None:
 
 
 def predict_half(store: Any, number: int) -> None:
-    """Let the database itself write predictions, decisions and results into half of the candidates."""
+    """Write predictions, decisions and results to half of the candidates, inside the database."""
     size = store.campaigns.find_one({"_id": NAME}, ["batch_sizes"])["batch_sizes"][0]
     half = {"campaign": NAME, "batch": {"$lt": number // size // 2}}
     random = {"$rand": {}}
@@ -158,7 +159,7 @@ def predict_half(store: Any, number: int) -> None:
 
 
 def print_size(store: Any) -> None:
-    """Size of the database on disk, by collection."""
+    """Print the size of the database on disk, by collection."""
     store.database.client.admin.command("fsync")
     for name in ("candidates", "fireworks", "workflows", "attempts"):
         found = store.database.command("collStats", name)

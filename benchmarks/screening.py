@@ -1,31 +1,31 @@
-"""What does a Screen cost beside the bare network, how does it grow, and how fast are workflows submitted?
+"""Measure the cost of a Screen relative to the bare network, its scaling, and the speed of submitting workflows.
 
-(a) Structures a second of the whole Screen step (features out of MongoDB, a Ray actor, hull distances, decisions,
-    promotions written) with one actor, against ``model.predict_on_batch`` of the same network on arrays that lie in
-    memory already, in a process with as many threads. The ratio should be 0.8 or more. The start of the actor (loading
-    TensorFlow) is part of the step, and is also given apart.
-(b) Wall time and peak memory of the step against the number of candidates. Should be linear, and flat.
-(c) Submitting the workflows of all candidates (documents and fireworks in transactions), against ``LaunchPad.add_wf``
-    in a loop for as many workflows as half a minute allows, per workflow. The ratio should be 10 or more.
+(a) Structures per second of the whole Screen step (features from MongoDB, a Ray actor, hull distances, decisions,
+    writing promotions) with one actor, compared with ``model.predict_on_batch`` of the same network on arrays in
+    memory, in a process with the same number of threads. The ratio should be at least 0.8. The start of the actor
+    (loading TensorFlow) is part of the step, and is also given separately.
+(b) Wall time and peak memory of the step as functions of the number of candidates; they should be linear and constant.
+(c) Time per workflow for submitting the workflows of all candidates (documents and fireworks in transactions), compared
+    with ``LaunchPad.add_wf`` in a loop for half a minute. The ratio should be at least 10.
 
     python benchmarks/screening.py [--candidates 22709] [--widths 32,64,128,256] [--sizes 1000,10000,100000]
 
 It uses a separate mongod on a free loopback port in a temporary folder. The candidates are those of a real campaign
-file (shipped prototypes, elements), their DOS is synthetic (`esnet.dataset.synthetic`), as many different ones as
-`DIFFERENT` says; the network has been trained for an epoch on them.
+file (shipped prototypes, elements); `DIFFERENT` synthetic DOS (`esnet.dataset.synthetic`) are shared among them, and
+the network has been trained on these for an epoch.
 
-2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256 (a quarter of the paper's parameters), two runs: bare
-538 and 536 structures/s before and after, the whole step 431 (52.7 s, of which some 7 s until the actor's first
-batch is there, and 3 s decide), ratio 0.80; bare 522 and 546, the whole step 438, ratio 0.82. The actor's start is
-the same for every network: with widths 16,32,64,128 (29 s, before the actor started faster) the ratio was 0.48. A
-batch with the normalisations folded away is 1.10 and 1.09 times as fast. Submitting 22,756 workflows took 0.32 and
-0.33 ms each, LaunchPad.add_wf 4.3 and 4.4 ms: ratio 13.2 both times.
-2026-12-01, another machine of two cores, before the code was laid out in rooms (e398491) and after (15bf40c), a run
-each: ratio 0.78 and 0.76, the whole step 410 and 420 structures/s, bare 521 to 529 and 540 to 561. Submitting 0.34 and
-0.50 ms, ratio 13.4 and 8.4; the second stood in the first minutes of the machine, and 12,000 candidates twice more
-came to 0.30 and 0.33 ms, ratio 12 to 14. The same within noise.
+2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256 (a quarter of the paper's parameters), two runs: bare 538
+and 536 structures/s before and after, the whole step 431 (52.7 s, including about 7 s until the first batch of the
+actor, and 3 s for decisions), ratio 0.80; bare 522 and 546, the whole step 438, ratio 0.82. The start of the actor
+takes the same time for every network: with widths 16,32,64,128 (29 s, before that start was accelerated), the ratio was
+0.48. A batch with folded normalisations is 1.10 and 1.09 times as fast. Submitting 22,756 workflows took 0.32 and 0.33
+ms each, LaunchPad.add_wf 4.3 and 4.4 ms: ratio 13.2 both times.
+2026-12-01, another machine with two cores, before (e398491) and after (15bf40c) the code was rearranged, one run each:
+ratio 0.78 and 0.76, the whole step 410 and 420 structures/s, bare 521 to 529 and 540 to 561. Submitting 0.34 and 0.50
+ms, ratio 13.4 and 8.4; the second was run in the first minutes of the machine, and two more runs with 12,000 candidates
+gave 0.30 and 0.33 ms, ratio 12 to 14: equal within noise.
 (b), the same network: 1,000 candidates 8.4 s and 478 MB, 10,000 27.2 s and 478 MB, 100,000 222.0 s and 833 MB: linear
-in time; in memory about 4 kB a candidate, the decisions of a Screen being made together.
+in time; about 4 kB of memory per candidate, since the decisions of a Screen are made together.
 """
 
 import argparse
@@ -79,7 +79,7 @@ PROTOTYPES = (
 
 @contextmanager
 def mongod() -> Iterator[Path]:
-    """Start a mongod; give the path of its my_launchpad.yaml."""
+    """Start a mongod, and yield the path of its my_launchpad.yaml."""
     from launchers.database.settings import DatabaseSettings
     from launchers.mongod import server as mongo
 
@@ -99,7 +99,7 @@ def mongod() -> Iterator[Path]:
 
 @contextmanager
 def fresh_store() -> Iterator[tuple[Path, Any, Any]]:
-    """Start a mongod; give its my_launchpad.yaml, the store of campaigns, and a LaunchPad that is ready."""
+    """Start a mongod, and yield its my_launchpad.yaml, the store of campaigns, and an initialised LaunchPad."""
     from campaign.store.collections import CampaignStore
     from campaign.store.fireworks import initialise_launchpad
     from launchers.database.settings import DatabaseSettings
@@ -111,7 +111,7 @@ def fresh_store() -> Iterator[tuple[Path, Any, Any]]:
 
 
 def multiply(store: Any, name: str, number: int) -> None:
-    """Copy candidates under other ids until there are enough: real prototypes and elements give some 22,709."""
+    """Copy candidates under new ids until there are enough; the real prototypes and elements give about 22,709."""
     originals = list(store.candidates.find({"campaign": name, "role": "screened"}))
     missing = number - len(originals)
     for copy in range(1, 2 + missing // len(originals)):
@@ -121,7 +121,7 @@ def multiply(store: Any, name: str, number: int) -> None:
 
 
 def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
-    """Start a campaign with a number of candidates; return seconds of submitting, and the number of workflows."""
+    """Start a campaign with this many candidates; return the time of submission in s, and the number of workflows."""
     from campaign.scheduling.submit import submit_ready
     from campaign.spec.reader import read_firework_spec
     from campaign.steps.start import write_campaign
@@ -134,7 +134,7 @@ def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, in
         "policy": {"max_formation_energy": 0.0, "max_hull_energy": 20.0},
     }
     spec = read_firework_spec({"campaign": content}, name=name)
-    # the documents first; then the submission alone is timed
+    # the documents are written first, so that only the submission is timed
     write_campaign(store, spec)
     multiply(store, name, number)
     began = time.perf_counter()
@@ -143,7 +143,7 @@ def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, in
 
 
 def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> float:
-    """Return seconds for each workflow of ``LaunchPad.add_wf``, for the same two fireworks."""
+    """Return the time per workflow of ``LaunchPad.add_wf`` for the same two fireworks, s."""
     from itertools import count
 
     from fireworks import Workflow
@@ -161,7 +161,7 @@ def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> floa
 
 
 def prepare(store: Any, name: str, bundle: Path) -> None:
-    """Give every candidate an IS-DOS, the references made-up energies, and the campaign its model."""
+    """Give every candidate an IS-DOS, the references synthetic energies, and the campaign its model."""
     from campaign.references.reference_sets import freeze_reference_set
     from campaign.store.models import model_summary, register_bundle
     from workflows.dos import DosFeatures
@@ -231,7 +231,7 @@ def screen(file: str, name: str) -> None:
 
 
 def in_a_process(function: str, *arguments: Any) -> dict[str, Any]:
-    """Call one of this file's functions in a fresh process; return the JSON of its last line."""
+    """Call a function of this file in a new process, and return the JSON in the last line of its output."""
     root = str(Path(__file__).resolve().parents[1])
     code = f"from benchmarks.screening import {function}\n{function}(*{arguments!r})"
     done = subprocess.run(
@@ -248,7 +248,7 @@ def in_a_process(function: str, *arguments: Any) -> dict[str, Any]:
 
 
 def actor_start_s() -> float:
-    """Seconds that a process needs to load what an actor loads."""
+    """Return the time that a process needs to load everything that an actor loads, s."""
     code = (
         "import time; t = time.perf_counter(); import esnet.bundle.bundle, keras; keras.ops; "
         "print(time.perf_counter() - t)"
@@ -258,7 +258,7 @@ def actor_start_s() -> float:
 
 
 def campaign_of(file: Path, name: str, number: int, bundle: Path) -> tuple[float, int, Any, Any]:
-    """Make and prepare a campaign of this name; return what submitting took, and its database."""
+    """Write and prepare a campaign; return time and number of workflows of the submission, and its database."""
     from campaign.store.collections import CampaignStore
     from campaign.store.fireworks import initialise_launchpad
     from launchers.database.settings import DatabaseSettings

@@ -1,4 +1,4 @@
-"""A synthetic half-finished campaign for benchmarks: no calculation has run."""
+"""A synthetic, half-finished campaign for benchmarks, for which no calculation is run."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ PROTOTYPES = ("B1", "B2", "B3", "L1_0", "L1_2", "D0_3", "D0_22", "A15")
 
 
 def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hours: float | None = None) -> str:
-    """A campaign with a number of screened candidates, a reference set and a model; nothing is submitted."""
+    """Write a campaign with screened candidates, a reference set, a model, and nothing submitted; return its name."""
     from benchmarks.screening import multiply
     from campaign.references.reference_sets import freeze_reference_set
     from campaign.spec.reader import read_firework_spec
@@ -39,7 +39,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
 
 
 def divide_into_batches(store: Any, name: str, size: int) -> None:
-    """Renumber the batches: `multiply` copies the number with the candidate."""
+    """Renumber the batches, since `multiply` copies the batch number of a candidate."""
     ids = [found["_id"] for found in store.candidates.find({"campaign": name}, ["_id"])]
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     for number, part in enumerate(parts):
@@ -49,9 +49,9 @@ def divide_into_batches(store: Any, name: str, size: int) -> None:
 
 
 def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
-    """Of the candidates with a queued IS-DOS let the first half be through: rejected, relaxed, failed, relaxing.
+    """Advance the first half of the candidates with a queued IS-DOS: to rejected, relaxed, failed, or relaxing.
 
-    Documents, ledger and fireworks say so together.
+    Documents, ledger and fireworks are consistent.
     """
     found = list(store.candidates.find({"campaign": name}, ["is_dos.fw_id", "batch", "composition"]).sort("batch"))
     half = found[: len(found) // 2]
@@ -84,7 +84,7 @@ def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
 
 
 def fields_of(state: str) -> dict[str, Any]:
-    """The other fields of a candidate's document, besides its state."""
+    """Return the fields of a candidate's document that go with a state."""
     from campaign.store.collections import now
 
     if state == "dos_failed":
@@ -124,7 +124,7 @@ def add_to_ledger(store: Any, name: str, entries: list[tuple[str, str, dict[str,
 
 
 def let_run(launchpad: Any, fw_ids: list[int]) -> None:
-    """Let fireworks run on some other host, so that it is unknown whether they still do."""
+    """Mark fireworks as running on another host, so that it is unknown whether they still run."""
     from datetime import UTC, datetime
 
     started = datetime.now(UTC).isoformat()
@@ -136,7 +136,7 @@ def let_run(launchpad: Any, fw_ids: list[int]) -> None:
 
 
 def hold_some(store: Any, name: str) -> None:
-    """Let candidates that were rejected be held instead, and the next of them need more than any budget has."""
+    """Mark rejected candidates as held, and let the next one require more than any budget allows."""
     held = [found["_id"] for found in store.candidates.find({"campaign": name, "state": "rejected"}, ["_id"])][::2]
     dear = {"n_sites": 10**12, "composition": {"Al": 10**12}}
     changes = {"state": "held", "decision.outcome": "held", **dear}

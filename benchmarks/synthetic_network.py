@@ -1,4 +1,4 @@
-"""A network trained on synthetic densities of states, and how fast it is alone: for the benchmarks of Screens."""
+"""A network trained on synthetic densities of states, and its bare speed, for the benchmarks of Screens."""
 
 import json
 import time
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-#: Different synthetic densities of states.
+#: Number of distinct synthetic densities of states.
 DIFFERENT = 512
 BATCH = 256
 
 
 def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
-    """Train a network of these widths for one epoch, and save it as a bundle; print where, as JSON."""
+    """Train a network with these widths for one epoch, save it as a bundle, and print its path as JSON."""
     from esnet.representation.composition import composition_vector
     from esnet.representation.features import Representation
     from esnet.training.train import TrainingSettings, train
@@ -31,14 +31,14 @@ def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
 
 
 def synthetic(number: int) -> list[Any]:
-    """So many synthetic IS-DOS samples."""
+    """Return the given number of synthetic IS-DOS samples."""
     from esnet.dataset.synthetic import synthetic_samples
 
     return list(synthetic_samples(number, seed=3, kinds=("is_dos",)))
 
 
 def load(bundle: str) -> tuple[Any, list[dict[str, Any]]]:
-    """Return a bundle's network, as it was trained, and batches that lie in memory."""
+    """Return the unfolded network of a bundle, and batches in memory."""
     from esnet.bundle.bundle import BundleInfo
     from esnet.bundle.networks import load_network
     from esnet.representation.composition import composition_vector
@@ -58,7 +58,7 @@ def load(bundle: str) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def bare(bundle: str, number: int) -> None:
-    """Print structures a second of predict_on_batch on arrays in memory, as JSON."""
+    """Print the structures per second of predict_on_batch on arrays in memory, as JSON."""
     model, parts = load(bundle)
     model.predict_on_batch(parts[0])
     started, done = time.perf_counter(), 0
@@ -68,7 +68,7 @@ def bare(bundle: str, number: int) -> None:
 
 
 def folding(bundle: str) -> None:
-    """Print how much faster a batch is with the normalisations folded away, as JSON: both by turns, the median."""
+    """Print the speed-up of a batch by folding the normalisations, as JSON: median over alternating turns."""
     from esnet.network.folded_network import inference_network
 
     model, parts = load(bundle)
@@ -81,6 +81,6 @@ def folding(bundle: str) -> None:
             for part in parts:
                 network.predict_on_batch(part)
             seconds.append(time.perf_counter() - began)
-        if turn:  # the graphs are made in the first
+        if turn:  # the graphs are built in the first turn
             ratios.append(seconds[0] / seconds[1])
     print(json.dumps({"ratio": float(np.median(ratios))}))

@@ -1,9 +1,9 @@
-"""Calculations an hour through SLURM: one to a job, many in one job, and several of these at the same time.
+"""Measure calculations per hour through SLURM: one per job, many per job, and several such jobs at the same time.
 
-Real IS-DOS fireworks through `launchers.cluster` and the test SLURM (tests/cluster/minislurm.sh: Debian's SLURM and
-munge, as root), a mongod of its own, two jobs in the queue at most. The engine is a substitute that plays back recorded
-results and sleeps in between, so that everything around it is measured: the queue, the start of Python and its imports,
-FireWorks, atomate2, the features, the record.
+Real IS-DOS fireworks run through `launchers.cluster` and the test SLURM (tests/cluster/minislurm.sh: Debian's SLURM and
+munge, as root), with a separate mongod and at most two jobs in the queue. The engine is replaced by a program that
+plays back recorded results and sleeps in between, so that the overhead is measured: the queue, the start of Python and
+its imports, FireWorks, atomate2, the features, the record.
 
     python benchmarks/throughput.py [--calculations 12] [--seconds 2]
 """
@@ -27,14 +27,14 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in (".", "campa
 from slurm_cluster import SlurmCluster  # noqa: E402
 from small_campaign import SMALL  # noqa: E402
 
-#: Four candidates of one composition, whose output was recorded.
+#: Four candidates of one composition, for which outputs are recorded.
 PROTOTYPES = ["B1", "B2", "B3", "L1_0"]
 PLAYBACK = ROOT / "tests" / "campaign" / "playback"
 JOBS = 2
 
 
 def submit(store: Any, launchpad: Any, number: int, mode: str) -> None:
-    """Submit campaigns until there are `number` IS-DOS."""
+    """Submit campaigns until there are ``number`` IS-DOS."""
     from campaign.running_campaign import start_campaign
     from campaign.spec.reader import read_firework_spec
 
@@ -45,7 +45,7 @@ def submit(store: Any, launchpad: Any, number: int, mode: str) -> None:
 
 
 def measure(file: Path, folder: Path, number: int, queue: Mapping[str, Any], mode: str) -> dict[str, float]:
-    """Run IS-DOS through the queue; return the seconds they took, and how many jobs they were."""
+    """Run IS-DOS through the queue, and return the time they took in s, and the number of jobs."""
     from campaign.store.collections import CampaignStore
     from launchers.cluster.launch_files import write_new
     from launchers.cluster.queue_filler import fill_queues
@@ -67,7 +67,7 @@ def measure(file: Path, folder: Path, number: int, queue: Mapping[str, Any], mod
     site = SiteSettings.from_dict(content, origin="throughput.py")
     (folder / "runs").mkdir(parents=True)
     write_new(site, folder / "cluster")
-    # the relaxations of the references would take their share
+    # the relaxations of the references would take part of the time
     launchpad.fireworks.update_many({"spec._category": "relax"}, {"$set": {"state": "PAUSED"}})
     began, jobs = time.monotonic(), 0
     while store.candidates.count_documents({"campaign": {"$regex": mode}, "state": "dos_done"}) < number:

@@ -1,22 +1,23 @@
-"""Does reading from disk cost speed, and does memory grow with the data set?
+"""Measure the effect of reading from disk on the speed of training, and the memory as a function of the data set size.
 
-(a) Samples a second of training fed by our pipeline (`esnet.dataset.pipeline.batches`: read, inflated and scaled
-    as needed) against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same
-    order, in the same process, in alternating rounds after one of each that is not counted. The median ratio should be
-    0.95 or more.
-(b) Peak memory and cost for each sample against the size of the data set. Each size has a separate process, which
-    opens the data set, divides it, fits the scaler on the training part, trains a bounded number of steps and reads a
-    whole epoch. Memory should be flat and below 3 GB.
+(a) Samples per second of training with the pipeline (`esnet.dataset.pipeline.batches`, which reads, inflates and scales
+    as needed), compared with ``keras.Model.fit`` on scaled arrays in memory: the same network and the same batches in
+    the same order, in the same process, in alternating rounds after a warm-up round of each. The median ratio should be
+    at least 0.95.
+(b) Peak memory and cost per sample as functions of the size of the data set. For each size, a separate process opens
+the
+    data set, splits it, fits the scaler to the training part, trains a limited number of steps and reads a whole epoch.
+    Memory should be constant and below 3 GB.
 
     python benchmarks/training.py [--widths 16,32,64,128] [--rounds 5] [--sizes 1000,4000] [--markdown training.md]
     python benchmarks/training.py --full         1,000 to 60,000 samples, the network of the paper, fewer samples in (a)
 
-The samples are synthetic (`esnet.dataset.synthetic`: bands with sharp edges and zeros around them, as real DOS have;
-a real DOS deflates less well). They are written to a temporary folder, which needs up to 110 kB for each.
+The samples are synthetic (`esnet.dataset.synthetic`): like real DOS, they have bands with sharp edges and zeros in
+between, but they compress better. They are written to a temporary folder, which needs up to 110 kB per sample.
 
-2026-11-23, one thread of TensorFlow on two busy cores (AMD EPYC): median ratio 0.97 with the paper's network (64
-samples, 19 samples/s), 1.04 with widths 16,32,64,128; peak 1,850 MB with 1,000 and 2,011 MB with 60,000 samples and
-the paper's network (1.34 GB from 1,000 to 4,000 samples with the small one), 0.5 to 0.7 ms to read a sample; 5 minutes.
+2026-11-23, one TensorFlow thread on two busy cores (AMD EPYC): median ratio 0.97 with the paper's network (64 samples,
+19 samples/s), 1.04 with widths 16,32,64,128; peak 1,850 MB with 1,000 and 2,011 MB with 60,000 samples and the paper's
+network (1.34 GB from 1,000 to 4,000 samples with the small one), 0.5 to 0.7 ms to read a sample; 5 minutes.
 """
 
 import argparse
@@ -32,7 +33,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# TensorFlow reads it when it is imported
+# read by TensorFlow when it is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -43,7 +44,7 @@ STEPS = 8
 
 
 def write_dataset(path: Path, n_samples: int) -> None:
-    """Write that many synthetic samples, RS-DOS and IS-DOS of half as many materials."""
+    """Write this many synthetic samples, an RS-DOS and an IS-DOS for each of half as many materials."""
     from esnet.dataset.dataset import DatasetWriter
     from esnet.dataset.synthetic import synthetic_samples
     from esnet.representation.features import Representation
@@ -62,7 +63,7 @@ def compiled(widths: tuple[int, int, int, int], batch_size: int) -> Any:
 
 
 def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: int, rounds: int) -> dict[str, Any]:
-    """Train alternately from disk and from memory; samples a second of each round."""
+    """Train alternately from disk and from memory, and return the samples per second of each round."""
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.pipeline import batches, epoch_order
     from esnet.representation.features import network_inputs
@@ -77,7 +78,7 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
     targets = scaling.standardise(dataset.energies[order])[:, None]
     from_disk = batches(dataset, indices, scaler=scaler, target_scaling=scaling, batch_size=batch_size, seed=1)
     for (read, energies), start in zip(from_disk, range(0, len(order), batch_size), strict=True):
-        # the claim is about the same batches
+        # both must use the same batches
         np.testing.assert_array_equal(read["up"], inputs["up"][start : start + batch_size])
         np.testing.assert_array_equal(energies, targets[start : start + batch_size])
     fits = {
@@ -87,7 +88,7 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
     speeds: dict[str, list[float]] = {name: [] for name in fits}
     cpu: dict[str, float] = dict.fromkeys(fits, 0.0)
     for number in range(rounds + 1):
-        # who goes first alternates too
+        # the order alternates too
         for name in sorted(fits, reverse=number % 2 == 0):
             started, spent = time.perf_counter(), time.process_time()
             fits[name]()
@@ -106,7 +107,7 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
 
 
 def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: int) -> dict[str, float]:
-    """Use a data set as a training does; run in a separate process."""
+    """Use a data set as in a training; to be run in a separate process."""
     clock = _Clock()
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.pipeline import batches
@@ -135,12 +136,12 @@ def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: i
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far, MB (Linux counts in kB)."""
+    """Return the peak resident memory of this process so far, MB (Linux reports kB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 class _Clock:
-    """Times of the parts of a run: s, or ms for each sample."""
+    """Timer for the parts of a run, in s or in ms per sample."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -153,7 +154,7 @@ class _Clock:
 
 
 def in_own_process(job: str, path: Path, options: argparse.Namespace, **values: Any) -> dict[str, Any]:
-    """Run a job of this file in a new process, so that memory is counted from the start."""
+    """Run a job of this file in a new process, so that its memory is measured from the start."""
     arguments = {"job": job, "path": str(path), "widths": options.widths, "batch_size": options.batch_size, **values}
     done = subprocess.run(
         [sys.executable, __file__, "--job", json.dumps(arguments)], stdout=subprocess.PIPE, text=True, check=True
@@ -162,7 +163,7 @@ def in_own_process(job: str, path: Path, options: argparse.Namespace, **values: 
 
 
 def run_job(text: str) -> None:
-    """What the new process does; its last line of output is the result."""
+    """Run a job in the new process, and print its result as the last line."""
     arguments = json.loads(text)
     path, widths = Path(arguments["path"]), _widths(arguments["widths"])
     started = time.perf_counter()
@@ -183,14 +184,14 @@ def _widths(text: str) -> tuple[int, int, int, int]:
 
 
 def require_space(folder: Path, n_samples: int) -> None:
-    """Stop before a disk is full."""
+    """Exit if there is not enough disk space."""
     free, needed = shutil.disk_usage(folder).free, n_samples * BYTES_PER_SAMPLE
     if free < 1.2 * needed:
         raise SystemExit(f"{folder}: {free / 1e9:.1f} GB free, {1.2 * needed / 1e9:.1f} GB needed; set TMPDIR")
 
 
 def speed_table(result: dict[str, Any]) -> list[str]:
-    """Return (a)."""
+    """Return the table of (a)."""
     speeds, ratios = result["speeds"], result["ratios"]
     lines = ["| round | memory, samples/s | disk, samples/s | ratio |", "| --- | --- | --- | --- |"]
     lines += [
@@ -210,7 +211,7 @@ def speed_table(result: dict[str, Any]) -> list[str]:
 
 
 def size_table(rows: list[dict[str, float]]) -> list[str]:
-    """Return (b)."""
+    """Return the table of (b)."""
     lines = [
         "| samples | on disk, MB | write, ms each | open, s | scaler, ms each | read, ms each | train, ms each |"
         " peak of writing, MB | peak of training, MB |",
@@ -228,7 +229,7 @@ def size_table(rows: list[dict[str, float]]) -> list[str]:
 
 
 def main() -> int:
-    """Run both parts; exit code 1 where the ratio is below 0.95 or a training needed 3 GB."""
+    """Run both parts; exit code 1 if the ratio is below 0.95 or a training needed 3 GB."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", default="16,32,64,128", help="of the network (default 16,32,64,128)")
     parser.add_argument("--batch-size", type=int, default=32)

@@ -1,10 +1,10 @@
-"""How long do `campaign export` and `campaign import` take for many candidates, and how large is the file?
+"""Measure the time of `campaign export` and `campaign import` for many candidates, and the size of the file.
 
     python benchmarks/transfer.py [--candidates 100000]
 
-The campaign is that of `benchmarks/verify.py`, at its end: documents, ledger, outputs, GridFS files. Its features are
-small (1 kB instead of 100): with real ones the file grows by 100 kB for each DOS, which are copied as they are. It is
-exported, imported into another database of the same mongod, and verified there; each command is a separate process.
+The campaign is the finished one of `benchmarks/verify.py`: documents, ledger, outputs, GridFS files. Its features are
+small (1 kB instead of 100); real ones would add 100 kB per DOS to the file, copied unchanged. It is exported, imported
+into another database of the same mongod, and verified there, each command in a separate process.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.verify import NAME, make_finished  # noqa: E402
 
 
 def main() -> None:
-    """Make the campaign, move it, and print the time of each command."""
+    """Write the campaign, transfer it, and print the time of each command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(*words: str) -> None:
-    """Run one command, and print its time, its peak memory and its last output."""
+    """Run one command, and print its time, its peak memory and its last line of output."""
     began = time.perf_counter()
     command = [str(Path(sys.executable).parent / "campaign"), *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}

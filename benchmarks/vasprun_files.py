@@ -1,4 +1,4 @@
-"""Made-up vasprun.xml files for benchmarks/features.py: VASP's own layout, and that of the project's vasp-gpaw."""
+"""Write synthetic vasprun.xml files for benchmarks/features.py, in the layouts of VASP and of vasp-gpaw."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ FERMI = 5.12345678
 
 
 def write_vasp(path: Path, n_atoms: int) -> None:
-    """Write a static, spin-polarised run as VASP 5.4 does: eigenvalues, DOS, and projections of the eigenvalues."""
+    """Write a static, spin-polarised run in the layout of VASP 5.4: eigenvalues, DOS, projections of eigenvalues."""
     generator = np.random.default_rng(n_atoms)
     with path.open("w", encoding="ISO-8859-1") as file:
         file.writelines(_vasp_pieces(n_atoms, generator))
@@ -61,12 +61,12 @@ def write_gpaw(path: Path, n_atoms: int) -> None:
 
 
 def mesh_and_bands(n_atoms: int) -> tuple[int, int]:
-    """Number of irreducible k-points, fewer as the cell grows, and of bands."""
+    """Return the number of irreducible k-points, which decreases with the size of the cell, and of bands."""
     return max(4, 400 // n_atoms), 8 * n_atoms + 8
 
 
 def densities(n_atoms: int, generator: np.random.Generator) -> np.ndarray:
-    """Sums of Gaussian bands, states/eV, shape (atoms, spins, energies, 9)."""
+    """Return sums of Gaussian bands, states/eV, shape (atoms, spins, energies, 9)."""
     centres = generator.uniform(-12, 6, (n_atoms, 2, 9, 4, 1))
     bands = np.exp(-((ENERGIES - centres) ** 2) / 0.3).sum(axis=3)
     return np.moveaxis(generator.uniform(0.01, 0.4, (n_atoms, 2, 9, 1)) * bands, 2, 3)

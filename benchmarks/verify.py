@@ -1,15 +1,15 @@
-"""How long does `campaign verify` take, and how much memory, for a campaign of many candidates at its end?
+"""Measure time and memory of `campaign verify` for a finished campaign of many candidates.
 
     python benchmarks/verify.py [--candidates 100000]
 
-The campaign is synthetic, complete and without errors: every candidate with its IS-DOS, prediction and decision,
-one in five relaxed, with the workflows, ledger, features, outputs and GridFS files that belong to them. Then the
-command runs in a separate process. Features are small here (1 kB instead of 100): only their index is read. It uses a
-separate mongod on a free loopback port in a temporary folder.
+The campaign is synthetic, complete and without errors: every candidate has its IS-DOS, prediction and decision, and one
+in five is relaxed, with the corresponding workflows, ledger, features, outputs and GridFS files. The command runs in a
+separate process. Features are small (1 kB instead of 100), since only their index is read. It uses a separate mongod on
+a free loopback port in a temporary folder.
 
-2026-12-01, two cores with ten other processes at work (load 11; one run): 100,000 candidates (20,312 relaxed, 240,624
-fireworks, 120,703 attempts, 220,312 outputs): 56.9 s of wall time, 629 MiB at most, nothing wrong found. Of 300: 10.7 s
-and 261 MiB, which is Python and its packages.
+2026-12-01, two cores with ten other running processes (load 11; one run): 100,000 candidates (20,312 relaxed, 240,624
+fireworks, 120,703 attempts, 220,312 outputs): 56.9 s of wall time, at most 629 MiB, no errors found. 300 candidates:
+10.7 s and 261 MiB, due to Python and its packages.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CPU_S = 10.0
 
 
 def main() -> None:
-    """Make the campaign, and print what verifying it takes."""
+    """Write the campaign, and print time and memory of verifying it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
@@ -64,7 +64,7 @@ def measure(file: Path) -> None:
 
 
 def make_finished(store: Any, launchpad: Any, number: int) -> None:
-    """Write a whole campaign at its end."""
+    """Write a complete, finished campaign."""
     from campaign.scheduling.submit import submit_ready
     from campaign.store.campaigns import OpenCampaign
 
@@ -87,7 +87,7 @@ STRUCTURE = {"@class": "Structure", "@module": "pymatgen.core.structure"}
 
 
 def keep_model(store: Any) -> None:
-    """Store the campaign's model, as large as a bundle of two GridFS chunks."""
+    """Store the model of the campaign, with the size of a bundle of two GridFS chunks."""
     from gridfs import GridFSBucket
 
     checksum = store.campaigns.find_one({"_id": NAME})["model"]["checksum"]
@@ -96,7 +96,7 @@ def keep_model(store: Any) -> None:
 
 
 def complete(store: Any, stage_name: str, number: int) -> None:
-    """Let every calculation of a stage that runs be done: documents, ledger, outputs, features."""
+    """Complete all running calculations of a stage: documents, ledger, outputs, features."""
     from pymongo import UpdateOne
 
     from campaign.store.collections import history_entry, in_chunks
@@ -119,12 +119,12 @@ def complete(store: Any, stage_name: str, number: int) -> None:
 
 
 def reference_set(store: Any) -> dict[str, str]:
-    """The field that names the frozen set."""
+    """Return the field that names the frozen reference set."""
     return {"reference_set": store.campaigns.find_one({"_id": NAME}, ["reference_set"])["reference_set"]}
 
 
 def entries(documents: list[dict[str, Any]], stage: Any) -> Iterator[dict[str, Any]]:
-    """Successful attempts."""
+    """Yield successful attempts."""
     from campaign.store.collections import now
 
     for document in documents:
@@ -134,7 +134,7 @@ def entries(documents: list[dict[str, Any]], stage: Any) -> Iterator[dict[str, A
 
 
 def insert_data(store: Any, documents: list[dict[str, Any]], stage: Any) -> None:
-    """What the calculations have left in the JobStore, in GridFS and among the features."""
+    """Insert the results of the calculations into the JobStore, GridFS and the features."""
     from bson import ObjectId
 
     from campaign.attempts.outputs import uuids_of_try
@@ -160,7 +160,7 @@ def insert_data(store: Any, documents: list[dict[str, Any]], stage: Any) -> None
 
 
 def decide(store: Any, campaign: Any) -> None:
-    """Predict and decide as Screens do: one candidate in `RELAXED_SHARE` is promoted."""
+    """Predict and decide like Screens, promoting one candidate in `RELAXED_SHARE`."""
     from campaign.steps.decide import make_decisions
     from campaign.store.collections import now
     from campaign.store.fireworks import next_fw_ids

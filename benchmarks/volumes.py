@@ -1,17 +1,17 @@
-"""How far are the volumes of unrelaxed candidates from the relaxed ones, by class of compound?
+"""Measure the error of the volumes of unrelaxed candidates relative to the relaxed ones, by class of compound.
 
-    python benchmarks/volumes.py          the median error of both rules, old and new, in each class
-    python benchmarks/volumes.py --fit    fits the numbers of campaign/candidates/bond_lengths.yaml again, prints them,
-                                          and prints the errors on crystals that the fit has not seen (four folds)
+    python benchmarks/volumes.py          prints the median error of both rules, old and new, in each class
+    python benchmarks/volumes.py --fit    refits the numbers of campaign/candidates/bond_lengths.yaml, and prints them
+                                          with the errors on crystals that the fit has not seen (four folds)
 
-Each crystal of data/relaxed_structures.jsonl.gz keeps its shape and is given the volume that a rule predicts; the error
+Each crystal of data/relaxed_structures.jsonl.gz keeps its shape and is given the volume predicted by a rule; the error
 is predicted / relaxed - 1. These are relaxed crystals (PBE) of the Materials Project (A. Jain et al., APL Mater. 1,
-011002 (2013), CC BY 4.0), as matminer 0.3.0 ships them: the elastic (M. de Jong et al., Sci. Data 2, 150009 (2015)),
+011002 (2013), CC BY 4.0), as shipped with matminer 0.3.0: the elastic (M. de Jong et al., Sci. Data 2, 150009 (2015)),
 piezoelectric (M. de Jong et al., Sci. Data 2, 150053 (2015)) and dielectric (I. Petousis et al., Sci. Data 4, 160134
-(2017)) sets and that of F. Faber et al. (Int. J. Quantum Chem. 115, 1094 (2015)); two elements or more, 40 atoms or
-fewer, no f-block elements, nothing beyond bismuth, no noble gases, at most 0.15 eV/atom above the hull where that is
-known. Format: one crystal a line; cell: a, b, c in A and angles in degrees; atoms: [symbol, count]; positions:
-fractional.
+(2017)) sets and that of F. Faber et al. (Int. J. Quantum Chem. 115, 1094 (2015)); with two or more elements, at most 40
+atoms, no f-block elements, no elements beyond bismuth, no noble gases, and at most 0.15 eV/atom above the hull where
+that is known. Format: one crystal per line; cell: a, b, c in A and angles in degrees; atoms: [symbol, count];
+positions: fractional.
 
 The class of a compound is its first element in the order F O N Cl Br S I C Se Te H P As B Si Sb Ge, else "metals".
 """
@@ -43,8 +43,8 @@ NAMES = {
 FOLDS = 4
 SEED = 20261201
 RIDGE = 0.3
-"""Weight that holds lengths of an element near its covalent radius (r) or zero (k; t: three times this weight), against
-one crystal's of 1."""
+"""Weight of the restraint of an element's lengths to its covalent radius (r) or zero (k; t: three times this weight),
+relative to a weight of 1 per crystal."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Relaxed:
 
 
 def read_crystals() -> list[Relaxed]:
-    """All crystals of the data file."""
+    """Read all crystals of the data file."""
     crystals = []
     with gzip.open(DATA, "rt", encoding="utf-8") as file:
         for line in file:
@@ -76,7 +76,7 @@ def read_crystals() -> list[Relaxed]:
 
 
 def print_errors(kinds: Sequence[str], columns: dict[str, Floats]) -> None:
-    """A table: for each class the median of the error, and of its size, in each column."""
+    """Print the median of the error, and of its magnitude, by class and column."""
     print("| class | crystals | " + " | ".join(f"{name}: median, median size" for name in columns) + " |")
     print("| --- | --- | " + " | ".join("---" for _ in columns) + " |")
     labels = np.array(kinds)
@@ -90,7 +90,7 @@ def print_errors(kinds: Sequence[str], columns: dict[str, Floats]) -> None:
 
 
 class Fit:
-    """The rule's numbers as one vector: r, k and t of each element, b, c, exponent."""
+    """The parameters of the rule as one vector: r, k and t of each element, b, c, exponent."""
 
     def __init__(self, crystals: Sequence[Relaxed]) -> None:
         self.symbols = sorted({symbol for crystal in crystals for symbol in crystal.species}, key=atomic_numbers.get)
@@ -103,7 +103,7 @@ class Fit:
         pairs = [differences(negativity[sites], bond) for sites, bond in zip(of_site, bonds, strict=True)]
         lengths = [len(bond.first) for bond in bonds]
         charges = [cation_charge(crystal.species) for crystal in crystals]
-        #: What r, k and t are multiplied by, and b and c.
+        #: Factors of r, k and t, and of b and c.
         self.of_elements = [
             np.ones(sum(lengths)),
             np.concatenate([difference for difference, _ in pairs]),
@@ -119,7 +119,7 @@ class Fit:
         self.count = len(bonds)
         kinds = np.array([crystal.kind for crystal in crystals])
         share = np.array([(kinds == kind).mean() for kind in kinds])
-        # a class of few crystals counts for more than its number, or oxides would decide alone
+        # classes with few crystals get a higher weight, or oxides alone would determine the fit
         self.crystal_weight = share**-0.25 / np.mean(share**-0.25)
         n = len(self.symbols)
         radii = [covalent_radii[atomic_numbers[symbol]] for symbol in self.symbols]
@@ -127,7 +127,7 @@ class Fit:
         self.ridge = np.repeat([RIDGE, RIDGE, 3 * RIDGE], n)
 
     def logarithms(self, numbers: Floats) -> tuple[Floats, csr_matrix]:
-        """ln(predicted / relaxed volume) of each crystal, and its derivatives."""
+        """Return ln(predicted / relaxed volume) of each crystal, and its derivatives."""
         n = len(self.symbols)
         exponent = numbers[-1]
         ideal = sum(number * factor for number, factor in zip(numbers[3 * n :], self.of_all, strict=False))
@@ -155,7 +155,7 @@ class Fit:
         return logarithm, coo_matrix(entries, shape=(self.count, len(numbers))).tocsr()
 
     def solve(self, used: npt.NDArray[np.bool_]) -> Floats:
-        """Numbers fitted to the crystals that are used (soft L1 loss)."""
+        """Return the parameters fitted to the used crystals (soft L1 loss)."""
         n = len(self.ridge)
         held = coo_matrix((self.ridge, (np.arange(n), np.arange(n))), shape=(n, n + 3))
 
@@ -174,7 +174,7 @@ class Fit:
         return np.asarray(found.x)
 
     def unseen_errors(self) -> Floats:
-        """Error on each crystal of numbers that were fitted to the other folds."""
+        """Return the error on each crystal with parameters fitted to the other folds."""
         fold = np.random.default_rng(SEED).integers(0, FOLDS, self.count)
         errors = np.zeros(self.count)
         for part in range(FOLDS):
@@ -184,7 +184,7 @@ class Fit:
 
 
 def main() -> None:
-    """Measure, or fit."""
+    """Print the errors, or refit the parameters."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fit", action="store_true", help="fit the numbers again")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""ESNet: predicts formation energies of relaxed crystals from densities of states of unrelaxed ones.
+"""ESNet: predict formation energies of relaxed crystals from the densities of states of unrelaxed ones.
 
 The public Python interface is `open_bundle`, `predict`, `read_dos` and `Dataset`, with the classes that they return
 (docs/reference/python.md).
@@ -6,7 +6,7 @@ The public Python interface is `open_bundle`, `predict`, `read_dos` and `Dataset
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # the constant of typing, without the time that importing typing takes
+TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def lazy_names(
     package
         Name of the package.
     names
-        Public name -> module that defines it. ``__version__`` is added, from `pyproject.toml`.
+        Public name -> module that defines it. ``__version__`` is added, from ``pyproject.toml``.
     """
 
     def find(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Predictions from densities of states with a trained ESNet, including their uncertainties."""
+"""Predict formation energies from densities of states with a trained ESNet, including uncertainties."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from esnet.sources import vasprun
 from esnet.sources.vasp_dos import engine_of_version
 
 _AT_ONCE = 256
-"""Densities of states in memory at the same time, 108 kB each."""
+"""Number of densities of states in memory at the same time, 108 kB each."""
 
 
 class NoDosError(UserError, TypeError):
@@ -35,7 +35,7 @@ class NoDosError(UserError, TypeError):
 
 
 class EngineWarning(UserWarning):
-    """A density of states is of another engine than the model's training data."""
+    """A density of states comes from another engine than the model's training data."""
 
 
 def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
@@ -44,12 +44,12 @@ def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
     Parameters
     ----------
     bundle
-        Its folder, or the name of a shipped one (``gpaw-fast-binary``).
+        Folder of the bundle, or the name of a shipped one (``gpaw-fast-binary``).
 
     Returns
     -------
     Bundle
-        Provides ``predict`` and ``assess`` for features, and ``representation``, the way these are made.
+        Has ``predict`` and ``assess`` for features, and ``representation``, which defines how these are computed.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def read_dos(
     Returns
     -------
     GridDos
-        Energies in eV, shape (1500,), channels of shape (2, 1500, 9) in states/(eV atom), or in the unit of the
-        normalisation.
+        Energies in eV, shape (1500,), and channels in states/(eV atom), or in the unit of the normalisation, shape
+        (2, 1500, 9).
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_dos(
     DosError
         If the file is missing, truncated, not VASP output, or without lm-resolved projections; the message names it.
     ValueError
-        If an option is none of those above.
+        If an option is not one of those listed.
 
     Examples
     --------
@@ -126,9 +126,9 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
     -------
     list of Prediction
         One per source, in order: ``e_form`` (eV/atom, with the corrections of the model's training set),
-        ``uncertainty`` (one standard deviation, eV/atom) and ``novel``; both None if the model cannot tell. ``id`` is
-        the path, or the formula of a CompleteDos. An `EngineWarning` is issued for files from another engine than the
-        training data.
+        ``uncertainty`` (one standard deviation, eV/atom) and ``novel``; both None if the model does not give them.
+        ``id`` is the path, or the formula of a CompleteDos. An `EngineWarning` is issued for files from another engine
+        than the training data.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
         read = [_usable(source, place, info.representation, strict) for place, source in enumerate(part, start=start)]
         usable = [dos for dos in read if isinstance(dos, GridDos)]
         if usable and model is None:
-            # only once something can be predicted: networks take seconds to load
+            # loaded only once there is something to predict, since networks take seconds to load
             model = Bundle.load(info.path, residual=True)
         said = iter(network_outputs(model, usable) if model is not None else ())
         if add is not None:
@@ -223,7 +223,7 @@ def _read(source: Any, name: str, normalisation: Normalisation, energy_reference
 
 
 def _output_file(path: Path) -> Path:
-    """Return the file itself, or the one left by VASP in a folder."""
+    """Return the file itself, or the output file of VASP in a folder."""
     if not path.is_dir():
         return path
     inside = [file for name in vasprun.OUTPUT_NAMES if (file := path / name).is_file()]
@@ -240,8 +240,8 @@ def _warn_of_engines(info: BundleInfo, read: Sequence[GridDos]) -> None:
     if others:
         more = "" if len(others) == 1 else f" and {len(others) - 1} more"
         text = (
-            f"{others[0].name}{more}: computed by {others[0].engine}, and {info.path.name} has learnt from {learnt}, "
-            f"whose energies and projections are other ones; right: a model that was trained on {others[0].engine}"
+            f"{others[0].name}{more}: computed by {others[0].engine}, but {info.path.name} was trained on {learnt}, "
+            f"whose energies and projections differ; right: a model that was trained on {others[0].engine}"
         )
         warnings.warn(text, EngineWarning, stacklevel=4)
 

@@ -1,1 +1,4 @@
-"""The open data set: IS-DOS and RS-DOS of the project's own campaigns, packed, with a datasheet; see `__main__`."""
+"""The open data set: IS-DOS and RS-DOS of the project's own campaigns, in compact form with a datasheet.
+
+See `__main__`.
+"""

@@ -1,11 +1,11 @@
-"""Enlarge the open data set by what campaigns have relaxed; remake its splits and its datasheet.
+"""Extend the open data set with the relaxed candidates of campaigns, and regenerate its splits and datasheet.
 
     python -m benchmarks.open_set [-l my_launchpad.yaml] [--campaign NAME ...] [--out FOLDER] [--docs docs]
-    python -m benchmarks.open_set --densities FOLDER      adds what `benchmarks.open_set.densities` has computed
+    python -m benchmarks.open_set --densities FOLDER      adds the results of `benchmarks.open_set.densities`
 
-What is in the set stays in it, so the database of a finished campaign can be deleted (``--anew`` starts without it).
-Campaigns are only read. Without ``--campaign`` all whose names begin with ``training-`` and whose references are
-computed are taken, in the order of their names.
+Samples already in the set are kept, so the database of a finished campaign can be deleted (``--anew`` starts from an
+empty set). Campaigns are only read. Without ``--campaign``, all campaigns are used whose names begin with ``training-``
+and whose references are computed, in the order of their names.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def _campaigns(launchpad: Path | None, names: Sequence[str] | None) -> list[Camp
 def make(
     campaigns: Sequence[Campaign], out: Path, docs: Path, *, densities: Path | None = None, anew: bool = False
 ) -> Dataset:
-    """Write everything; a former data set is replaced when the new one is whole and small enough."""
+    """Write everything; the previous data set is replaced once the new one is complete and small enough."""
     with tempfile.TemporaryDirectory(prefix="open-set-") as folder:
         parts = [] if anew or not out.exists() else [Dataset.open(out)]
         if densities is not None:
@@ -107,7 +107,7 @@ def make(
 
 
 def failed_for_good(campaign: Campaign) -> dict[str, int]:
-    """Return the number of failures for good by stage and reason."""
+    """Return the number of permanent failures by stage and reason."""
     failed: Counter[str] = Counter()
     for document in newest_failed(campaign, number=100_000):
         failure = document["final_failure"]

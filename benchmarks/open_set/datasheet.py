@@ -1,4 +1,4 @@
-"""docs/reference/dataset.md: what the open set is, made from its manifest, its campaigns and measurements."""
+"""Write docs/reference/dataset.md, the datasheet of the open set, from its manifest, its campaigns and measurements."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ print(time.process_time() - start, int(re.search(r"VmHWM:\s*(\d+)", open("/proc/
 
 
 def loading(folder: Path) -> dict[str, float]:
-    """CPU-s of opening with all checksums, and peak MiB of the process, measured in one of its own."""
+    """Return the CPU-s for opening with all checksums, and the peak MiB, measured in a separate process."""
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", _MEASURE, str(folder.resolve())], cwd=root, check=True,
                           capture_output=True, text=True)  # fmt: skip
@@ -40,12 +40,14 @@ def loading(folder: Path) -> dict[str, float]:
 
 
 def datasheet(dataset: Dataset, measured: Mapping[str, Any]) -> str:
-    """Return the page as markdown.
+    """Return the page as Markdown.
 
     Parameters
     ----------
+    dataset
+        The open data set.
     measured
-        ``change_mev`` (of predictions, by the rounding), ``load`` (`loading`).
+        ``change_mev`` (largest change of a prediction by the rounding, meV/atom) and ``load`` (result of `loading`).
     """
     manifest, source = dataset.manifest, dataset.manifest.source
     system = dict(zip(dataset.materials, dataset.chemsys, strict=True))
@@ -125,7 +127,7 @@ Small cells of few structure types, one functional, no magnetic search: no state
 
 
 def _campaigns(dataset: Dataset) -> str:
-    """Compounds and costs by campaign, from the samples' provenance."""
+    """Return the number of compounds and their costs by campaign, from the provenance of the samples."""
     stages = {"is_dos": "IS-DOS", "relaxation": "relaxation", "rs_dos": "RS-DOS"}
     spent: dict[str, Counter[str]] = defaultdict(Counter)
     names: dict[str, set[str]] = defaultdict(set)
@@ -154,7 +156,7 @@ def _failures(failures: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def write_coverage(dataset: Dataset, file: Path) -> None:
-    """Draw energies, compounds by element, and how far crystals moved."""
+    """Draw the energies, the number of compounds by element, and the changes of the crystals in the relaxation."""
     system = dict(zip(dataset.materials, dataset.chemsys, strict=True))
     energy = dict(zip(dataset.materials, dataset.energies.tolist(), strict=True))
     compounds = [name for name, found in system.items() if "-" in found]

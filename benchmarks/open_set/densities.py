@@ -1,13 +1,13 @@
-"""Compute the IS-DOS and RS-DOS of crystals that were relaxed by campaigns whose database is gone.
+"""Compute the IS-DOS and RS-DOS of crystals relaxed by campaigns whose databases no longer exist.
 
-data/training_structures.jsonl.gz keeps the unrelaxed and the relaxed crystal and the energy of every candidate that
-the project has relaxed, in one set of settings. The densities of states follow from the crystals, for a quarter of what
-the relaxations cost.
+data/training_structures.jsonl.gz contains the unrelaxed and the relaxed crystal and the energy of every candidate that
+the project has relaxed, all with the same settings. The densities of states are computed from the crystals, at a
+quarter of the cost of the relaxations.
 
-    python -m benchmarks.open_set.densities --folder FOLDER         computes, as far as it comes; again: it continues
-    python -m benchmarks.open_set --densities FOLDER                adds what is computed to the data set
+    python -m benchmarks.open_set.densities --folder FOLDER         computes; repeat the command to continue
+    python -m benchmarks.open_set --densities FOLDER                adds the finished results to the data set
 
-Several may compute in one folder. A DOS takes 5 to 20 CPU-s.
+Several processes may compute in one folder. A DOS takes 5 to 20 CPU-s.
 """
 
 import argparse
@@ -33,11 +33,11 @@ from esnet.residual.single_point import SINGLE_POINT_ENERGY
 
 KINDS: tuple[DosKind, ...] = ("is_dos", "rs_dos")
 LOST = {"training-B2": {"relax: reason lost with the database": 2}}
-"""Candidates of those campaigns that failed for good."""
+"""Number of candidates in those campaigns that failed permanently."""
 
 
 def relaxed_candidates() -> dict[str, dict[str, Any]]:
-    """Rows of the file by the name of the material, e.g. ``B2-PtZr``; each has its crystals under the kind of DOS."""
+    """Return the rows of the file by material, e.g. ``B2-PtZr``, each with its crystals by kind of DOS."""
     found = {}
     with gzip.open(DATA / "training_structures.jsonl.gz", "rt") as lines:
         for row in map(json.loads, lines):
@@ -49,7 +49,7 @@ def relaxed_candidates() -> dict[str, dict[str, Any]]:
 
 
 def compute(folder: Path) -> None:
-    """Compute both densities of each crystal, which another process may do as well."""
+    """Compute both densities of each crystal; several processes may do so at the same time."""
     for name, row in relaxed_candidates().items():
         try:
             (folder / name).mkdir(parents=True)
@@ -60,7 +60,7 @@ def compute(folder: Path) -> None:
 
 
 def write_densities(folder: Path, path: Path) -> None:
-    """Write what is computed as a data set; what failed is counted in its source."""
+    """Write the finished results as a data set, with the number of failures in its source."""
     source = {
         "kind": "campaign",
         "engine": SETTINGS.engine,
@@ -139,7 +139,7 @@ def _run(file: Path) -> Vasprun:
 
 
 def main() -> None:
-    """Compute, as far as it comes."""
+    """Compute until all crystals are done."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
     compute(parser.parse_args().folder)

@@ -1,7 +1,7 @@
-"""Several campaigns as one data set of format 2, its densities rounded so that deflate makes them small.
+"""Combine several campaigns into one data set of format 2, with densities rounded so that deflate compresses them well.
 
-A density is rounded to the 11 significant bits of float16 and stored as float32, so that nothing that reads format 2
-changes; the bits that are zero then cost next to nothing.
+Densities are rounded to the 11 significant bits of float16 but stored as float32, so that readers of format 2 need not
+change; the zero bits then take almost no space.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,31 +15,35 @@ from numpy.typing import NDArray
 from esnet.dataset.dataset import Dataset, DatasetError, DatasetWriter, Sample
 
 SAME = ("engine", "quality", "corrections", "settings_hash")
-"""What all campaigns of one data set must agree in: energies of two settings never meet."""
+"""Fields that must agree in all campaigns of a data set, since energies from different settings are never mixed."""
 
 
 def rounded(dos: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return densities rounded to float16; values out of its range are kept."""
+    """Return densities rounded to float16; values outside its range are kept."""
     with np.errstate(over="ignore"):
         half = dos.astype(np.float16).astype(np.float32)
     return np.where(np.isfinite(half), half, dos)
 
 
 def pack(parts: Sequence[Dataset], path: Path, *, failures: Mapping[str, Mapping[str, int]] | None = None) -> Dataset:
-    """Write data sets of campaigns as one.
+    """Write the data sets of several campaigns as one.
 
-    Materials get names that can be read (``B2-PtZr``; ``element-Zr``). A crystal that two data sets have, as the
+    Materials get readable names (``B2-PtZr``, ``element-Zr``). A crystal that occurs in two data sets, such as those of
     elements, is taken from the first.
 
     Parameters
     ----------
+    parts
+        Data sets of the campaigns.
+    path
+        Directory to create.
     failures
-        Campaign -> stage and reason -> number of candidates, beside those that the data sets' sources have.
+        Campaign -> stage and reason -> number of candidates, in addition to those in the sources of the data sets.
 
     Raises
     ------
     DatasetError
-        If two data sets differ in what `SAME` names.
+        If two data sets differ in one of the fields in `SAME`.
     """
     first = parts[0].manifest.source
     for part in parts[1:]:
@@ -84,7 +88,7 @@ def _samples(parts: Sequence[Dataset]) -> Iterator[Sample]:
 
 
 def _same_crystal(one: Sample, other: Sample) -> bool:
-    """Whether two samples of one prototype and formula began as one crystal, its cell alike to 0.001 A and degrees."""
+    """Return whether two samples of one prototype and formula had the same initial cell, to 0.001 A and degrees."""
     cells = [each.initial_structure.lattice.parameters for each in (one, other) if each.initial_structure is not None]
     if len(cells) < 2:
         return one.material == other.material
@@ -101,7 +105,7 @@ def _material(sample: Sample) -> str:
 
 
 def sample_at(dataset: Dataset, place: int) -> Sample:
-    """Read one sample whole."""
+    """Read a complete sample."""
     (provenance,) = dataset.provenance([place])
     efermi, spacing = (float(column[place]) for column in (dataset.efermi, dataset.spacing))
     known: dict[str, Any] = {
@@ -125,7 +129,7 @@ def sample_at(dataset: Dataset, place: int) -> Sample:
 
 
 def prediction_change(parts: Sequence[Dataset], packed: Dataset) -> float:
-    """Largest change of a prediction of the shipped ESNet by the rounding, meV/atom."""
+    """Return the largest change of a prediction of the shipped ESNet due to the rounding, meV/atom."""
     import esnet
     from esnet.bundle.shipped import bundle_folder
 

@@ -1,9 +1,9 @@
 """The classical models of the paper's Table 1 on DOS moments and composition: KRR, SVR, random forest, XGBoost.
 
 The paper (Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B) names the models and their input; their
-parameters are given in a supplement that is not available. So each model here has few candidates around what its
-library or its inventor recommends (see `MODELS`), and the validation part chooses, as it stops the networks' training.
-None sees the test part.
+parameters are in a supplement that is not available. Each model therefore has a few candidate parameters around the
+recommendations of its library or its authors (see `MODELS`), of which the best on the validation part are chosen. No
+model sees the test part.
 """
 
 import logging
@@ -40,15 +40,15 @@ class ClassicalModel:
     Attributes
     ----------
     title
-        As the paper's table calls it.
+        Name in the paper's table.
     package
-        What it needs, from the extra ``analysis``.
+        Required package, from the extra ``analysis``.
     candidates
-        Parameters that the validation part chooses from; the first are those of ``quick``.
+        Parameters to choose from with the validation part; ``quick`` takes the first.
     source
-        Where the parameters come from.
+        Source of the parameters.
     kernel
-        Whether its matrix has as many entries as training samples squared.
+        Whether it is a kernel method, whose matrix grows with the square of the number of training samples.
     """
 
     title: str
@@ -62,7 +62,7 @@ MODELS: Mapping[str, ClassicalModel] = {
     "krr": ClassicalModel(
         title="KRR",
         package="sklearn",
-        # gamma: in units of 1 / (features x their variance), the "scale" of scikit-learn's support vector machines
+        # gamma is in units of 1 / (features x their variance), "scale" in scikit-learn's support vector machines
         candidates=tuple({"alpha": alpha, "gamma": gamma} for gamma in (1.0, 0.3) for alpha in (0.03, 0.1, 0.01, 0.3)),
         source="sklearn.kernel_ridge.KernelRidge, Gaussian kernel; width around scikit-learn's 'scale'",
         kernel=True,
@@ -78,8 +78,8 @@ MODELS: Mapping[str, ClassicalModel] = {
         title="RF",
         package="sklearn",
         candidates=({"n_estimators": 300, "max_features": 1 / 3}, {"n_estimators": 300, "max_features": 1.0}),
-        source="sklearn.ensemble.RandomForestRegressor; a third of the features a split is Breiman's advice (2001), "
-        "all of them scikit-learn's default",
+        source="sklearn.ensemble.RandomForestRegressor; a third of the features per split as recommended by Breiman "
+        "(2001), or all of them, scikit-learn's default",
     ),
     "xgboost": ClassicalModel(
         title="XGBoost",
@@ -97,15 +97,15 @@ class Fitted(NamedTuple):
     Attributes
     ----------
     predict
-        Features (n, 219) -> formation energies (n,), eV/atom.
+        Function from features (n, 219) to formation energies (n,), eV/atom.
     parameters
-        Those chosen.
+        The chosen parameters.
     n_train
-        Samples fitted to.
+        Number of samples fitted to.
     mae_validation
-        eV/atom, of the parameters chosen.
+        Mean absolute error on the validation part with the chosen parameters, eV/atom.
     notes
-        What a reader of the table must know.
+        Notes for readers of the table.
     """
 
     predict: Predict
@@ -125,22 +125,29 @@ def fit_classical(
     max_kernel_samples: int = 10_000,
     threads: int | None = None,
 ) -> Fitted:
-    """Fit the model of `MODELS` that has this key.
+    """Fit one of the classical models.
 
     Parameters
     ----------
+    name
+        Key of the model in `MODELS`.
     training, validation
-        What it is fitted to, and what chooses its parameters (and ends XGBoost's growth).
+        Samples to fit to, and samples to choose the parameters with (and the number of trees of XGBoost).
     seed
-        Of the subsample, the forest and the boosting.
+        Seed of the subsample, the forest and the boosting.
     quick
-        Take the first candidate without choosing, and a forest of 100 trees.
+        Whether to take the first candidate parameters without a choice, and a forest of 100 trees.
     max_kernel_samples
-        A kernel method's matrix has the square of its samples (10,000: 0.8 GB, and a copy
-        or two while it is solved): above this number it is fitted to
-        a subsample that the seed draws, and the notes say so.
+        Largest number of samples for kernel methods, whose matrix has this number squared of entries (10,000 samples:
+        0.8 GB, plus one or two copies during the solution). With more, the model is fitted to a random subsample drawn
+        with the seed, and the notes say so.
     threads
-        For the trees; None: the cores of this process.
+        Number of threads for the trees. If None, the number of cores of this process.
+
+    Returns
+    -------
+    Fitted
+        The fitted model with its parameters and validation error.
 
     Raises
     ------
@@ -176,14 +183,14 @@ def _subsample(training: Table, largest: int, seed: int, title: str) -> tuple[Ta
         return training, ()
     chosen = np.sort(np.random.default_rng(seed).choice(n_samples, largest, replace=False))
     note = (
-        f"{title} is fitted to {largest} of the {n_samples} training samples, drawn by the seed: its kernel matrix "
-        "grows with their square (setting max_kernel_samples)"
+        f"{title} is fitted to {largest} of the {n_samples} training samples, drawn with the seed: its kernel matrix "
+        "grows with the square of their number (setting max_kernel_samples)"
     )
     return Table(training.features[chosen], training.energies[chosen]), (note,)
 
 
 def _in_blocks(estimator: Any, scaling: TargetScaling) -> Predict:
-    """Predict in batches that keep the rectangular kernel matrix small compared with the square one."""
+    """Return a function that predicts in batches, to keep its kernel matrix small compared with the training one."""
 
     def predict(features: NDArray[np.float64]) -> NDArray[np.float64]:
         outputs = [
@@ -196,7 +203,7 @@ def _in_blocks(estimator: Any, scaling: TargetScaling) -> Predict:
 
 
 def _gamma(factor: float, table: Table) -> float:
-    """Width of a Gaussian kernel, in units of scikit-learn's ``gamma="scale"``: 1 / (features times their variance)."""
+    """Return gamma of a Gaussian kernel: a factor times scikit-learn's ``"scale"``, 1 / (features x variance)."""
     spread = float(table.features.shape[1] * table.features.var())
     return factor / (spread if spread > 0 else 1.0)
 

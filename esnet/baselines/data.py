@@ -24,17 +24,17 @@ class BenchmarkData:
     Attributes
     ----------
     dataset
-        Where the densities are.
+        The data set, which provides the densities.
     split
         The split, without the samples that have no Fermi level.
     training, validation
-        Places of the kinds trained on.
+        Indices of samples of the kinds trained on.
     test
-        Places of both kinds: RS-DOS test RS2RE, IS-DOS IS2RE.
+        Indices of samples of both kinds: RS-DOS for RS2RE, IS-DOS for IS2RE.
     n_without_fermi_level
-        Samples left out of all parts, for all models: filling and centre are not defined for them.
+        Number of samples left out of all parts, for all models, because their filling and centre are undefined.
     notes
-        What a reader of the table must know.
+        Notes for readers of the table.
     """
 
     dataset: Dataset
@@ -47,14 +47,14 @@ class BenchmarkData:
 
     @classmethod
     def of(cls, dataset: Dataset, settings: BenchmarkSettings) -> BenchmarkData:
-        """Return a data set divided by a split.
+        """Divide a data set as the settings ask.
 
         Raises
         ------
         BenchmarkError
-            If a part has too few samples of the kinds asked for.
+            If a part has too few samples of the requested kinds.
         SplitError
-            If the data set cannot be divided so.
+            If the data set cannot be divided in this way.
         """
         whole = split_dataset(
             dataset,
@@ -128,11 +128,11 @@ class BenchmarkData:
 
     @cached_property
     def moment_scaler(self) -> MomentScaler:
-        """Scaler fitted to the training part alone."""
+        """Scaler fitted to the training part only."""
         return MomentScaler.fit(self._moments_at(self.training))
 
     def table(self, indices: NDArray[np.intp]) -> Table:
-        """Return features on moments, and energies, of samples of the three parts."""
+        """Return the moment features and energies of samples in the three parts."""
         features = self.moment_scaler.features(self._moments_at(indices), self.dataset.compositions[indices])
         return Table(features, self.dataset.energies[indices])
 
@@ -146,7 +146,7 @@ def _notes(dataset: Dataset, split: Split) -> tuple[str, ...]:
     notes = list(split.notes)
     tested = np.asarray(dataset.kinds)[split.test]
     notes += [
-        f"the test part has no {name}: no figures for {task}"
+        f"the test part has no {name}: no errors for {task}"
         for kind, name, task in (("rs_dos", "RS-DOS", "RS2RE"), ("is_dos", "IS-DOS", "IS2RE"))
         if not (tested == kind).any()
     ]

@@ -1,4 +1,4 @@
-"""CGCNN-HD, MEGNet, Roost and Wren in a comparison, on the crystals of the DOS samples."""
+"""Train CGCNN-HD, MEGNet, Roost and Wren for a comparison, on the crystals of the DOS samples."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
 
 _CRYSTAL_OF: Mapping[DosKind, Which] = {"is_dos": "initial", "rs_dos": "relaxed"}
 _BLOCK = 1024
-"""Samples whose crystals are read at one time."""
+"""Number of samples whose crystals are read together."""
 
 
 class CannotTrainError(BenchmarkError):
@@ -41,7 +41,7 @@ def fit_graph_model(
     """
     kind, dataset = KINDS[name], data.dataset
     _require_materials(data, kind)
-    # read block by block, so that the crystals are not kept in addition to the network's input
+    # read block by block, so that the crystals are not kept in addition to the input of the network
     parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
     try:
         trained = fit(
@@ -78,7 +78,7 @@ def fit_graph_model(
 def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> Iterator[Material | None]:
     """Yield the input of a graph model: the unrelaxed crystal for an IS-DOS, the relaxed one for an RS-DOS.
 
-    None where a sample has none; of a kind that needs no crystal, the composition.
+    None for a sample without that crystal. For a kind of model that needs no crystal, the composition.
     """
     for start in range(0, len(places), _BLOCK):
         block = places[start : start + _BLOCK]
@@ -106,9 +106,9 @@ def _require_materials(data: BenchmarkData, kind: GraphKind) -> None:
         else ("complete them at the source, or leave the model out")
     )
     raise CannotTrainError(
-        f"it reads crystals, and in {data.dataset.path} {counts[0]} of {len(parts[0])} samples to train on and "
-        f"{counts[1]} of {len(parts[1])} to stop by have one, at least {MIN_TRAINING} and {MIN_VALIDATION} are needed; "
-        f"{remedy}"
+        f"it needs crystals, but in {data.dataset.path} {counts[0]} of {len(parts[0])} training samples and "
+        f"{counts[1]} of {len(parts[1])} validation samples have one; at least {MIN_TRAINING} and {MIN_VALIDATION} are "
+        f"needed; {remedy}"
     )
 
 
@@ -117,13 +117,13 @@ def _notes(trained: TrainedGraphModel, predictions: Sequence[GraphPrediction]) -
     notes = []
     if record["n_left_out"]:
         notes.append(
-            f"{title}: {record['n_left_out']} samples of the training and the validation part are left out "
+            f"{title}: {record['n_left_out']} samples of the training and validation parts are left out "
             f"({'; '.join(record['left_out'])})"
         )
     reasons = [str(each.reason) for each in predictions if each.e_form is None]
     if reasons:
         notes.append(
-            f"{title}: no prediction for {len(reasons)} of {len(predictions)} test samples, which count in none of its "
-            f"figures ({'; '.join(sorted(set(reasons))[:3])})"
+            f"{title}: no prediction for {len(reasons)} of {len(predictions)} test samples, which are not included in "
+            f"its errors ({'; '.join(sorted(set(reasons))[:3])})"
         )
     return notes

@@ -1,4 +1,4 @@
-"""Training and test predictions of each model of a comparison."""
+"""Train each model of a comparison and predict the test part."""
 
 import importlib.util
 import time
@@ -24,7 +24,7 @@ from esnet.training.network import require_tensorflow
 from esnet.training.train import train_on
 
 Report = Callable[[str], None]
-"""Called with the progress, one line at a time."""
+"""Called with each line of progress."""
 
 _SOURCES = {
     "dnn": "two fully connected layers as the paper says, with the 128 and 64 units of ESNet's head",
@@ -50,7 +50,7 @@ def fit_and_predict(
 ) -> ModelResult:
     """Train one model (a key of `TITLES`) and return its predictions for the test part.
 
-    A network's checkpoints lie in ``work``, and a graph model as it was trained.
+    The checkpoints of networks and the trained graph models are kept in ``work``.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _mean(data: BenchmarkData) -> dict[str, Any]:
         "n_train": len(data.training),
         "mae_validation": float(np.abs(energies[data.validation] - mean).mean()),
         "parameters": {"mean": mean},
-        "source": "what a model that learns nothing predicts",
+        "source": "the prediction of a model that has learnt nothing",
         "notes": [],
     }
 
@@ -160,7 +160,7 @@ def _esnet(data: BenchmarkData, settings: BenchmarkSettings, folder: Path | None
     )
     predict_cpu_s = time.process_time() - cpu
     record = result.record
-    assert record.mae_validation is not None  # BenchmarkData saw to a validation part
+    assert record.mae_validation is not None  # BenchmarkData ensures that there is a validation part
     return NetworkFit(predictions, record.n_parameters, record.epochs, record.mae_validation, predict_cpu_s)
 
 

@@ -1,9 +1,9 @@
 """Input of the models on DOS moments: 90 standardised moments, 18 flags of non-empty bands, and the composition.
 
-A band without states has no moments. Where one is missing the standardised vector has 0, the training part's mean,
-which alone would say "an ordinary band"; so each channel has a mark beside it, 1 where the band is there. One mark a
-channel and not one a moment: five equal columns would weigh a missing band five times in a kernel's distances. Mean
-and deviation come from the training part alone.
+A band without states has no moments. A missing moment is 0 in the standardised vector, which equals the mean of the
+training part and would by itself look like an ordinary band. Each channel therefore has a flag that is 1 if the band
+exists. There is one flag per channel rather than one per moment, because five equal columns would count a missing band
+five times in the distances of a kernel. Means and deviations are taken from the training part only.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from esnet.representation.errors import FeatureError
 from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments, moments_of_batch
 
 N_FEATURES = len(MOMENT_NAMES) + len(CHANNEL_NAMES) + N_ELEMENTS
-"""90 moments, 18 marks, 111 elements."""
+"""Number of features: 90 moments, 18 flags, 111 elements."""
 
 
 @dataclass(frozen=True)
 class MomentScaler:
-    """Standardises each moment with the mean and deviation of the training part's bands that are there.
+    """Standardises each moment with its mean and deviation over the non-empty bands of the training part.
 
     Attributes
     ----------
     mean, scale
-        (90,) each. A moment that the training part never has, or that never varies, has scale 1.
+        Arrays of shape (90,). A moment that is absent from the training part, or constant in it, has scale 1.
     """
 
     mean: NDArray[np.float64]
@@ -59,11 +59,11 @@ class MomentScaler:
 
 
 def moments_of(dataset: Dataset, indices: NDArray[np.intp]) -> Moments:
-    """Return the (n, 90) moments of the samples at n places of a data set, and their mask, read in a stream.
+    """Return the moments (n, 90) of n samples of a data set, and their mask, reading block by block.
 
-    Filling and centre are masked where the Fermi level is not known.
+    Filling and centre are masked if the Fermi level is unknown.
     """
-    # what lies in one shard is read together, and each sample once
+    # samples in one shard are read together, and each sample once
     order = np.argsort(indices, kind="stable")
     values = np.empty((len(indices), len(MOMENT_NAMES)))
     start = 0

@@ -1,10 +1,10 @@
 """The two plain networks of the paper's Table 1: a DNN on the moments and a CNN on the DOS signal.
 
-The paper says of the DNN that it has two fully connected layers, and of the CNN that it is a conventional one; their
-sizes are given in a supplement that is not available. Here both have ESNet's head (128 and 64 units), and the CNN has
-ESNet's stem and widths without the three ideas that make ESNet: one convolution a block instead of two residual units,
-no attention, and both spins as the 18 channels of one signal. The table therefore shows the benefit of these ideas.
-They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, early stopping on the validation part.
+The paper describes the DNN as having two fully connected layers and the CNN as conventional; their sizes are in a
+supplement that is not available. Here both have ESNet's head (128 and 64 units), and the CNN has ESNet's stem and
+widths but none of its three distinctive features: it has one convolution per block instead of two residual units, no
+attention, and both spins as the 18 channels of one signal. The table therefore shows the benefit of these features.
+Both are trained like ESNet: LogCosh, Adam, learning rate halved on a plateau, early stopping on the validation part.
 """
 
 import time
@@ -37,15 +37,15 @@ class NetworkFit(NamedTuple):
     Attributes
     ----------
     predictions
-        Formation energies of the places or features asked for, eV/atom.
+        Formation energies predicted for the requested samples or features, eV/atom.
     n_parameters
-        Weights, trainable or not.
+        Number of weights, trainable or not.
     epochs
-        Run.
+        Number of epochs run.
     mae_validation
-        Of the epoch whose weights were kept, eV/atom.
+        Mean absolute error on the validation part at the epoch whose weights were kept, eV/atom.
     predict_cpu_s
-        Of the predictions.
+        CPU time of the predictions, s.
     """
 
     predictions: NDArray[np.float64]
@@ -69,8 +69,8 @@ def _build_dnn(n_features: int) -> Any:
 def _build_cnn(*, widths: tuple[int, ...], batch_norm_momentum: float) -> Any:
     """Return the plain convolutional network with ESNet's inputs and output (n, 1).
 
-    Each block is one convolution of 3 energies with as many channels as ``widths`` says; the stem (20 energies, every
-    second) has as many as the first.
+    Each block is one convolution with kernel 3, whose numbers of channels are given by ``widths``; the stem (kernel 20,
+    stride 2) has the same number as the first block.
     """
     import keras
 
@@ -101,7 +101,7 @@ def fit_dnn(
     keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
-    """Train the DNN on features (n, 219) and formation energies (eV/atom), and predict for ``features``."""
+    """Train the DNN on features (n, 219) and formation energies (eV/atom), and predict from ``features``."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
@@ -137,7 +137,7 @@ def fit_cnn(
     keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
-    """Train the plain CNN on places of a data set that need not fit into memory, and predict those of ``indices``."""
+    """Train the plain CNN on a data set that need not fit into memory, and predict the samples in ``indices``."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
@@ -156,7 +156,7 @@ def fit_cnn(
         return {
             "x": batches(dataset, training, epoch=epoch, **options),
             "validation_data": batches(dataset, validation, shuffle=False, **options),
-            # the pipeline has shuffled
+            # the pipeline has already shuffled
             "shuffle": False,
         }
 
@@ -180,7 +180,7 @@ def _fitted(
     state = run_epochs(
         model, feed, settings=settings, deviation=scaling.deviation, validated=True, keeping=keeping, progress=progress
     )
-    # the weights kept are those of the lowest loss, whose epoch need not have the lowest MAE
+    # the kept weights are those with the lowest loss, whose epoch need not have the lowest MAE
     best = int(np.argmin(state.history["val_loss"]))
     cpu = time.process_time()
     found = predict()

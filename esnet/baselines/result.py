@@ -1,4 +1,4 @@
-"""Result of a comparison: the table, laid out as Table 1 of the paper, and its files."""
+"""Result of a comparison: a table like Table 1 of the paper, and its files."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from esnet.training.metrics import errors
 
 TASKS: Mapping[str, str] = {"RS2RE": "rs_dos", "IS2RE": "is_dos"}
-"""Columns of the table, and the kind of DOS that each is predicted from."""
+"""Columns of the table, with the kind of DOS that each is predicted from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +26,22 @@ class ModelResult:
     name, title
         Key and name of the model.
     predictions
-        Formation energies of the test part's samples, in its order, eV/atom; None where the model gives none.
+        Formation energies predicted for the samples of the test part, in order, eV/atom; None for a sample without a
+        prediction.
     n_train
-        Samples that it was fitted to.
+        Number of samples that the model was fitted to.
     mae_validation
-        eV/atom, of the parameters or weights kept.
+        Mean absolute error on the validation part with the kept parameters or weights, eV/atom.
     parameters
-        Those used, in JSON types.
+        Parameters of the model, in JSON types.
     source
-        Where they come from.
+        Source of the parameters.
     notes
-        What a reader must know.
+        Notes for readers of the table.
     wall_s, cpu_s
-        Of fitting and predicting, the moments not included.
+        Time for fitting and predicting, s, without that for the moments.
     predict_cpu_s
-        Of predicting the test part alone; None: not measured (results of earlier versions).
+        CPU time for predicting the test part, s; None if not measured (results of earlier versions).
     """
 
     name: str
@@ -63,13 +64,13 @@ class BenchmarkResult:
     Attributes
     ----------
     rows
-        One for each model.
+        One row for each model.
     ids, materials, kinds, energies
-        Of the test part (eV/atom).
+        Ids, materials, kinds of DOS and formation energies (eV/atom) of the samples in the test part.
     about
         Data set, split, settings, versions, environment and notes, in JSON types.
     models
-        Folders of the graph models as they were trained, by name; those of the working folder.
+        Folders of the trained graph models in the working folder, by name.
     """
 
     rows: tuple[ModelResult, ...]
@@ -95,7 +96,7 @@ class BenchmarkResult:
         return [*self.about["notes"], *(note for row in self.rows for note in row.notes)]
 
     def markdown(self) -> str:
-        """Return the table as in the paper: MAE / RMSE in eV/atom."""
+        """Return the table in the layout of the paper, with MAE / RMSE in eV/atom."""
         lines = [f"| model | {' | '.join(TASKS)} |", f"| --- |{' --- |' * len(TASKS)}"]
         for row in self.rows:
             cells = [
@@ -108,7 +109,7 @@ class BenchmarkResult:
     def write(self, folder: Path, *, models: bool = False) -> None:
         """Write table.md, table.csv, benchmark.json and predictions.csv into a folder.
 
-        With ``models`` also the graph models, each in ``models/NAME``.
+        With ``models``, also copy the graph models, each to ``models/NAME``.
         """
         for name, kept in self.models.items() if models else ():
             shutil.copytree(kept, folder / "models" / name)

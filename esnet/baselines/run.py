@@ -1,10 +1,10 @@
-"""Training and test of the models of the paper's Table 1 on one data set and one split.
+"""Train and test the models of the paper's Table 1 on one data set and one split.
 
 Source: Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B, Table 1: KRR, SVR, random forest, XGBoost and
 a DNN on 90 DOS moments and the composition, a CNN and ESNet on the DOS signal and the composition, trained on RS-DOS
-and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE); CGCNN-HD, MEGNet and Wren on the crystals that these DOS are of,
-relaxed and unrelaxed, and Roost on the composition. Every model sees the same training part; the validation part
-chooses parameters or stops the training; the test part is read once, at the end.
+and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE); CGCNN-HD, MEGNet and Wren on the corresponding relaxed and unrelaxed
+crystals, and Roost on the composition. Every model sees the same training part; the validation part is used to choose
+parameters or to stop the training; the test part is read once, at the end.
 """
 
 import logging
@@ -34,25 +34,34 @@ _PACKAGES = ("esnet-campaign", "numpy", "scipy", "scikit-learn", "xgboost-cpu", 
 def run_benchmark(
     dataset: Dataset, *, settings: BenchmarkSettings, work: Path | None = None, report: Report | None = None
 ) -> BenchmarkResult:
-    """Train and test the models of a comparison and return one row per model, in the order of the table.
+    """Train and test the models of a comparison.
 
-    A graph model that cannot be trained (the data set has too few crystals for it, or its loss is not finite) has no
-    row, and a note says why.
+    A graph model that cannot be trained (because the data set has too few crystals for it, or its loss is not finite)
+    gets no row, and a note says why.
 
     Parameters
     ----------
     dataset
-        With RS-DOS, IS-DOS or both; a task without samples in the test part has no figures.
+        Data set with RS-DOS, IS-DOS or both; a task without samples in the test part has no errors.
+    settings
+        Models to compare, and how.
     work
-        Folder for the models that are done and for checkpoints: the same call resumes an interrupted comparison. It is
-        left there; `remove_work` removes it. None: nothing is kept.
+        Folder for finished models and checkpoints; the same call then resumes an interrupted comparison. It is kept
+        until `remove_work` is called. If None, nothing is kept.
+    report
+        Called with each line of progress.
+
+    Returns
+    -------
+    BenchmarkResult
+        One row per model, in the order of the table.
 
     Raises
     ------
     MissingExtraError
-        If a package is missing, before anything is computed.
+        If a package is missing; raised before anything is computed.
     BenchmarkError
-        If a part of the data set is too small, or ``work`` is of another comparison.
+        If a part of the data set is too small, or ``work`` belongs to another comparison.
     """
     tell = report or logger.info
     for name in settings.models:
@@ -65,7 +74,7 @@ def run_benchmark(
         if row is None:
             if name in NEED_MOMENTS and not prepared:
                 tell(f"moments of {data.n_samples} densities of states")
-                data.moment_scaler  # noqa: B018 (computed once, in no model's time)
+                data.moment_scaler  # noqa: B018 (computed here, so that it counts towards no model's time)
                 prepared = True
             tell(f"{TITLES[name]}: training on {len(data.training)} samples")
             try:
@@ -89,19 +98,19 @@ def run_benchmark(
 
 
 def remove_work(dataset: Dataset, *, settings: BenchmarkSettings, work: Path) -> None:
-    """Remove the working folder of a comparison once its result is written."""
+    """Remove the working folder of a comparison, once its result has been written."""
     _work(dataset, settings, work).remove()
 
 
 def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> BenchmarkWork:
-    # other models and another number of threads do not change the result of one model
+    # the other models and the number of threads do not affect the result of a model
     made_of = {name: value for name, value in settings.to_dict().items() if name not in ("models", "threads")}
     return BenchmarkWork(work, {"format_version": FORMAT_VERSION, "dataset": dataset.checksum} | made_of)
 
 
 def _about(data: BenchmarkData, settings: BenchmarkSettings, notes: list[str]) -> dict[str, Any]:
     dataset = data.dataset
-    quick = ["a quick look (small networks, parameters not chosen): these figures compare nothing"]
+    quick = ["a trial run (small networks, parameters not chosen): do not compare models by these errors"]
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -20,12 +20,12 @@ TITLES: Mapping[str, str] = {
     "cnn": "CNN",
     "esnet": "ESNet",
 }
-"""Every model that can be compared, in the order of the paper's Table 1 after the baseline."""
+"""All models that can be compared: the baseline, then the models in the order of the paper's Table 1."""
 
 NEED_MOMENTS = frozenset({"krr", "svr", "rf", "xgboost", "dnn"})
 NETWORKS = frozenset({"dnn", "cnn", "esnet"})
 GRAPH_MODELS = frozenset(KINDS)
-"""Those that see the crystal, or its composition, and no DOS."""
+"""Models that use the crystal or its composition, and no DOS."""
 DOS_MODELS = tuple(name for name in TITLES if name not in GRAPH_MODELS)
 
 _QUICK_EPOCHS = 15
@@ -43,20 +43,21 @@ class BenchmarkSettings:
     Attributes
     ----------
     models
-        Keys of `TITLES`; the baseline is always there. By default those that need the DOS alone.
+        Keys of `TITLES`; the baseline is always included. By default, the models that need only the DOS.
     train_kinds
-        ``rs_dos`` (as the paper: trained on relaxed structures, tested on both), ``is_dos`` or ``both``.
+        ``rs_dos`` (as in the paper: trained on relaxed structures, tested on both), ``is_dos`` or ``both``.
     split_by, seed, validation_fraction, test_fraction
-        See `esnet.dataset.splits.split_dataset`; the seed is also that of every model.
+        See `esnet.dataset.splits.split_dataset`; the seed is also used for every model.
     epochs, widths
-        Of the networks; None: the paper's (300; 64, 128, 256, 512), or with ``quick`` 15 and 8, 16, 32, 64. Graph
-        models: 100 epochs.
+        Number of epochs and widths of the networks. If None, the paper's (300; 64, 128, 256, 512), or with ``quick`` 15
+        and 8, 16, 32, 64. Graph models train for 100 epochs by default.
     quick
-        A first look: small networks, few trees, parameters that are not chosen. Its figures compare nothing.
+        Whether to use small networks, few trees and fixed parameters, for a trial run. The resulting errors must not be
+        used to compare models.
     max_kernel_samples
-        KRR and SVR are fitted to at most this many samples (see `esnet.baselines.classical.fit_classical`).
+        Largest number of samples that KRR and SVR are fitted to (see `esnet.baselines.classical.fit_classical`).
     threads
-        For the trees and the graph models; None: the cores of this process.
+        Number of threads for the trees and the graph models. If None, the number of cores of this process.
     """
 
     models: tuple[str, ...] = DOS_MODELS
@@ -81,7 +82,7 @@ class BenchmarkSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BenchmarkError(f"{name}={value!r}: must be a whole number above 0")
-        # in the order of the table, each once
+        # in the order of the table, without repetitions
         object.__setattr__(self, "models", tuple(name for name in TITLES if name in {"mean", *self.models}))
         try:
             self.training_settings()
@@ -89,25 +90,25 @@ class BenchmarkSettings:
             raise BenchmarkError(str(error)) from error
 
     def training_settings(self) -> TrainingSettings:
-        """Return the settings of the three networks: the paper's unless overridden.
+        """Return the settings of the three networks: those of the paper unless overridden.
 
-        Their filters are off: the data set was filtered when it was written, equally for all models.
+        The filters are off, because the data set was filtered when it was written, equally for all models.
         """
         widths = self.widths or (_QUICK_WIDTHS if self.quick else PAPER_WIDTHS)
         return TrainingSettings(
             seed=self.seed,
-            widths=widths,  # type: ignore[arg-type]  # their number is checked there
+            widths=widths,  # type: ignore[arg-type]  # TrainingSettings checks their number
             max_epochs=self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else 300,
             max_dos=None,
             max_abs_formation_energy=None,
         )
 
     def graph_settings(self, name: str) -> GraphTraining:
-        """Return the settings of a graph model: its authors' unless overridden."""
+        """Return the settings of a graph model: those of its authors unless overridden."""
         epochs = self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else None
         return KINDS[name].training.with_changes(seed=self.seed, epochs=epochs, threads=self.threads)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON types."""
+        """Return the settings in JSON types."""
         given = asdict(self)
         return given | {"models": list(self.models), "widths": None if self.widths is None else list(self.widths)}

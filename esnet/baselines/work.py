@@ -1,4 +1,4 @@
-"""Working folder with the results of the finished models, to resume an interrupted comparison."""
+"""Working folder with the results of finished models, to resume an interrupted comparison."""
 
 import json
 import shutil
@@ -21,14 +21,14 @@ class BenchmarkWork:
     Parameters
     ----------
     folder
-        Made where it is not there, taken where it is empty; None: nothing is kept.
+        Path of the folder, created if it does not exist. If None, nothing is kept.
     fingerprint
-        What the comparison is made of, in JSON types, but for the models: more may be asked for the next time.
+        Inputs of the comparison in JSON types, except the models, since more may be requested next time.
 
     Raises
     ------
     BenchmarkError
-        If the folder belongs to something else; the message names what differs.
+        If the folder belongs to something else; the message names the differences.
     """
 
     def __init__(self, folder: Path | None, fingerprint: Mapping[str, Any]) -> None:
@@ -48,8 +48,8 @@ class BenchmarkWork:
         if differing:
             named = "; ".join(f"{name} was {found.get(name)!r}, is {self.fingerprint[name]!r}" for name in differing)
             raise BenchmarkError(
-                f"{folder} is of another comparison ({named}): finish that one, remove the folder, or name another "
-                "--output"
+                f"{folder} belongs to another comparison ({named}): finish that one, remove the folder, or name "
+                "another --output"
             )
 
     def done(self, name: str) -> ModelResult | None:
@@ -65,16 +65,16 @@ class BenchmarkWork:
             write_sealed(self.folder / f"{result.name}.json", asdict(result))
 
     def model_folder(self, name: str) -> Path | None:
-        """Return the path for a trained model, removing an earlier one; None if models are not kept."""
+        """Return the path for a trained model, after removing an earlier one; None if models are not kept."""
         if self.folder is None:
             return None
         folder = self._model(name)
-        if folder.exists():  # trained by a run that stopped before it had written the result
+        if folder.exists():  # left by a run that stopped before writing the result
             shutil.rmtree(folder)
         return folder
 
     def kept_models(self, names: Iterable[str]) -> dict[str, Path]:
-        """Return the folders of the trained models that are kept, by name."""
+        """Return the folders of the trained models, by name."""
         return {name: self._model(name) for name in names if self.folder is not None and self._model(name).is_dir()}
 
     def _model(self, name: str) -> Path:
@@ -82,7 +82,7 @@ class BenchmarkWork:
         return self.folder / f"{name}.model"
 
     def remove(self) -> None:
-        """Remove the folder after the comparison is written."""
+        """Remove the folder, once the comparison has been written."""
         if self.folder is not None:
             shutil.rmtree(self.folder)
 

@@ -1,4 +1,4 @@
-"""The parts of a bundle besides its networks: uncertainty of predictions, and training data."""
+"""The parts of a bundle other than its networks: uncertainty of predictions, and information on the training data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAID = ("e_form", "uncertainty", "spread", "novelty")
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """Predictions of a bundle for n materials; NaN if it cannot tell.
+    """Predictions of a bundle for n materials; NaN where the bundle gives no value.
 
     Attributes
     ----------
@@ -41,8 +41,7 @@ class Assessment:
     novelty
         Distance to the training set, shape (n,); 1 or less for 95 % of the training set.
     unseen
-        Whether the material has an element absent from the training samples, shape (n,); None if the bundle does not
-        know.
+        Whether the material has an element absent from the training samples, shape (n,); None if unknown.
 
     Examples
     --------
@@ -111,7 +110,7 @@ class Assessment:
         Raises
         ------
         ValueError
-            If there is none.
+            If there are no assessments.
 
         Examples
         --------
@@ -186,7 +185,7 @@ class UncertaintyEstimator:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read both files of a bundle with verified checksums; BundleError if they cannot be used."""
+        """Read both files of a bundle, whose checksums are already verified; BundleError if they cannot be used."""
         summary = read_json(folder / ASSESSMENT)
         try:
             with np.load(folder / ASSESSMENT_ARRAYS, allow_pickle=False) as stored:

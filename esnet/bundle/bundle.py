@@ -33,7 +33,7 @@ class Bundle:
     ----------
     info
         Description of the bundle, readable without Keras: ``path``, ``checksum``, ``members``, ``representation``,
-        ``card`` (its model card), ``records`` of the training of each member.
+        ``card`` (its model card) and ``records`` (the training record of each member).
     networks
         One network, or the members of an ensemble.
     assessor
@@ -91,8 +91,8 @@ class Bundle:
         Raises
         ------
         BundleError
-            If a file is missing, altered, of another format version, or cannot be read by this Keras, or it is a model
-            of a potential's residuals without ``residual``.
+            If a file is missing, altered, of another format version, or cannot be read by the installed Keras, or if
+            it is a model of a potential's residuals and ``residual`` is False.
         RepresentationError
             If ``representation`` is given and differs from the model's.
 
@@ -169,8 +169,8 @@ class Bundle:
         Returns
         -------
         Assessment
-            With NaN (and no flags) if the bundle cannot tell: uncertainty and novelty are added to a bundle by
-            `esnet.training.ensemble.assemble_bundle`.
+            Energies, uncertainties and novelty; NaN (and no flags) where the bundle gives none. Uncertainty and novelty
+            are added to a bundle by `esnet.training.ensemble.assemble_bundle`.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class Bundle:
         return self._assessment(outputs, np.asarray(compositions))
 
     def assess_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Assessment:
-        """Same as `assess` for features that are already scaled.
+        """Predict as `assess` does, from features that are already scaled.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class Bundle:
         Raises
         ------
         ValueError
-            If the networks cannot take the features.
+            If the features do not fit the networks.
 
         Examples
         --------
@@ -236,19 +236,21 @@ def save_bundle(
     representation: Representation,
     record: TrainingRecord,
 ) -> Bundle:
-    """Write a bundle of one network, as returned by `esnet.training.train.train`, completely or not at all.
+    """Write a bundle of one network, as returned by `esnet.training.train.train`.
 
     Parameters
     ----------
     path
-        Directory to create. The files are written next to it under a temporary name, which is then changed, so that an
-        interrupted call leaves no incomplete bundle.
+        Directory to create. The files are first written to a temporary directory next to it, which is then renamed, so
+        an interrupted call leaves no incomplete bundle.
+    model, scaler, target_scaling, representation, record
+        The network, its scalings, the representation of its features and the record of its training.
 
     Returns
     -------
     Bundle
-        The written bundle, read back: predictions come from the files on disk. (The network in memory may differ
-        in the last bits, since TensorFlow orders the operations of its graph in another way.)
+        The written bundle, read back, so that predictions come from the files on disk. (The network in memory may
+        differ in the last bits, since TensorFlow orders the operations of its graph differently.)
 
     Raises
     ------

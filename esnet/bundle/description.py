@@ -11,9 +11,7 @@ _MINUTE, _HOUR = 60.0, 3600.0
 
 
 def bundle_summary(info: BundleInfo) -> dict[str, Any]:
-    """Return the whole description of a bundle in JSON types: identity, scalings, records, assessment and
-    model card.
-    """
+    """Return identity, scalings, records, assessment and model card of a bundle in JSON types."""
     return {
         "path": str(info.path),
         "checksum": info.checksum,
@@ -29,7 +27,7 @@ def bundle_summary(info: BundleInfo) -> dict[str, Any]:
 
 
 def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
-    """Yield the summary as rows of two columns; the errors by part have a separate table (`error_rows`)."""
+    """Yield the summary as rows of two columns; the errors by part are in a separate table (`error_rows`)."""
     record = info.record
     yield "checksum", info.checksum
     yield "made", info.created
@@ -41,7 +39,7 @@ def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
     elif (of := record.residual_of) is not None:
         yield (
             "predicts",
-            f"what the potential {of['potential']} leaves over of formation energies; {_pairs(of['versions'])}",
+            f"residuals of the potential {of['potential']} in formation energies; {_pairs(of['versions'])}",
         )
         yield "potential", f"corrections {of['corrections'] or 'not known'}; crystals of {' '.join(of['elements'])}"
     yield "energies", f"mean {info.target_scaling.mean:.4f}, deviation {info.target_scaling.deviation:.4f} eV/atom"
@@ -68,7 +66,7 @@ def error_rows(info: BundleInfo) -> Iterator[tuple[str, str, int, float, float]]
 def format_error(info: BundleInfo) -> str | None:
     """Format the error on crystals that the networks were not fitted to; None if the record has none.
 
-    That of the test part, or else of the validation part; of the IS-DOS, or else of what was trained on.
+    The error on the test part is preferred to that on the validation part, and IS-DOS to the kinds trained on.
     """
     found = {(part, task): (count, mae) for part, task, count, mae, _ in error_rows(info) if count}
     for part in ("test", "validation"):
@@ -136,7 +134,7 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
     yield "uncertainty", "none: nothing to calibrate it on" if calibration is None else _pairs(calibration)
     yield "novelty", "none" if novelty is None else _pairs(novelty)
     if assessment.get("novelty_of") == "fine-tuning":
-        yield "", "of the samples of the fine-tuning only: samples similar only to older ones count as novel"
+        yield "", "relative to the samples of the fine-tuning only: those similar only to older ones count as novel"
     elements = assessment["elements"]
     yield "elements", f"{len(elements)} trained on: {' '.join(elements)}"
 

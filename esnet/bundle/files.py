@@ -1,14 +1,14 @@
 """The files of a bundle, written completely or not at all, and verified before use.
 
-model.keras            the network; of an ensemble member-01.keras, member-02.keras, ...
-representation.json    how features are made, the channel scaler, the scaling of the energies
-training.json          the record of each member's training run
-assessment.json, .npz  calibration of the uncertainties, training data (both or neither)
-README.md              model card (may be absent)
-manifest.json          format version, SHA-256 and size of each file, and two checksums: `checksum`, the model's
-                       identity, over all but the model card, and `manifest_checksum` over all
+* ``model.keras``: the network; in an ensemble ``member-01.keras``, ``member-02.keras`` and so on.
+* ``representation.json``: representation of the features, channel scaler, scaling of the energies.
+* ``training.json``: the record of each member's training run.
+* ``assessment.json`` and ``.npz``: calibration of the uncertainties, training data (both files or neither).
+* ``README.md``: model card (may be absent).
+* ``manifest.json``: format version, SHA-256 and size of each file, and two checksums: ``checksum``, the identity of the
+  model, covers everything except the model card, ``manifest_checksum`` covers everything.
 
-A model card quotes an evaluation, which names the model by its checksum, so that checksum cannot cover the card.
+A model card quotes an evaluation that names the model by its checksum, so this checksum cannot cover the card.
 """
 
 import json
@@ -38,7 +38,7 @@ class BundleError(UserError, ValueError):
 
 
 class BundleExistsError(UserError, FileExistsError):
-    """The path exists; a bundle is never overwritten."""
+    """The path of a new bundle already exists; bundles are never overwritten."""
 
 
 def default_work(bundle: Path) -> Path:
@@ -64,9 +64,9 @@ def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
     Parameters
     ----------
     path
-        Directory to create; it is filled next to it under a temporary name.
+        Directory to create; files are written to a temporary directory next to it.
     n_members
-        Number of networks that the context writes, named as by `member_names`.
+        Number of networks that the context writes, under the names from `member_names`.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def add_model_card(path: Path | str, text: str) -> None:
     folder = Path(path)
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
-    # an interrupted call leaves a complete bundle: with the old card, none, or the new one
+    # an interrupted call leaves a complete bundle, with the old card, the new one or none
     without = {name: entry for name, entry in manifest["files"].items() if name != CARD}
     if CARD in manifest["files"]:
         write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": without})))
@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     BundleError
-        If it is missing, altered, of another format version, or lists files that a bundle does not have.
+        If it is missing, altered, of another format version, or lists files that do not belong to a bundle.
     """
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a directory: a bundle is one that contains {MANIFEST}")
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def bundle_file_names(folder: Path) -> list[str]:
-    """Return the names of all files that belong to a bundle; others in its directory do not."""
+    """Return the names of all files in the directory that belong to the bundle."""
     return [MANIFEST, *sorted(read_manifest(folder)["files"])]
 
 
@@ -141,7 +141,7 @@ def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def read_json(file: Path) -> Any:
-    """Read a JSON file of a bundle, or raise BundleError naming it."""
+    """Read a JSON file of a bundle; raise BundleError, naming it, if it cannot be read."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -184,7 +184,7 @@ def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
 
 
 def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse names of files that are not part of a bundle, so that no other file is ever opened."""
+    """Refuse names of files that do not belong to a bundle, so that no other file is ever opened."""
     members, files = manifest.get("members"), manifest.get("files")
     if not isinstance(members, list) or not isinstance(files, dict) or not members:
         raise BundleError(f"{file} has no members or no files")

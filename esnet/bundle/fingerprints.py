@@ -1,4 +1,4 @@
-"""Fingerprints of a model's training data, just sufficient to recognise a sample or composition."""
+"""Fingerprints of a model's training data, sufficient to recognise a sample or composition but nothing more."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _SEEN = ("train_materials", "train_dos", "validation_materials", "validation_dos")
 COMPOSITIONS = "train_compositions"
-"""Name of the array that bundles made before version 0.2 lack."""
+"""Name of the array that is missing in bundles made before version 0.2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +45,18 @@ class TrainingFingerprints:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """Create from the result of `arrays`, ignoring others; KeyError if a mandatory array is missing."""
+        """Create from the result of `arrays`, ignoring other keys; KeyError if a mandatory array is missing."""
         return cls(**{name: arrays[name] for name in _SEEN}, train_compositions=arrays.get(COMPOSITIONS))
 
 
 def fingerprints(names: Iterable[str | bytes]) -> NDArray[np.uint64]:
-    """Return the first 64 bits of the SHA-256 of each name; among 100,000, a chance match has a probability of 1e-9."""
+    """Return the first 64 bits of the SHA-256 of each name; 100,000 names collide with a probability below 1e-9."""
     digests = (hashlib.sha256(name.encode() if isinstance(name, str) else name).digest()[:8] for name in names)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def composition_fingerprints(compositions: Iterable[Mapping[str, float]]) -> NDArray[np.uint64]:
-    """Return a fingerprint of each composition (element symbol to amount); Al2Pd4 and AlPd2 have the same."""
+    """Return a fingerprint of each composition (element symbol to amount), the same for Al2Pd4 and AlPd2."""
     return fingerprints(_fractions(amounts) for amounts in compositions)
 
 

@@ -94,13 +94,12 @@ class BundleInfo:
         return (self.assessment or {}).get("numbers_of_elements") is not None
 
     def unknown_compositions(self, compositions: Iterable[Mapping[str, float]]) -> NDArray[np.bool_] | None:
-        """Return which compositions (element symbol to amount) are absent from the training samples; None if not
-        stated.
+        """Return which compositions (element symbol to amount) are absent from the training samples; None if unknown.
 
         Raises
         ------
         BundleError
-            If their file cannot be read.
+            If the file of fingerprints cannot be read.
         """
         if self.assessment is None:
             return None
@@ -121,20 +120,20 @@ class BundleInfo:
         """
         if (of := self.record.residual_of) is None or accepted in (True, of["potential"]):
             return
-        whose, right = f"the potential {of['potential']} leaves", "`esnet predict`"
+        what, right = f"residuals of the potential {of['potential']}", "`esnet predict`"
         if self.record.adds_single_point:
-            whose, right = "the energy of the IS-DOS calculation leaves", "campaigns (scorer esnet)"
+            what, right = "the change of formation energies by the relaxation", "campaigns (scorer esnet)"
         raise BundleError(
-            f"{self.path} gives no formation energies of its own: it was trained on what {whose} over (esnet train "
-            f"--residual-of). Right here: a bundle that was trained without --residual-of; {right}, `esnet evaluate` "
-            "and `esnet describe` take this one"
+            f"{self.path} predicts {what} instead of formation energies (esnet train --residual-of). Right here: a "
+            f"bundle that was trained without --residual-of; {right}, `esnet evaluate` and `esnet describe` accept "
+            "this one"
         )
 
     @classmethod
     def read(
         cls, path: Path | str, *, representation: Representation | None = None, residual: bool | str = False
     ) -> Self:
-        """Read and check a bundle; its weights are only checked by checksum.
+        """Read and check a bundle; the weights are only verified by their checksum.
 
         Parameters
         ----------
@@ -147,8 +146,8 @@ class BundleInfo:
         Raises
         ------
         BundleError
-            If a file is missing, altered, or of another format version, or it is a model of a potential's residuals
-            without ``residual``.
+            If a file is missing, altered, or of another format version, or if it is a model of a potential's residuals
+            and ``residual`` is False.
         RepresentationError
             If ``representation`` is given and differs from the model's.
         """

@@ -62,7 +62,7 @@ class Networks:
     def __init__(self, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
         import keras
 
-        # energies always come from this graph, so that all methods give identical bits
+        # energies always come from this graph, so that all methods give bitwise identical results
         self._models = [
             inference_network(
                 keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
@@ -108,7 +108,7 @@ class Networks:
         return Outputs(energies, hidden)
 
     def scale(self, dos: ArrayLike, compositions: ArrayLike) -> ScaledFeatures:
-        """Scale features for `run_scaled`; needs no network, so it can be done while one is running.
+        """Scale features for `run_scaled`. No network is needed, so this can be done while one is running.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Networks:
         return ScaledFeatures(network_inputs(dos, compositions, scaler=self._scaler))
 
     def run_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Outputs:
-        """Run all members on the result of `scale`: `run` in two steps, with identical bits."""
+        """Run all members on the result of `scale`; together, the two steps give the same bits as `run`."""
         if not len(features):
             return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
         energies, hidden = [], []
@@ -131,11 +131,11 @@ class Networks:
     def _predict(
         self, model: Any, features: ScaledFeatures, batch_size: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run one model; Keras' `predict` would set up a data pipeline each time, a tenth of a Screen's time."""
+        """Run one model. Keras' ``predict`` would set up a data pipeline each time, for a tenth of a Screen's time."""
         parts = []
         for start in range(0, len(features), batch_size):
             size = min(batch_size, len(features) - start)
-            # padded to a batch size with a compiled graph: another graph takes seconds to make
+            # padded to a batch size that has a compiled graph, since compiling another one takes seconds
             taken = batch_size if batch_size in self._sizes and size not in self._sizes else size
             self._sizes.add(taken)
             part = {name: _filled(array[start : start + size], taken) for name, array in features.inputs.items()}
@@ -145,7 +145,7 @@ class Networks:
 
 
 def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Pad with zeros to this size."""
+    """Pad an array with zeros along its first axis."""
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
@@ -157,7 +157,7 @@ def load_network(file: Path, info: BundleInfo) -> Any:
     Raises
     ------
     BundleError
-        If this Keras cannot read it, or a weight is not a finite number.
+        If the installed Keras cannot read it, or a weight is not a finite number.
     """
     import keras
 

@@ -1,9 +1,9 @@
 """Novelty of a material: its distance from the training set in the network's last hidden layer.
 
-The mean distance to the nearest training samples in the latent space indicates errors better than a distance of inputs
-(J. P. Janet, C. Duan, T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H). It is
-divided by the typical value inside the training set: 95 % of the training samples have a novelty of 1 or less, measured
-with all samples of the same material left out. Numbers above 1 are flagged.
+The mean distance to the nearest training samples in the latent space indicates errors better than a distance between
+inputs (J. P. Janet, C. Duan, T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H). It is
+normalised such that 95 % of the training samples have a novelty of 1 or less when all samples of the same material are
+left out. Values above 1 are flagged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NEIGHBOURS = 10
-"""Number of points that a distance is averaged over; for fewer than 100 materials, a tenth of them, at least 1."""
+"""Number of points that a distance is averaged over; with fewer than 100 materials, a tenth of them, at least 1."""
 REFERENCE_LIMIT = 4096
-"""Number of training samples kept; from a larger training set, the seed chooses a random part."""
+"""Largest number of training samples kept; from a larger training set, a random part is drawn with the seed."""
 USUAL = 0.95
 """Fraction of the training samples with a novelty of 1 or less."""
 
@@ -31,7 +31,7 @@ class NoveltyReference:
     Attributes
     ----------
     points
-        Hidden layers, centred and divided by each member's scale, float32, shape (n, members * 64).
+        Hidden layers, centred and divided by the scale of each member, float32, shape (n, members * 64).
     centres
         Means over the training samples, shape (members, 64).
     scales
@@ -39,7 +39,7 @@ class NoveltyReference:
     neighbours
         Number of nearest points that a distance is averaged over.
     unit
-        Distance not exceeded by 95 % of the points, excluding samples of their own material.
+        95th percentile of the distances of the points, excluding samples of their own material.
     """
 
     points: NDArray[np.float32]
@@ -50,11 +50,10 @@ class NoveltyReference:
 
     @classmethod
     def fit(cls, hidden: NDArray[np.float32], materials: Sequence[str]) -> Self | None:
-        """Make the reference from hidden layers of training samples, shape (members, n, 64).
+        """Build the reference from hidden layers of training samples, shape (members, n, 64).
 
-        IS and RS of one material do not count as neighbours. Returns None if no distance is defined: fewer than two
-        materials,
-        or the same hidden layer for all.
+        IS and RS of one material do not count as neighbours. Returns None if no distance is defined, i.e. if there are
+        fewer than two materials or all hidden layers are equal.
         """
         _, owners = np.unique(np.asarray(materials, dtype=str), return_inverse=True)
         sizes = np.bincount(owners) if len(owners) else np.zeros(0, dtype=np.intp)
@@ -68,7 +67,7 @@ class NoveltyReference:
             points=np.zeros((0, 0), np.float32),
             centres=centres.astype(np.float32),
             scales=scales.astype(np.float32),
-            # every sample has at least this many of other materials
+            # every sample has at least this many neighbours of other materials
             neighbours=min(max(1, min(NEIGHBOURS, len(sizes) // 10)), int(len(owners) - sizes.max())),
             unit=1.0,
         )
@@ -80,7 +79,7 @@ class NoveltyReference:
         return cls(points, made.centres, made.scales, made.neighbours, unit)
 
     def novelty(self, hidden: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the novelty of samples, without unit, at least 0: (members, n, 64) -> (n,)."""
+        """Return the novelty of samples, dimensionless and at least 0: (members, n, 64) -> (n,)."""
         return _mean_nearest(self._embed(hidden), self.points, self.neighbours) / self.unit
 
     def _embed(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,11 +87,11 @@ class NoveltyReference:
         return np.ascontiguousarray(scaled.transpose(1, 0, 2).reshape(hidden.shape[1], -1), dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the arrays by the names that `from_parts` knows."""
+        """Return the arrays by the names that `from_parts` reads."""
         return {"points": self.points, "centres": self.centres, "scales": self.scales}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields other than arrays, as JSON types."""
+        """Return the fields other than arrays, in JSON types."""
         return {"neighbours": self.neighbours, "unit": self.unit, "n_points": len(self.points)}
 
     @classmethod
@@ -109,10 +108,10 @@ class NoveltyReference:
 def reference_places(
     indices: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
 ) -> NDArray[np.intp]:
-    """Choose the training samples for a reference: whole materials, at most ``limit`` samples.
+    """Choose the training samples for a reference: whole materials, with at most ``limit`` samples in total.
 
-    The seed chooses the materials, independent of their order in the data set. ``indices`` are those of the training
-    samples; ``materials`` are those of all samples of the data set.
+    Materials are drawn with the seed, independently of their order in the data set. ``indices`` are the indices of the
+    training samples, ``materials`` the materials of all samples in the data set.
     """
     if len(indices) <= limit:
         return np.sort(indices)
@@ -131,9 +130,7 @@ def reference_places(
 def _mean_nearest(
     samples: ArrayLike, points: ArrayLike, neighbours: int, *, owners: NDArray[np.intp] | None = None
 ) -> NDArray[np.float64]:
-    """Return the mean distance of samples to their nearest points, excluding points of the same owner if owners are
-    given.
-    """
+    """Return the mean distance of samples to their nearest points; with owners, excluding points of the same owner."""
     rows, columns = np.asarray(samples, dtype=np.float64), np.asarray(points, dtype=np.float64)
     lengths = (columns**2).sum(axis=1)
     distances = np.empty(len(rows))

@@ -1,4 +1,4 @@
-"""The record of one training run, so that a model's origin is documented in its bundle."""
+"""The record of one training run, which documents the origin of a model in its bundle."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -7,10 +7,10 @@ from typing import Any, Self
 from esnet.files.versions import installed_versions
 
 RECORD_VERSION = 3
-"""Version 1 had no split, kinds, metrics by task or environment; version 2 no `initial`, and is read as None."""
+"""Version 1 lacks split, kinds, metrics by task and environment; version 2 lacks ``initial``, which is read as None."""
 RESIDUAL_VERSION = 4
-"""Version 3 for a training on a potential's residuals: programs that would take them for formation energies
-refuse it.
+"""Version 3, for a training on a potential's residuals: programs that would take these for formation energies refuse
+it.
 """
 
 SINGLE_POINT = "single point"
@@ -28,13 +28,13 @@ class TrainingRecord:
     version
         Version of this list of fields.
     data_checksum, data_name
-        SHA-256 that identifies the samples: of a data set, or over ids, features, compositions and energies as given;
-        and the data set's name ("" for samples in memory).
+        SHA-256 that identifies the samples (of a data set, or over ids, features, compositions and energies in memory),
+        and the name of the data set ("" for samples in memory).
     data_source
         Origin of the samples as stated by the data set, with ``engine`` (``vasp``, ``gpaw``) and ``quality`` if known.
         Empty for samples in memory of unstated origin.
     n_materials
-        Number of distinct materials in the training part; one with an IS-DOS and an RS-DOS gives two samples.
+        Number of distinct materials in the training part; a material with an IS-DOS and an RS-DOS gives two samples.
     kinds
         Kinds trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, for which it is unknown.
     split
@@ -42,22 +42,22 @@ class TrainingRecord:
         seed divides.
     initial
         The trained network from which this run continued (`esnet.training.pretrained.PretrainedNetwork.to_dict`):
-        ``checksum`` of its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not trained
-        on (None: not known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's validation part
-        before the first epoch (None without such a part). None: from random weights.
+        ``checksum`` of its bundle, number of the ``member`` in it, ``n_new``, the number of training samples that the
+        bundle was not trained on (None if unknown), and ``validation_loss`` and ``validation_mae`` (eV/atom) on the
+        validation part of this run before the first epoch (None without such a part). None for random initial weights.
     n_samples
-        Samples of the kinds trained on, in all parts.
+        Number of samples of the kinds trained on, in all parts.
     n_dropped
         Number of training and validation samples left out by each filter, by the setting's name.
     dropped_ids
-        Their ids; for a data set the first thousand.
+        Ids of the samples left out; for a data set, the first thousand.
     n_train, n_validation, n_test
-        Samples for training, for early stopping, and held out from every choice.
+        Number of samples for training, for early stopping, and held out from every choice.
     validation_note
         Why there is no validation part; None if there is one.
     epochs, best_epoch
-        Epochs run, and the one whose weights were kept (both counted from 1; 0: no epoch was better than the network
-        from which the run continued, whose weights were kept).
+        Number of epochs run, and the epoch (from 1) whose weights were kept. 0 means that no epoch was better than the
+        network from which the run continued, whose weights were then kept.
     stopped
         Why training stopped.
     loss, validation_loss, learning_rate
@@ -67,8 +67,8 @@ class TrainingRecord:
     mae_train, mae_validation, mae_test
         Mean absolute errors of the kept weights over the kinds trained on, eV/atom; None without such a part.
     metrics
-        For each part (``train``, ``validation``, ``test``) and each of ``all``, ``IS2RE`` and ``RS2RE`` that it has
-        samples of: ``n``, ``mae`` and ``rmse`` (eV/atom). The test part was used for these figures alone.
+        ``n``, ``mae`` and ``rmse`` (eV/atom) for each part (``train``, ``validation``, ``test``) and each of ``all``,
+        ``IS2RE`` and ``RS2RE`` with samples in it. The test part was used for nothing else.
     batch_size, batch_norm_momentum
         Values used (see `esnet.training.settings.TrainingSettings`).
     n_parameters
@@ -78,13 +78,13 @@ class TrainingRecord:
     seed
         Seed of initial weights and order of batches, and of the division of samples in memory.
     versions
-        Python, the packages that computed, and the Keras backend.
+        Versions of Python, of the packages used, and of the Keras backend.
     environment
         Hardware and software (see `esnet.training.environment`).
     started, finished
-        UTC, ISO 8601; ``started`` is that of the process that finished the training.
+        Times, UTC, ISO 8601; ``started`` is the start of the process that finished the training.
     wall_s, cpu_s
-        Time of the whole run: building the graph, and the epochs in all processes.
+        Wall and CPU time of the whole run, s: building the graph, and the epochs in all processes.
     """
 
     version: int = RECORD_VERSION

@@ -19,7 +19,7 @@ def shipped_bundles() -> Mapping[str, Path]:
 
 
 def bundle_folder(name: str | Path) -> Path:
-    """Return the folder of a bundle given by its shipped name or as a path.
+    """Return the folder of a bundle, given by the name of a shipped one or as a path.
 
     Raises
     ------

@@ -1,21 +1,21 @@
 """The uncertainty of a predicted formation energy: calibrated standard deviations, and their quality.
 
-The squared standard deviation is modelled as ``base**2 + factor**2 * signal``, with the signal
+The variance is modelled as ``base**2 + factor**2 * signal``, where the signal is one of
 
 * ``spread``: the variance of the members of an ensemble (B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and
   Scalable Predictive Uncertainty Estimation using Deep Ensembles", NIPS 2017, arXiv:1612.01474). Uncalibrated, it is
-  too small, since all members see the same data; it needs a calibration on data that none was fitted to (G. Palmer et
-  al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
+  too small, since all members see the same data; it must be calibrated on data that no member was fitted to (G. Palmer
+  et al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
 * ``novelty``: for a single network, the distance to the training set in the last hidden layer (J. P. Janet, C. Duan,
   T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H, whose equation this is);
-* ``constant``: for too few validation samples to fit two parameters.
+* ``constant``: no signal, if there are too few validation samples to fit two parameters.
 
-The factor of the spread is at least 1: base and spread are the two parts of the variance of a mixture of the members
-(Lakshminarayanan et al., section 2.4), and even if the spread is uninformative for a uniform validation part, it is
-informative for other materials.
+The factor of the spread is at least 1, because base and spread are the two parts of the variance of a mixture of the
+members (Lakshminarayanan et al., section 2.4), and because a spread that is uninformative for a uniform validation part
+may still be informative for other materials.
 
-Both parameters maximise the Gaussian likelihood of the validation part's residuals. That part has also chosen the
-epoch whose weights were kept, so the residuals are slightly too small; the test part was not used at all.
+Both parameters maximise the Gaussian likelihood of the residuals of the validation part. The same part was used to
+choose the epoch whose weights were kept, so the residuals are slightly too small; the test part is not used at all.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ Signal = Literal["spread", "novelty", "constant"]
 MIN_CALIBRATION = 5
 """With fewer residuals, no standard deviation is given."""
 MIN_TWO_PARAMETERS = 20
-"""With fewer residuals, only their root mean square is fitted: two parameters would fit noise."""
+"""With fewer residuals, only their root mean square is fitted, since two parameters would fit noise."""
 FEW_SAMPLES = 100
-"""With fewer residuals, the standard deviations themselves are uncertain by more than 7 %, 1 / sqrt(2 n).
+"""With fewer residuals, the standard deviations themselves are uncertain by more than 7 %, from 1 / sqrt(2 n).
 
-(More in fact: errors for IS-DOS and RS-DOS of one material are correlated, but count as two.)
+(In fact by more, since the errors for the IS-DOS and the RS-DOS of one material are correlated but count as two.)
 """
 
-# shares of the base in the mean variance; a share of 0 would trust an ensemble that agrees by chance without limit
+# fractions of the base in the mean variance; 0 would place unlimited trust in an ensemble that agrees by chance
 _BASE_SHARES = np.geomspace(0.01, 1.0, 200)
 _SMALLEST_STD = 1e-3
 _PROBABILITIES = np.linspace(0.0, 1.0, 101)
@@ -51,13 +51,13 @@ class Calibration:
     Attributes
     ----------
     signal
-        Quantity that the standard deviation grows with (see the module).
+        Quantity with which the standard deviation grows (see the module).
     base
         Standard deviation for a signal of 0, eV/atom.
     factor
-        Factor of the square root of the signal: without unit for the spread, in eV/atom for the novelty.
+        Factor of the square root of the signal: dimensionless for the spread, eV/atom for the novelty.
     n_samples
-        Number of residuals that both were fitted to.
+        Number of residuals that both parameters were fitted to.
     note
         Caveat if these were few; None otherwise.
     """
@@ -75,7 +75,7 @@ class Calibration:
             raise ValueError(f"base={self.base!r} must be above 0 and factor={self.factor!r} 0 or above, both finite")
 
     def std(self, signal: ArrayLike) -> NDArray[np.float64]:
-        """Return standard deviations in eV/atom; NaN if the signal is NaN (unless none is used)."""
+        """Return standard deviations in eV/atom; NaN if the signal is NaN, unless the calibration is constant."""
         values = np.asarray(signal, dtype=np.float64)
         if self.signal == "constant":
             return np.full(values.shape, self.base)
@@ -94,16 +94,16 @@ class Calibration:
 def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Signal) -> Calibration | None:
     """Fit the two parameters to residuals of samples that were not trained on.
 
-    For a given share of the base in the variance the scale that maximises the likelihood is known in closed form
-    (the mean of the squared residuals over the relative variances); the share is searched on a grid, to avoid local
-    minima.
+    For a given fraction of the base in the variance, the scale that maximises the likelihood is known in closed form
+    (the mean of the squared residuals divided by the relative variances). The fraction is searched on a grid, to avoid
+    local minima.
 
     Parameters
     ----------
     residuals
         Predicted minus true formation energies, eV/atom, shape (n,).
     signal
-        Non-negative, shape (n,): variances in (eV/atom)^2 for ``spread``, distances for ``novelty``; None for
+        Non-negative signal, shape (n,): variances in (eV/atom)^2 for ``spread``, distances for ``novelty``, None for
         ``constant``.
     kind
         Kind of the signal.
@@ -139,7 +139,7 @@ def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Sig
 
 
 def _most_likely(squares: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the base and factor that maximise the likelihood, for a signal that is not 0 throughout."""
+    """Return the base and factor that maximise the likelihood, for a signal that is not all zero."""
     relative = _BASE_SHARES[:, None] + (1.0 - _BASE_SHARES[:, None]) * (values / values.mean())
     scales = (squares / relative).mean(axis=1)
     likelihoods = -np.log(np.maximum(scales, _SMALLEST_STD**2)) - np.log(relative).mean(axis=1)
@@ -149,8 +149,9 @@ def _most_likely(squares: NDArray[np.float64], values: NDArray[np.float64]) -> t
 
 
 def _most_likely_base(squares: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return the base that maximises the likelihood for a factor of 1; at least 5 % of the error, to limit trust as
-    above.
+    """Return the base that maximises the likelihood for a factor of 1.
+
+    It is at least 5 % of the error, to limit the trust in an ensemble that agrees by chance.
     """
     error = float(np.sqrt(squares.mean()))
     bases = error * np.geomspace(0.05, 2.0, 200)
@@ -161,12 +162,12 @@ def _most_likely_base(squares: NDArray[np.float64], values: NDArray[np.float64])
 def _note(n_samples: int) -> str | None:
     if n_samples < MIN_TWO_PARAMETERS:
         return (
-            f"learnt from {n_samples} validation samples, fewer than {MIN_TWO_PARAMETERS}: "
+            f"fitted to {n_samples} validation samples, fewer than {MIN_TWO_PARAMETERS}: "
             "the same standard deviation for every prediction"
         )
     if n_samples < FEW_SAMPLES:
         return (
-            f"learnt from {n_samples} validation samples: the standard deviations themselves are uncertain by about "
+            f"fitted to {n_samples} validation samples: the standard deviations themselves are uncertain by about "
             f"{100 / np.sqrt(2 * n_samples):.0f} % or more"
         )
     return None
@@ -181,7 +182,7 @@ class CalibrationCurve:
     expected
         Probabilities from 0 to 1, shape (101,).
     observed
-        Fraction of samples with an error inside the interval of that probability, shape (101,).
+        Fraction of samples whose error lies inside the interval of that probability, shape (101,).
     area
         Area between the curve and the diagonal, 0 (perfect) to 0.5: the miscalibration area (K. Tran et al., Mach.
         Learn.: Sci. Technol. 1, 025006 (2020), DOI 10.1088/2632-2153/ab7e1a).
@@ -198,15 +199,15 @@ class CalibrationCurve:
     n_samples: int
 
     def coverage(self, probability: float) -> float:
-        """Return the fraction observed inside the interval of a probability."""
+        """Return the observed fraction of errors inside the interval of the given probability."""
         return float(np.interp(probability, self.expected, self.observed))
 
 
 def calibration_curve(residuals: ArrayLike, std: ArrayLike) -> CalibrationCurve | None:
-    """Compare the errors with the normal distribution of the standard deviations.
+    """Compare the errors with normal distributions of the given standard deviations.
 
-    The residuals (n,), predicted minus true, and ``std`` (n,) are in eV/atom. Samples whose standard deviation is NaN
-    are left out; None if no sample has one.
+    The residuals (predicted minus true) and ``std``, both of shape (n,), are in eV/atom. Samples whose standard
+    deviation is NaN are left out; None if no sample has one.
     """
     errors, widths = np.abs(np.asarray(residuals, dtype=np.float64)), np.asarray(std, dtype=np.float64)
     known = np.isfinite(widths)

@@ -1,4 +1,4 @@
-"""The command `esnet`and its subcommands. Each subcommand has its own file."""
+"""The command `esnet` and its subcommands, each of which has its own file."""
 
 import os
 
@@ -31,6 +31,6 @@ for _command in (train, describe, predict, tune, evaluate, benchmark, similarity
 
 def run_program() -> None:
     """Run the command; errors that a user can fix are shown as one message, without a traceback."""
-    # silences TensorFlow's log lines at every start; its errors reach us as exceptions
+    # suppresses TensorFlow's log lines at every start; its errors are raised as exceptions
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run_app(app, lambda error: str(error) if isinstance(error, UserError) else None)

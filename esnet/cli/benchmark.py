@@ -26,15 +26,15 @@ def benchmark(
     models: Annotated[
         str,
         typer.Option(
-            help="Names separated by commas, including cgcnn-hd, megnet, wren and roost (extra graph), or all; the "
-            "mean of the training part is always included"
+            help="Comma-separated names, also cgcnn-hd, megnet, wren and roost (extra graph), or all; the mean of the "
+            "training part is always included"
         ),
     ] = "krr,svr,rf,xgboost,dnn,cnn,esnet",
     train_kinds: Annotated[
         Kinds, typer.Option(help="DOS to train on (for graph models: their crystals); models are tested on both")
     ] = "rs_dos",
     split_by: Annotated[
-        SplitBy, typer.Option(help="What the parts must not share, in addition to materials")
+        SplitBy, typer.Option(help="Property that the parts must not share, in addition to materials")
     ] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of every model")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples used to choose parameters")] = 0.1,
@@ -55,10 +55,10 @@ def benchmark(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Quick first look: small networks, no choice of parameters")
+        bool, typer.Option("--quick", help="Trial run with small networks and no choice of parameters")
     ] = False,
     max_kernel_samples: Annotated[
-        int, typer.Option(min=2, help="Maximum number of samples for training KRR and SVR, drawn with the seed")
+        int, typer.Option(min=2, help="Maximum number of training samples for KRR and SVR, drawn with the seed")
     ] = 10_000,
     threads: Annotated[
         int | None,

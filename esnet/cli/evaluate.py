@@ -28,7 +28,7 @@ def evaluate(
     ],
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
     part: Annotated[
-        Part, typer.Option(help="Samples to evaluate; test: those that the model was not fitted to")
+        Part, typer.Option(help="Samples to evaluate; test: samples that the model was not fitted to")
     ] = "test",
     output: Annotated[
         Path | None,
@@ -39,8 +39,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="For a bundle of --residual-of: keeps the potential's energies; default: DATASET.POTENTIAL.jsonl "
-            "beside the data set",
+            help="For a bundle trained with --residual-of: file that stores the energies of the potential; "
+            "default: DATASET.POTENTIAL.jsonl next to the data set",
             show_default=False,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""Commands declared here and implemented elsewhere, so that ``--help`` imports no implementation."""
+"""Declare commands separately from their implementation, so that ``--help`` imports no implementation."""
 
 import functools
 import importlib
@@ -12,10 +12,10 @@ R = TypeVar("R")
 
 
 def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a declaration (a signature with a docstring and no body) call the function of the same name in `module`.
+    """Make a declaration (a signature with a docstring and no body) call the function of the same name in ``module``.
 
-    typer reads the declaration for help and for errors in a command line, which takes milliseconds. The module, with
-    NumPy, pymatgen and FireWorks at its top, is imported when the command is called.
+    typer reads the declaration for help and for errors in a command line, which takes milliseconds. The module, which
+    imports NumPy, pymatgen and FireWorks, is imported when the command is called.
     """
 
     def declare(declaration: Callable[P, R]) -> Callable[P, R]:

@@ -1,6 +1,6 @@
 """The entry point of the command `esnet`; its subcommands are defined in `esnet.cli.app`."""
 
-# only fast imports here: until `main` is called, Ctrl-C causes a traceback
+# only fast imports here, since Ctrl-C causes a traceback until `main` is called
 from esnet.cli.start import start
 
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of `esnet` and `campaign` take.
+"""Arguments and options shared by several commands of `esnet` and `campaign`.
 
 The choices are those of `esnet.dataset.splits`, `esnet.representation.dos` and `esnet.representation.features`. They
 are repeated here because those modules import NumPy, which `--help` should not; a test compares them.
@@ -10,22 +10,21 @@ from typing import Annotated, Literal
 import typer
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
-"""DOS to train on."""
+"""Kinds of DOS to train on."""
 SplitBy = Literal["random", "chemsys", "prototype"]
-"""What the parts must not share, in addition to materials."""
+"""Property that the parts must not share, in addition to materials."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")]
 
 MaxDosOption = Annotated[
-    float, typer.Option(help="Leave out samples with a density above this, in states/eV; 0: no such filter")
+    float, typer.Option(help="Leave out samples with a density above this, in states/eV; 0: no limit")
 ]
 MaxEnergyOption = Annotated[
-    float,
-    typer.Option(help="Leave out samples with an absolute formation energy above this, in eV/atom; 0: no such filter"),
+    float, typer.Option(help="Leave out samples with an absolute formation energy above this, in eV/atom; 0: no limit")
 ]
 FBlockOption = Annotated[
-    bool, typer.Option("--f-block", help="Keep samples with f-block elements, which are left out otherwise")
+    bool, typer.Option("--f-block", help="Keep samples with f-block elements, which are otherwise left out")
 ]
 
 NormalisationOption = Annotated[

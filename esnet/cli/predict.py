@@ -29,7 +29,7 @@ def predict(
             metavar="FILE...", help="vasprun.xml or vaspout.h5 with projected DOS, optionally compressed, or its folder"
         ),
     ],
-    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="Table for reading, JSON or CSV")] = "table",
+    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="Format of the output")] = "table",
 ) -> None:
     """Predict the formation energies of relaxed crystals, in eV/atom, from the DOS of unrelaxed ones.
 

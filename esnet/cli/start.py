@@ -1,7 +1,8 @@
-"""How `campaign` and `esnet` start and end, whatever the terminal does. Standard library only: nothing runs before it.
+"""Start and end `campaign` and `esnet` cleanly under all conditions of the terminal.
 
-Ctrl-C, a standard output that is closed or full, a pipe whose reader has gone and a working folder that was removed end
-a command with one line on standard error at most, and never with a traceback.
+Uses the standard library only, since nothing else is imported before it. Ctrl-C, a closed or full standard output, a
+pipe without a reader and a removed working folder end a command with at most one line on standard error, and never with
+a traceback.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-TYPE_CHECKING = False  # typing's own, without the time that importing it takes
+TYPE_CHECKING = False  # as in typing, which takes time to import
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-#: Exit codes, as shells have them for signals (128 + number): SIGINT and SIGPIPE.
+#: Exit codes for SIGINT and SIGPIPE, as in shells (128 + number of the signal).
 INTERRUPTED, PIPE_CLOSED = 130, 141
 FAILED = 2
 _STOPPED = "stopped by Ctrl-C"
-#: What terminals that know no UTF-8 show instead: bars, dashes, the marks of numbers.
+#: ASCII replacements for bars, dashes and mathematical symbols, for terminals without UTF-8.
 _IN_ASCII = {
     **{chr(code): "-" for code in (*range(0x2010, 0x2016), 0x2212)},
     **{chr(code): "-" for code in range(0x2500, 0x2580)},
@@ -41,22 +42,22 @@ def start(module: str) -> None:
     Parameters
     ----------
     module
-        Its dotted name. Ctrl-C while it is imported ends the process as it does later.
+        Dotted name of the module. Ctrl-C during its import ends the process in the same way as later.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and `&` in a script ignore it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is ignored under nohup or `&` in a script
         signal.signal(signal.SIGINT, _end)
     _prepare_streams()
     try:
         importlib.import_module(module).run_program()
     finally:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a second Ctrl-C, while Python ends
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # for a second Ctrl-C while Python exits
             signal.signal(signal.SIGINT, _end)
         sys.stdout.flush()
 
 
 @contextmanager
 def running_command() -> Iterator[None]:
-    """Run a command, whose code is imported by now: Ctrl-C raises KeyboardInterrupt in it, so that it can tidy up."""
+    """Run a command, once its code is imported: Ctrl-C now raises KeyboardInterrupt, so that it can clean up."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -67,7 +68,7 @@ def running_command() -> Iterator[None]:
 
 
 def check_working_folder() -> None:
-    """End the process where its working folder no longer exists: every relative path would fail, each in its way."""
+    """End the process if its working folder no longer exists, since every relative path would fail."""
     try:
         os.getcwd()
     except OSError:
@@ -76,14 +77,14 @@ def check_working_folder() -> None:
 
 
 def say(line: str) -> None:
-    """Write a line on standard error, wherever that is redirected."""
+    """Write a line to standard error, ignoring failures."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """Exit immediately: nothing has started that would need cleaning up."""
+    """Exit immediately, since nothing has started that needs cleaning up."""
     with suppress(OSError):
         os.write(2, f"{_STOPPED}\n".encode())
     os._exit(INTERRUPTED)
@@ -92,7 +93,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def _prepare_streams() -> None:
     codecs.register_error("terminal", _in_ascii)
     for number, name in ((0, "stdin"), (2, "stderr")):
-        if getattr(sys, name) is None:  # closed by the caller: else the next file opened would take its number
+        if getattr(sys, name) is None:  # closed by the caller; otherwise the next opened file would get its number
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if number == 0 else "w"))
     if sys.stdout is None:
         say("error: standard output is closed; right: one that can be written to, e.g. > /dev/null")
@@ -104,7 +105,7 @@ def _prepare_streams() -> None:
 
 
 def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream, on which every character can be written and a failing write ends the process."""
+    """Return the same stream, to which every character can be written and whose failing writes end the process."""
     raw = _Output(stream.fileno(), "wb", closefd=False)
     return io.TextIOWrapper(
         raw if isinstance(stream.buffer, io.RawIOBase) else io.BufferedWriter(raw),
@@ -116,10 +117,10 @@ def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 class _Output(io.FileIO):
-    """Standard output or error: output that cannot be written is discarded from then on, and the process ends."""
+    """Standard output or error that, once a write fails, discards all output and ends the process."""
 
     def write(self, data: Any) -> int:
-        """Write bytes; only here is it known that it is this stream that fails, and not a file or a socket."""
+        """Write bytes; only here can a failure of this stream be distinguished from one of a file or socket."""
         try:
             return super().write(data)
         except OSError as error:
@@ -135,7 +136,7 @@ class _Output(io.FileIO):
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Handle characters that a terminal cannot show: by one that looks alike, else by their number."""
+    """Replace characters that a terminal cannot show by similar ones, or else by their number."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

@@ -26,12 +26,12 @@ def train(
         Kinds, typer.Option(help="DOS to train on: of unrelaxed crystals, of relaxed crystals, or both")
     ] = "both",
     split_by: Annotated[
-        SplitBy, typer.Option(help="What the parts must not share, in addition to materials")
+        SplitBy, typer.Option(help="Property that the parts must not share, in addition to materials")
     ] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and order of batches")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples used for early stopping")] = 0.1,
     test_fraction: Annotated[
-        float, typer.Option(help="Fraction of the samples kept for the test, on which no choice depends")
+        float, typer.Option(help="Fraction of the samples held out for the test, which affects no choice")
     ] = 0.1,
     test_chemsys: Annotated[
         str | None,
@@ -42,7 +42,7 @@ def train(
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs")] = 300,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, over all GPUs")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam at the start, no unit")] = 0.00175,
+    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of Adam")] = 0.00175,
     plateau_patience: Annotated[
         int, typer.Option(min=1, help="Epochs without a better loss after which the learning rate is halved")
     ] = 15,
@@ -71,9 +71,9 @@ def train(
         str | None,
         typer.Option(
             metavar="POTENTIAL",
-            help="Learn what this potential leaves over (EMT, CHGNet, SevenNet-0, ...): does the DOS add to it? "
-            "single_point: what the energy of the IS-DOS calculation leaves over, the change by the relaxation. "
-            "Default: formation energies",
+            help="Train on the residuals of this potential (EMT, CHGNet, SevenNet-0, ...), to see whether the DOS "
+            "improves on it; single_point: on the change of the formation energy by the relaxation, which the "
+            "energy of the IS-DOS calculation lacks; default: train on formation energies",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +81,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keeps that potential's energies; default: DATASET.POTENTIAL.jsonl beside the data set",
+            help="File that stores the energies of that potential; default: DATASET.POTENTIAL.jsonl next to the data "
+            "set",
             show_default=False,
         ),
     ] = None,

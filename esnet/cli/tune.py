@@ -31,9 +31,10 @@ def tune(
         str | None,
         typer.Option(help="Search a grid of learning rates x batch sizes, e.g. 5x4; default: Ax chooses the trials"),
     ] = None,
-    learning_rate: Annotated[
-        tuple[float, float], typer.Option(help="Range of learning rates of Adam: from, to; no unit")
-    ] = (0.0005, 0.002),
+    learning_rate: Annotated[tuple[float, float], typer.Option(help="Range of learning rates of Adam: from, to")] = (
+        0.0005,
+        0.002,
+    ),
     batch_size: Annotated[tuple[int, int], typer.Option(help="Range of samples per step: from, to, both included")] = (
         16,
         65,
@@ -44,20 +45,24 @@ def tune(
     ] = None,
     asha: Annotated[
         bool | None,
-        typer.Option("--asha/--no-asha", help="Stop bad trials early; default: not for a grid", show_default=False),
+        typer.Option(
+            "--asha/--no-asha", help="Stop poor trials early; default: yes, except for a grid", show_default=False
+        ),
     ] = None,
     grace: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial")] = 10,
     reduction: Annotated[
         float, typer.Option(help="Reduction factor of ASHA: one of this many trials continues at each rung")
     ] = 3.0,
     kinds: Annotated[Kinds, typer.Option(help="DOS to train and validate on")] = "both",
-    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
+    split_by: Annotated[
+        SplitBy, typer.Option(help="Property that the parts must not share, besides materials")
+    ] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, of every trial and of the search")] = 1,
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the samples on which trials are compared")
     ] = 0.1,
     test_fraction: Annotated[
-        float, typer.Option(help="Fraction of the samples kept for the test, on which no choice depends")
+        float, typer.Option(help="Fraction of the samples held out for the test, which affects no choice")
     ] = 0.1,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
     epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs per trial")] = 300,
@@ -75,7 +80,7 @@ def tune(
     concurrent: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials running at the same time; default: as many as there is room for", show_default=False
+            min=1, help="Trials running at the same time; default: as many as fit on Ray's nodes", show_default=False
         ),
     ] = None,
     retries: Annotated[

@@ -1,1 +1,1 @@
-"""Implementations of the `esnet` commands, one file each: thin calls of the library that print its results."""
+"""Implementations of the `esnet` commands, one file each, which call the library and print its results."""

@@ -16,10 +16,10 @@ from esnet.dataset.splits import SplitBy
 from esnet.files.output_folder import new_output_folder, refuse_existing_output
 from esnet.training.split_selection import Kinds
 
-_TRAINED_ON = {
-    "rs_dos": "training on the DOS of relaxed crystals only",
-    "is_dos": "training on the DOS of initial crystals only",
-    "both": "training on the DOS of initial and relaxed crystals",
+_KINDS = {
+    "rs_dos": "the DOS of relaxed crystals only",
+    "is_dos": "the DOS of initial crystals only",
+    "both": "the DOS of initial and relaxed crystals",
 }
 
 
@@ -57,7 +57,7 @@ def benchmark(
     )
     if save_models and not GRAPH_MODELS & set(settings.models):
         raise BenchmarkError(
-            f"--save-models keeps graph models, and --models {models} names none: add one of "
+            f"--save-models saves graph models, but --models {models} names none: add one of "
             f"{', '.join(sorted(GRAPH_MODELS))}, or leave --save-models out"
         )
     folder = output or Path(f"{dataset}.benchmark")
@@ -65,9 +65,8 @@ def benchmark(
     refuse_existing_output(folder)
     data = Dataset.open(dataset)
     out, messages = console(), console(stderr=True)
-    print_plain(messages, f"{_TRAINED_ON[train_kinds]} (--train-kinds {train_kinds}); tested on both kinds")
-    if train_kinds != "both":
-        print_plain(messages, "a bundle that was trained on both kinds is not comparable with these models")
+    other = "" if train_kinds == "both" else "; not comparable with a bundle trained on both (esnet train by default)"
+    print_plain(messages, f"training on {_KINDS[train_kinds]} (--train-kinds {train_kinds}), testing on both{other}")
     try:
         with messages.status("") as status:
 

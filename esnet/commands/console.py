@@ -1,4 +1,4 @@
-"""Shared parts of all commands: console, error messages, and the option `--version`."""
+"""Parts shared by all commands: console, error messages, and the option ``--version``."""
 
 import errno
 import logging
@@ -18,15 +18,15 @@ from rich.text import Text
 
 import esnet
 
-#: Categories of Unicode that move the cursor, turn lines around or end them: controls, formats, separators.
+#: Unicode categories that move the cursor, or reverse or end lines: controls, formats, separators.
 _UNSAFE = {"Cc", "Cf", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    """Return text safe for a terminal, without escape sequences and other control characters.
+    """Return text that is safe for a terminal, without escape sequences and other control characters.
 
-    Line ends and tabs stay. Everything that a command prints goes through it: names, errors and contents of files come
-    from a database to which other users write.
+    Newlines and tabs are kept. All output of commands is filtered, since names, errors and contents of files come from
+    a database to which other users can write.
     """
     if text.isprintable():
         return text
@@ -37,20 +37,20 @@ class _SafeConsole(Console):
     """Console that prints square brackets and colons literally and drops control characters."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render text, tables and their content."""
+        """Render an object, and drop the control characters in it."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text literally; output to files and pipes is not cut at a width.
+    """Return a console that prints text literally and does not limit the line width in files and pipes.
 
-    Text has colours by ``style=`` or as `rich.text.Text`, never by markup.
+    Text is coloured with ``style=`` or `rich.text.Text`, never with markup.
     """
     stream = sys.stderr if stderr else sys.stdout
     if stream.isatty():
         return _SafeConsole(stderr=stderr, markup=False, emoji=False)
-    # FORCE_COLOR asks for colours; Rich would take the file for a terminal then, and redraw lines in it
+    # with FORCE_COLOR, Rich would not only use colours but treat a file as a terminal and redraw lines in it
     colours: Literal["auto", "standard"] = "standard" if os.environ.get("FORCE_COLOR") else "auto"
     return _SafeConsole(stderr=stderr, width=160, markup=False, emoji=False, force_terminal=False, color_system=colours)
 
@@ -61,22 +61,22 @@ def print_dated(out: Console, line: str) -> None:
 
 
 def draws_on(out: Console) -> bool:
-    """Whether a console can redraw lines: a terminal that moves its cursor (TERM is not ``dumb``)."""
+    """Return whether a console can redraw lines, i.e. is a terminal with a movable cursor (TERM is not ``dumb``)."""
     return out.is_terminal and out.is_interactive
 
 
 class LogsAbove:
-    """Redirection of log lines and prints above a redrawn part of the terminal.
+    """Redirection of log lines and prints to above the redrawn part of a terminal.
 
-    `rich.live.Live` takes ``sys.stdout`` and ``sys.stderr``; handlers of logs that were made before it hold the streams
-    themselves.
+    `rich.live.Live` replaces ``sys.stdout`` and ``sys.stderr``, but log handlers created earlier hold the original
+    streams.
     """
 
     def __init__(self) -> None:
         self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def begin(self) -> None:
-        """Send log lines to the current standard output and error; called after the display has started."""
+        """Send log lines to the current standard output and error; to be called after the display has started."""
         now = {id(new.rich_proxied_file): new for new in (sys.stdout, sys.stderr) if isinstance(new, FileProxy)}
         for logger in (logging.root, *logging.root.manager.loggerDict.values()):
             for handler in getattr(logger, "handlers", []):
@@ -120,7 +120,7 @@ class _SafeFormatter(logging.Formatter):
 
 def _unusable_path(error: Exception) -> str | None:
     """Return a message if a path cannot be used or the disk is full; None for other errors."""
-    # a file that is missing is the program's mistake as often as the user's: its traceback is needed
+    # a missing file is as often the program's mistake as the user's, so its traceback is needed
     if not isinstance(error, OSError) or error.filename is None or error.errno not in _UNUSABLE:
         return None
     return f"{error.filename}: {error.strerror}; right: a place where you may write, with room on its disk"
@@ -131,8 +131,10 @@ def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | 
 
     Parameters
     ----------
+    app
+        The program.
     message_for_user
-        Says what to print of an error; None for an error that a user cannot fix.
+        Function that returns the message for an error, or None for an error that a user cannot fix.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_SafeFormatter())
@@ -149,9 +151,9 @@ def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | 
 
 
 def _leave_signals_to_the_system() -> None:
-    """Let a second signal end a terminating program, since an exception in its handler would print a traceback."""
+    """Let a second signal end a terminating program, since its handler would raise an exception with a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if callable(signal.getsignal(number)):  # not one that is to be ignored (nohup)
+        if callable(signal.getsignal(number)):  # ignored signals stay ignored (nohup)
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -21,7 +21,7 @@ from esnet.sources.vasp_runs import engine_of
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
-    """Report the written samples, those left out by the filters, and doubtful ones."""
+    """Report the written samples, those left out by the filters, and the warnings."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in manifest.counts.items())
     lines = [
         f"wrote {path}: {manifest.n_samples} samples ({kinds}), checksum {manifest.checksum[:16]}",
@@ -70,8 +70,8 @@ def from_vasp(
     """Write the DOS of VASP runs, with the formation energies of the relaxed crystals, as a data set."""
     if corrections is not None and energies is None:
         raise typer.BadParameter(
-            f"--corrections {corrections} says what the energies of a file contain; without --energies they are "
-            "computed from the runs, without corrections"
+            f"--corrections {corrections} describes the energies of a file; without --energies, they are computed from "
+            "the runs and contain no corrections"
         )
     representation = Representation(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
@@ -100,15 +100,15 @@ def from_vasp(
                 engines.add(engine_of(sample))
                 sizes.append(sum(sample.composition.values()))
                 values.append(sample.energy)
-            # of two engines a model would know neither
+            # a model trained on two engines would fit neither
             engine = engines.pop() if len(engines) == 1 else None
             writer.source |= {"engine": engine, "runs": report.n_runs, "not_used": len(report.problems)}
     finally:
-        # where nothing could be used at all, this says why
+        # printed even if nothing could be used, to say why
         _print_folder(out, report, verbose)
     print_written(out, path, DatasetManifest.read(path))
     if energies is not None and corrections is None:
-        text = f"{energies} does not say which corrections its energies contain; --corrections does"
+        text = f"{energies} does not say which corrections its energies contain; state them with --corrections"
         print_labelled(out, "warning:", text)
     if energies is not None and (scaling := scaling_warning(sizes, values)) is not None:
         print_labelled(out, "warning:", scaling)

@@ -33,9 +33,7 @@ def describe(*, bundle: str, as_json: bool) -> None:
 
 def error_table(info: BundleInfo) -> Table:
     """Return the errors by part and task."""
-    more = (
-        f"; mean of {len(info.records)} networks (esnet evaluate tells the ensemble's)" if len(info.records) > 1 else ""
-    )
+    more = f"; mean of {len(info.records)} networks (for the ensemble: esnet evaluate)" if len(info.records) > 1 else ""
     table = Table(title=f"errors in eV/atom{more}", title_justify="left")
     for column in ("part", "task", "samples", "MAE", "RMSE"):
         table.add_column(column, justify="left" if column in ("part", "task") else "right")

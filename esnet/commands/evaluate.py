@@ -34,26 +34,26 @@ def evaluate(
 ) -> None:
     """Evaluate a trained ESNet: errors for IS2RE and RS2RE, uncertainties, and samples unlike its training data."""
     if output is not None:
-        # before minutes of work
+        # checked before minutes of work
         refuse_existing_output(output)
     evaluation = _evaluate(bundle, dataset, part, batch_size, potential_energies)
     out = console()
     _print_evaluation(out, evaluation)
     if output is not None:
         written = write_evaluation(evaluation, output)
-        print_plain(out, f"figures, predictions and plots: {written}")
+        print_plain(out, f"metrics, predictions and plots: {written}")
 
 
 def _evaluate(
     bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int, potential_energies: Path | None
 ) -> Evaluation:
-    # the table says the same
+    # the table contains the same information
     logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)
     opened = Dataset.open(dataset)
     model = Bundle.load(bundle_folder(bundle), representation=opened.representation, residual=True)
     of = model.record.residual_of
     if of is None and potential_energies is not None:
-        raise typer.BadParameter("is for a bundle of --residual-of", param_hint="--potential-energies")
+        raise typer.BadParameter("requires a bundle trained with --residual-of", param_hint="--potential-energies")
     with Progress(console=console(stderr=True), transient=True) as bar:
         relaxing = None if of is None else bar.add_task(f"relaxing with {of['potential']}", total=len(opened))
         predicting = bar.add_task("predicting", total=None)
@@ -104,7 +104,7 @@ def _task_table(evaluation: Evaluation) -> Table:
 
 def _trust_table(evaluation: Evaluation) -> Table:
     table = _table(
-        "how far to trust a prediction; eV/atom",
+        "reliability of predictions; eV/atom",
         "task",
         (
             "rms uncertainty",

@@ -1,4 +1,4 @@
-"""The command `esnet fetch-mp`: a data set out of the Materials Project."""
+"""The command `esnet fetch-mp`, which writes a data set from the Materials Project."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Output of `esnet train --residual-of` on a potential."""
+"""Residuals of a potential for `esnet train --residual-of`, and their output."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ _REASONS = 3
 
 
 def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -> Dataset:
-    """Relax the crystals of a data set, print how many samples have no residual and why, and return the residuals."""
+    """Return the residuals of a data set, and print how many samples have none and why."""
     if name == SINGLE_POINT.replace(" ", "_"):
         return single_point_residuals(dataset).dataset
     potential = ResidualPotential.named(name)
@@ -39,7 +39,7 @@ def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -
 
 
 def print_comparison(out: Console, of: Mapping[str, Any]) -> None:
-    """Print the errors of the potential alone and with the model, and whether the DOS improved them."""
+    """Print the errors of the potential without and with the model, and whether the DOS improved them."""
     potential, compared = of["potential"], of["comparison"]
     table = Table(
         title=f"formation energies by {potential}, {compared['part']} part; errors in eV/atom", title_justify="left"

@@ -1,4 +1,4 @@
-"""Settings of the library from the options of a command line."""
+"""Convert command-line options to settings of the library."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from esnet.training.settings import TrainingSettings
 
 
 def filters_of(max_dos: float, max_abs_formation_energy: float, keep_f_block: bool) -> Filters:
-    """Return filters from the options of a command line; 0 means no filter."""
+    """Return the filters given by command-line options; 0 means no filter."""
     return Filters(
         max_dos=max_dos or None, max_abs_formation_energy=max_abs_formation_energy or None, f_block=not keep_f_block
     )
 
 
 def widths_of(text: str) -> tuple[int, int, int, int]:
-    """Return the channels of the four blocks from the text of an option."""
+    """Return the numbers of channels of the four blocks from the text of an option."""
     try:
         first, second, third, fourth = (int(part) for part in text.split(","))
     except ValueError:
@@ -26,7 +26,7 @@ def widths_of(text: str) -> tuple[int, int, int, int]:
 
 
 def training_settings(*, widths: str, mixed_precision: bool, **settings: Any) -> TrainingSettings:
-    """Return training settings from options; a value out of range is a usage error."""
+    """Return the training settings given by options; a value out of range is a usage error."""
     try:
         return TrainingSettings(
             widths=widths_of(widths), precision="mixed_bfloat16" if mixed_precision else "float32", **settings

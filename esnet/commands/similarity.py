@@ -12,7 +12,7 @@ from esnet.similarity.similarity import compare_dos
 
 
 def similarity(*, dataset: Path, output: Path | None, seed: int) -> None:
-    """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b."""
+    """Compare the DOS of unrelaxed and relaxed structures with random pairs, as in Figure 1b of the paper."""
     folder = output or Path(f"{dataset}.similarity")
     refuse_existing_output(folder)
     with console(stderr=True).status("comparing densities of states"):

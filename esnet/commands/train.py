@@ -53,9 +53,9 @@ def train(
     residual_of: str | None,
     potential_energies: Path | None,
 ) -> None:
-    """Train an ESNet, or an ensemble, on a data set. The same command resumes after an interruption."""
+    """Train an ESNet or an ensemble on a data set; the same command resumes an interrupted training."""
     if gpus == 0:
-        # before TensorFlow looks
+        # set before TensorFlow reads it
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
     refuse_existing(bundle)
@@ -117,9 +117,9 @@ def train(
 
 @contextmanager
 def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgress]:
-    """Show epoch, losses, learning rate and the time left.
+    """Show epoch, losses, learning rate and remaining time.
 
-    Where there is no terminal, a dated line: for the first epoch of each network, the last one, and one every 10 s.
+    Without a terminal, print dated lines: for the first and last epoch of each network, and every 10 s in between.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -144,14 +144,14 @@ def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgr
                     print_dated(out, unprinted.pop(member))
                 return
             if member not in tasks:
-                # what an interrupted run had done already says nothing about the speed of this one
+                # epochs of an interrupted run do not count towards the speed of this one
                 tasks[member] = bar.add_task(title, total=epochs, completed=epoch - 1, figures="")
             bar.update(tasks[member], completed=epoch, figures=_figures(values))
 
         try:
             yield show
         finally:
-            # a network that stops early does not say which epoch is its last
+            # with early stopping, the last epoch of a network is not known in advance
             for _, line in sorted(unprinted.items()):
                 print_dated(out, line)
 

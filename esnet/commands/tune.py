@@ -59,7 +59,7 @@ def tune(
     retry_failed: bool,
     address: str | None,
 ) -> None:
-    """Look for the best learning rate and batch size with Ray Tune and Ax, or on a plain grid."""
+    """Search for the best learning rate and batch size with Ray Tune and Ax, or on a regular grid."""
     shape = _numbers("--grid", grid, "x", 2) if grid else None
     stops = shape is None if asha is None else asha
     points = [_numbers("--point", text, ",", 2, whole=False) for text in point or ()]
@@ -102,7 +102,7 @@ def tune(
         if ray.dashboard_url:
             where = f"{ray.dashboard_url} (it asks for the token in {token})"
             if ray.started_here and draws_on(screen):
-                # never into a file, where it would stay: until it is used it is as good as the token
+                # never written to a file: until it is used, the link is as powerful as the token
                 link = ending.enter_context(DashboardLink(ray.dashboard_url, token.read_text(encoding="utf-8")))
                 where = f"{link.address} (opens once, on this machine), later {where}"
             print_plain(screen, f"Ray dashboard: {where}")
@@ -138,7 +138,7 @@ def _numbers(option: str, text: str, separator: str, count: int, *, whole: bool 
 @contextmanager
 def _token_file(out: Path) -> Iterator[Path]:
     """Store the token of Ray's dashboard next to OUT, in a file that only this user can read."""
-    # its own name: a second `esnet tune` of the same OUT is refused, and must not take this one's away
+    # a unique name, so that a second `esnet tune` with the same OUT, which is refused, does not remove it
     path = out.with_name(f"{out.name}.ray-token-{os.getpid()}")
     write_private(path, ray_token())
     try:
@@ -151,7 +151,7 @@ def _token_file(out: Path) -> Iterator[Path]:
 def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
     """Show the progress of the trials, and print a line when one starts or ends.
 
-    Where there is no terminal the lines are dated, and one every 30 s says where the running trials are.
+    Without a terminal, the lines are dated, and one every 30 s gives the progress of the running trials.
     """
     draws = draws_on(screen)
     said = time.monotonic()

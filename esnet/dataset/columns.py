@@ -39,7 +39,7 @@ class Columns(NamedTuple):
     amounts: NDArray[np.float64]
 
     def places(self, indices: ArrayLike, folder: Path) -> NDArray[np.intp]:
-        """Return indices of samples as an array; DatasetError, naming the data set, if one is out of range."""
+        """Return indices of samples as an array; raise DatasetError, naming the data set, if one is out of range."""
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
             raise DatasetError(f"indices are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
@@ -64,7 +64,7 @@ def create_columns(columns: Any) -> None:
 
 
 def append_rows(file: Any, rows: Sequence[tuple[Sample, bytes]]) -> None:
-    """Append samples (their densities are ignored) with the digests of their densities."""
+    """Append samples with the digests of their densities; the densities are not stored here."""
     samples = [sample for sample, _ in rows]
     for column in ("id", "material", "chemsys", "prototype"):
         _append(file, column, [getattr(sample, column) for sample in samples])
@@ -88,7 +88,7 @@ def _append(file: Any, column: str, values: Any) -> None:
 
 
 def _check(file: Path, content: Any, name: str, dtype: str | None, n_rows: int) -> None:
-    """Raise DatasetError for a column that is not as written, before any of it is read."""
+    """Raise DatasetError if a column has the wrong type or length; checked before the column is read."""
     if wrong := mistake_in(content[name], dtype, (32,) if name == "digest" else (), n_rows, n_rows):
         raise DatasetError(f"{file}: its column {name}: {wrong}")
 

@@ -19,8 +19,8 @@ class CorrectionsError(UserError, ValueError):
 def stated_corrections(source: Mapping[str, Any]) -> str | None:
     """Return the corrections that the source of a data set states, or None.
 
-    Sources of version 0.1 have no such field. Those fetched from the Materials Project contain mp2020; a campaign with
-    GPAW computes its own references, without corrections, which were fitted to VASP energies.
+    Sources of version 0.1 have no such field. Data fetched from the Materials Project contain mp2020; a campaign with
+    GPAW computes its own references and applies no corrections, because these were fitted to VASP energies.
     """
     if (stated := source.get("corrections")) in SCHEMES:
         return str(stated)
@@ -32,12 +32,12 @@ def stated_corrections(source: Mapping[str, Any]) -> str | None:
 def format_corrections(corrections: str | None) -> str:
     """Return a description of the corrections contained in formation energies."""
     if corrections == "none":
-        return "none: energies as DFT gives them"
+        return "none: uncorrected DFT energies"
     return "not stated" if corrections is None else f"{corrections}: contained in the formation energies"
 
 
 def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Refuse to compare a model with data with other corrections; unstated ones pass.
+    """Refuse to compare a model with data that contain different corrections; unstated corrections are accepted.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) 
     Raises
     ------
     CorrectionsError
-        If they differ; names both.
+        If they differ; the message names both.
     """
     predicted, given = stated_corrections(model), stated_corrections(data)
     if None not in (predicted, given) and predicted != given:
         raise CorrectionsError(
-            f"the model predicts formation energies with the corrections {predicted}, and those of the data set have "
-            f"the corrections {given}; their differences would be the corrections, not errors. Right: data of the "
+            f"the model predicts formation energies with the corrections {predicted}, but those of the data set have "
+            f"the corrections {given}; their differences would be the corrections, not errors. Right: data with the "
             "same corrections (esnet fetch-mp --corrections)"
         )

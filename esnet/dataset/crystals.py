@@ -1,8 +1,8 @@
 """A crystal as stored in a data set: elements of its sites, lattice and fractional coordinates.
 
-Graph models and interatomic potentials read nothing else of a crystal, so oxidation states, magnetic moments,
-velocities, selective dynamics, labels and other site properties of a pymatgen structure are dropped. The effect of
-magnetic moments on the bands is contained in the DOS.
+Graph models and interatomic potentials use nothing else, so oxidation states, magnetic moments, velocities, selective
+dynamics, labels and other site properties of a pymatgen structure are dropped. The DOS already reflects the effect of
+magnetic moments on the bands.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAME_FRACTION = 1e-6
 
 
 class CrystalError(ValueError):
-    """A data set cannot store the structure; the message says why."""
+    """The structure cannot be stored in a data set; the message says why."""
 
 
 class Crystal(NamedTuple):
@@ -58,8 +58,8 @@ class Crystal(NamedTuple):
         Raises
         ------
         CrystalError
-            If it is not a structure, is disordered, has no site, a species other than the elements H to Rg, no volume,
-            or a number that is not finite.
+            If it is not a structure, is disordered, has no sites, zero volume, a species other than the elements H to
+            Rg, or a number that is not finite.
         """
         if not hasattr(structure, "frac_coords") or not hasattr(structure, "lattice"):
             raise CrystalError(f"{type(structure).__name__} is given, must be a pymatgen Structure or None")
@@ -70,7 +70,7 @@ class Crystal(NamedTuple):
         symbols = [getattr(site.specie, "symbol", str(site.specie)) for site in structure]
         if unknown := sorted(set(symbols) - set(_NUMBER)):
             raise CrystalError(f"has {', '.join(map(repr, unknown))}, which is not an element from H to Rg")
-        # + 0: negative zero and zero are the same coordinate and must have the same bytes
+        # + 0 turns negative zero into zero: equal coordinates must have equal bytes
         lattice = np.array(structure.lattice.matrix, dtype=np.float64) + 0.0
         coords = np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3) + 0.0
         for name, numbers in (("lattice", lattice), ("coordinates", coords)):
@@ -81,13 +81,13 @@ class Crystal(NamedTuple):
         return cls(np.array([_NUMBER[symbol] for symbol in symbols], dtype=np.uint8), lattice, coords)
 
     def structure(self) -> Structure:
-        """Return the crystal for pymatgen."""
+        """Return the crystal as a pymatgen structure."""
         from pymatgen.core import Lattice, Structure
 
         return Structure(Lattice(self.lattice), [ELEMENTS[number] for number in self.elements], self.coords)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the crystal in JSON types, in full precision."""
+        """Return the crystal in JSON types, with full precision."""
         symbols = [ELEMENTS[number] for number in self.elements]
         return {"symbols": symbols, "lattice": self.lattice.tolist(), "coords": self.coords.tolist()}
 
@@ -98,7 +98,7 @@ class Crystal(NamedTuple):
         return cls(numbers, np.array(content["lattice"]), np.array(content["coords"]))
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of the cell, with sites in order."""
+        """Return the SHA-256 of the cell; the order of the sites matters."""
         parts = (self.elements, self.lattice.astype("<f8"), self.coords.astype("<f8"))
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
 

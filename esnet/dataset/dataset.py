@@ -89,7 +89,7 @@ class Dataset:
         Raises
         ------
         DatasetError
-            If a file is missing, surplus, truncated, altered or of a newer version; names it.
+            If a file is missing, unexpected, truncated, altered or of a newer version; the message names it.
 
         Examples
         --------
@@ -250,8 +250,8 @@ class Dataset:
         Returns
         -------
         list of Structure or None
-            k separate structures with elements, lattice and positions; None for a sample without one, as for all of a
-            data set of format 1.
+            k separate structures with elements, lattice and positions; None for a sample without one, and for all
+            samples of a data set in format 1.
 
         Raises
         ------

@@ -1,14 +1,18 @@
 """Format of a data set on disk: a directory, its files, and the manifest with their checksums.
 
-manifest.json     format version, representation, filters and what they dropped, sources, SHA-256 and size of each file
-samples.h5        one row per sample: ids, materials, energies, compositions ... (opens fast) structures.h5     initial
-and relaxed crystal of each sample that has them (see `esnet.dataset.structures`); absent if none has any dos-00000.h5
-...  the densities of up to 1,024 samples: ``dos`` (n, 2, 1500, 9) float32, one sample a chunk, deflate
+* ``manifest.json``: format version, representation, filters and the samples they dropped, sources, SHA-256 and size of
+  each file.
+* ``samples.h5``: one row per sample with id, material, energy, composition and so on; opens fast.
+* ``structures.h5``: initial and relaxed crystal of each sample that has them (see `esnet.dataset.structures`); absent
+  if no sample has any.
+* ``dos-00000.h5`` and following: the densities of up to 1,024 samples each, ``dos`` (n, 2, 1500, 9) float32, one
+  deflated chunk per sample.
 
-HDF5 rather than Zarr, Arrow or TFRecord: it comes with Keras (h5py), every language reads it, and a sample is one
-chunk, which is found without reading others and can be inflated outside of HDF5's lock (see `esnet.dataset.shards`).
-Deflate's Adler-32 reveals a chunk damaged after opening. Measured on 2026-11-23 on DOS of the project's own GPAW runs
-(108 kB each): deflate level 1 keeps 17 % and inflates in 0.14 ms; with the shuffle filter 15 %, in 0.28 ms.
+HDF5 was chosen over Zarr, Arrow and TFRecord because Keras already depends on it (h5py) and every language can read it.
+One sample is one chunk, which can be located without reading the others and inflated outside HDF5's lock (see
+`esnet.dataset.shards`). Deflate's Adler-32 reveals a chunk that was damaged after opening. Measured on 2026-11-23 on
+DOS of the project's own GPAW runs (108 kB each): deflate level 1 compresses to 17 % and inflates in 0.14 ms; with the
+shuffle filter to 15 % and in 0.28 ms.
 """
 
 import json
@@ -54,8 +58,8 @@ class DatasetManifest:
     Attributes
     ----------
     checksum
-        SHA-256 of representation and samples (except their provenance) in order: the identity of the content, which is
-        the same whenever and wherever the samples are written.
+        SHA-256 of representation and samples (except their provenance) in order. It identifies the content and does
+        not depend on when or where the samples are written.
     n_samples
         Number of samples kept.
     counts
@@ -67,13 +71,13 @@ class DatasetManifest:
     n_dropped
         Number of samples left out by each filter, by its name.
     dropped_ids
-        Their first ids (at most 100), by the filter's name.
+        Ids of the samples left out (at most the first 100), by the filter's name.
     filters, representation
         As dictionaries.
     source
         Origin of the samples.
     warnings
-        Suspicions of the writer.
+        Warnings of the writer about suspicious data.
     versions
         Versions of Python and of the packages that wrote it.
     created
@@ -110,7 +114,7 @@ class DatasetManifest:
         Raises
         ------
         DatasetError
-            If it is missing or altered, or written by a newer version or for another grid.
+            If it is missing, altered, or was written by a newer version or for another grid.
         """
         file = folder / MANIFEST
         said = _read_json(folder, file)
@@ -147,7 +151,7 @@ class DatasetManifest:
         Raises
         ------
         DatasetError
-            If a file is missing, surplus, truncated or altered; names it.
+            If a file is missing, unexpected, truncated or altered; the message names it.
         """
         surplus = sorted(file.name for file in folder.iterdir() if file.suffix == ".h5" and file.name not in self.files)
         if surplus:

@@ -16,7 +16,7 @@ _DEFLATE = 1032
 
 
 def open_h5(file: Path, *, cached: bool = False) -> Any:
-    """Open an HDF5 file for reading; DatasetError, naming it, if it is not one.
+    """Open an HDF5 file for reading; raise DatasetError, naming the file, if it is not one.
 
     Parameters
     ----------
@@ -25,17 +25,16 @@ def open_h5(file: Path, *, cached: bool = False) -> Any:
     """
     h5py = require("h5py", extra="esnet")
     try:
-        # otherwise no chunk cache: densities are fetched without it
+        # densities are fetched without the chunk cache
         return h5py.File(file, "r", rdcc_nbytes=_CACHE if cached else 0)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read as HDF5: {error}") from error
 
 
 def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int, most: int) -> str | None:
-    """Return the problem of a column before any of it is read, or None.
+    """Return what is wrong with the layout of a column, or None; the column itself is not read.
 
-    HDF5 reads unwritten rows as zeros, so that a small file can state any number of rows and exhaust the reader's
-    memory.
+    HDF5 reads unwritten rows as zeros, so a small file can claim any number of rows and exhaust the reader's memory.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int,
     row
         Shape of a row.
     least, most
-        Limits of the number of rows.
+        Smallest and largest allowed number of rows.
     """
     if dtype is not None and column.dtype != np.dtype(dtype):
         return f"is {column.dtype}, must be {np.dtype(dtype)}"
@@ -62,8 +61,8 @@ def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int,
 class NewH5:
     """An HDF5 file in memory until it is written.
 
-    HDF5 1.14 crashes with a segmentation fault when it closes a file on a full disk or beyond a quota. Here Python
-    writes the file, and raises OSError.
+    HDF5 1.14 crashes with a segmentation fault when it closes a file on a full disk or over quota. Here Python writes
+    the file, and raises OSError instead.
 
     Attributes
     ----------
@@ -77,7 +76,7 @@ class NewH5:
         self.content: Any = h5py.File(self._buffer, "w")
 
     def write(self, file: Path) -> None:
-        """Close the content and write it; DatasetError, naming the file, if writing fails."""
+        """Close the content and write it; raise DatasetError, naming the file, if writing fails."""
         self.content.close()
         try:
             file.write_bytes(self._buffer.getbuffer())

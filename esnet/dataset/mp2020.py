@@ -1,7 +1,7 @@
-"""The Materials Project's corrections of a cell's energy, and conversion of formation energies with and without them.
+"""The Materials Project's energy corrections, and the conversion of formation energies between the two schemes.
 
-``none``: uncorrected energies. ``mp2020``: A. Wang et al., Sci. Rep. 11 (2021) 15496 (pymatgen's
-MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds with anions.
+``none``: uncorrected energies. ``mp2020``: the corrections of A. Wang et al., Sci. Rep. 11 (2021) 15496 (pymatgen's
+MaterialsProject2020Compatibility) for oxides, sulphides and other compounds with anions.
 """
 
 import warnings
@@ -23,10 +23,10 @@ class Corrected:
     Attributes
     ----------
     energy
-        Total energy of the cell (eV) or formation energy (eV/atom) with its corrections; None if the scheme cannot
-        treat it.
+        Total energy of the cell (eV) or formation energy (eV/atom) including the corrections; None if the scheme does
+        not apply to the crystal.
     reason
-        Why it cannot be treated; None otherwise.
+        Why the scheme does not apply; None otherwise.
     """
 
     energy: float | None
@@ -38,21 +38,21 @@ def convert_formation_energy(
 ) -> Corrected:
     """Convert a formation energy from one correction scheme to another, using the corrections of its crystal.
 
-    Corrections of elements are zero in both schemes, so only those of the compound differ.
+    The corrections of the elements are zero in both schemes, so only the correction of the compound matters.
 
     Parameters
     ----------
     e_form
-        Formation energy with the corrections ``given``, eV/atom.
+        Formation energy in the scheme ``given``, eV/atom.
     structure
         The crystal, or its pymatgen dictionary; the unrelaxed one for a prediction.
     given, wanted
-        ``none`` or ``mp2020``.
+        Schemes to convert from and to: ``none`` or ``mp2020``.
 
     Returns
     -------
     Corrected
-        In eV/atom; without an energy if mp2020 cannot treat the crystal.
+        Formation energy in eV/atom; None, with a reason, if mp2020 does not apply to the crystal.
     """
     if given == wanted:
         return Corrected(energy=e_form)
@@ -72,7 +72,7 @@ def is_corrected(elements: Collection[str]) -> bool:
 
 @cache
 def _compatibility() -> MaterialsProject2020Compatibility:
-    # a campaign's POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
+    # a campaign's POTCARs are recorded in its settings; pymatgen would look for them in every entry
     return MaterialsProject2020Compatibility(check_potcar=False)
 
 
@@ -92,15 +92,15 @@ def corrected_energy(
     if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):
         return Corrected(
             energy=None,
-            reason=f"mp2020 takes oxides and fluorides of {', '.join(untreated)} with a Hubbard U only, and this "
-            "energy is without (dft.hubbard_u)",
+            reason=f"mp2020 requires a Hubbard U for oxides and fluorides of {', '.join(untreated)}, but this energy "
+            "was computed without one (dft.hubbard_u)",
         )
     crystal = structure if isinstance(structure, Structure) else Structure.from_dict(structure)
     parameters = {"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards}
     entry = ComputedStructureEntry(crystal, energy, parameters=parameters)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pymatgen has a rule for oxidation states that cannot be guessed
+            warnings.simplefilter("ignore")  # pymatgen has a fallback where oxidation states cannot be guessed
             adjustments = _compatibility().get_adjustments(entry)
     except CompatibilityError as error:
         return Corrected(energy=None, reason=f"mp2020 cannot treat it: {str(error)[:200]}")
@@ -108,7 +108,7 @@ def corrected_energy(
 
 
 def mp2020_untreated(elements: Collection[str]) -> set[str]:
-    """Return the elements for which mp2020 requires a Hubbard U, because of oxygen or fluorine in the compound."""
+    """Return the elements for which mp2020 requires a Hubbard U because the compound contains oxygen or fluorine."""
     anions = {"O", "F"}.intersection(elements)
     if not anions:
         return set()

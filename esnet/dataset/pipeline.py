@@ -1,11 +1,11 @@
 """Batches of a data set larger than memory, in a reproducible shuffled order.
 
 The order of an epoch is computed before anything is read: the ascending indices are cut into blocks of neighbours, the
-blocks are shuffled, and the samples are shuffled within windows of some sixty blocks. Reading thus stays near a few
-places of the files at a time (which suits the operating system's page cache and read-ahead), a batch has samples from
-everywhere, and only the batches in progress are in memory.
+blocks are shuffled, and the samples are shuffled within windows of about sixty blocks. At any time, reading is thus
+confined to a few regions of the files (which suits the operating system's page cache and read-ahead), each batch has
+samples from the whole data set, and only the batches in progress are in memory.
 
-A few threads inflate and scale batches ahead of the training. They are not blocked by HDF5's lock (see
+A few threads inflate and scale batches ahead of the training. They are blocked neither by HDF5's lock (see
 `esnet.dataset.dataset.Dataset.read`) nor by Python's, which zlib and NumPy release.
 """
 
@@ -28,9 +28,7 @@ from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 
 class Readable(Protocol):
-    """Samples that are read by index: an `esnet.dataset.dataset.Dataset`, or
-    `esnet.representation.samples.Samples` in memory.
-    """
+    """Samples that can be read by index: `esnet.dataset.dataset.Dataset` or `esnet.representation.samples.Samples`."""
 
     @property
     def compositions(self) -> NDArray[np.floating]:
@@ -45,21 +43,19 @@ class Readable(Protocol):
 
 
 BLOCK = 32
-"""Neighbouring samples read together."""
+"""Number of neighbouring samples that are read together."""
 
 Batch = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]
-"""The network's three inputs (see `esnet.representation.features.network_inputs`) and the standardised energies (b,
-1).
-"""
+"""The network's three inputs (see `esnet.representation.features.network_inputs`) and standardised energies (b, 1)."""
 
 
 def epoch_order(indices: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048) -> NDArray[np.intp]:
-    """Return the indices in the order of one epoch, which depends on seed and epoch alone.
+    """Return the indices in the order of one epoch, which depends only on seed and epoch.
 
     Parameters
     ----------
     buffer
-        Number of samples in a window, from random blocks, within which they are shuffled.
+        Number of samples, from random blocks, that are shuffled together.
     """
     ascending = np.sort(np.asarray(indices, dtype=np.intp))
     rng = np.random.default_rng((seed, epoch))
@@ -95,7 +91,7 @@ def numpy_batches(
     drop_remainder
         Whether an incomplete last batch is left out.
     ahead
-        Number of batches prepared in advance, in up to one thread per core.
+        Number of batches prepared in advance, with at most one thread per core.
 
     Raises
     ------
@@ -134,22 +130,23 @@ def batches(
     drop_remainder: bool = False,
     failed: list[UserError] | None = None,
 ) -> Any:
-    """Return the batches of an epoch as a ``tf.data.Dataset`` of known length, prefetching.
+    """Return the batches of an epoch as a prefetching ``tf.data.Dataset`` of known length.
 
     Parameters
     ----------
     epoch
-        Epoch that determines the order, or a function called each time the data set is iterated over; Keras does so at
-        the start of each epoch, after the callbacks' ``on_epoch_begin``.
+        Epoch that determines the order, or a function that returns it and is called each time an iteration over the
+        data set starts. Keras does this at the start of each epoch, after the callbacks' ``on_epoch_begin``.
     failed
-        List that receives the error of an unreadable sample, see `reading_errors`: TensorFlow replaces the message.
+        List that receives the error of an unreadable sample (see `reading_errors`), since TensorFlow replaces its
+        message.
     dataset, indices, scaler, target_scaling, batch_size, seed, shuffle, drop_remainder
         See `numpy_batches`.
 
     Returns
     -------
     tf.data.Dataset
-        Of ``({"up": (b, 1500, 9), "down": (b, 1500, 9), "composition": (b, 111)}, target (b, 1))``, float32.
+        Elements ``({"up": (b, 1500, 9), "down": (b, 1500, 9), "composition": (b, 111)}, target (b, 1))``, float32.
     """
     import tensorflow as tf
 

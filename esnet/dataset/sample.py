@@ -1,4 +1,4 @@
-"""One sample of a data set, a density of states with the formation energy to predict; and filters of samples."""
+"""One sample of a data set (a density of states with the formation energy to predict), and filters of samples."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 DosKind = Literal["is_dos", "rs_dos"]
-"""Kind of a DOS: IS-DOS train and test IS2RE, RS-DOS RS2RE."""
+"""Kind of a DOS: an IS-DOS is used for IS2RE, an RS-DOS for RS2RE."""
 
 KINDS: tuple[DosKind, ...] = get_args(DosKind)
 
@@ -31,7 +31,7 @@ _SYMBOLS = frozenset(ELEMENTS)
 
 
 class DatasetError(UserError, ValueError):
-    """A data set or a sample for it cannot be used; the message names it and the problem."""
+    """A data set or one of its samples cannot be used; the message names it and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Sample:
         Raises
         ------
         DatasetError
-            If a field is invalid; names the sample, the field and the problem.
+            If a field is invalid; the message names the sample, the field and the problem.
         """
         name = f"sample {self.id!r}"
         for field in ("id", "material"):
@@ -126,7 +126,7 @@ class Sample:
         return hashlib.sha256(np.ascontiguousarray(self.dos, dtype="<f4").tobytes()).digest()
 
     def identity(self, digest: bytes) -> bytes:
-        """Return everything that distinguishes the sample from others, except its origin.
+        """Return the fields that distinguish the sample from others, as bytes; its origin is not among them.
 
         A sample without crystals has the same identity as in format 1.
         """
@@ -145,9 +145,9 @@ class Filters:
     Attributes
     ----------
     max_dos
-        Samples with a density above this (either sign) are left out, in states/eV, per atom or as normalised.
+        Largest absolute density, in states/eV per atom or as otherwise normalised; samples above it are left out.
     max_abs_formation_energy
-        Samples further than this from 0 are left out, in eV/atom.
+        Largest absolute formation energy, in eV/atom; samples above it are left out.
     f_block
         Whether samples with an f-block element (La to Lu, Ac to Lr) are left out.
     """
@@ -184,7 +184,7 @@ def _is_finite(value: Any) -> bool:
 def _checked_dos(name: str, dos: Any) -> NDArray[np.float32]:
     if np.shape(dos) != DOS_SHAPE:
         raise DatasetError(f"{name}: dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
-    # + 0: negative zero (one-spin rule) and zero are the same density and must have the same bytes
+    # + 0 turns negative zero (from the one-spin rule) into zero: equal densities must have equal bytes
     array = np.ascontiguousarray(dos, dtype=np.float32) + np.float32(0.0)
     bad = int((~np.isfinite(array)).sum())
     if bad:

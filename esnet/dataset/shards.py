@@ -1,7 +1,7 @@
 """The densities of a data set: files of up to 1,024 samples, written one by one and read without HDF5's filters.
 
-A chunk is one deflated sample. It is fetched under HDF5's lock as stored and inflated outside of it, so that several
-threads read at the same time.
+A chunk is one deflated sample. It is fetched as stored under HDF5's lock and inflated outside the lock, so several
+threads can read at the same time.
 """
 
 import threading
@@ -23,7 +23,7 @@ _NAME = "dos"
 _DTYPE = np.dtype("<f4")
 _SAMPLE_BYTES = _DTYPE.itemsize * int(np.prod(DOS_SHAPE))
 _CHUNK_BYTES = _SAMPLE_BYTES + 1024  # incompressible data grows by 0.1 % with deflate
-_DEFLATE = 1  # HDF5's number of this filter
+_DEFLATE = 1  # HDF5's identifier of this filter
 _OPEN_SHARDS = 64
 
 
@@ -53,7 +53,7 @@ def open_shard(file: Path) -> Any:
     Raises
     ------
     DatasetError
-        If it is not an HDF5 file, or `inflated` would misread the layout of its densities.
+        If it is not an HDF5 file, or its densities have a layout that `inflated` would misread.
     """
     content = open_h5(file)
     shard = content.get(_NAME)
@@ -74,10 +74,10 @@ def fetch(shard: Any, row: int) -> tuple[int, bytes]:
 
 
 def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:
-    """Return the read-only densities (2, 1500, 9) of the result of `fetch`; zlib.error or ValueError if damaged."""
+    """Return the read-only densities (2, 1500, 9) from the result of `fetch`; zlib.error or ValueError if damaged."""
     if len(data) > _CHUNK_BYTES:  # deflate expands it at most 1,032 times
         raise ValueError(f"its chunk has {len(data)} bytes, must be at most {_CHUNK_BYTES}")
-    # bit 0: HDF5 stored the chunk without its only filter, since deflate did not shrink it
+    # bit 0: HDF5 skipped the only filter for this chunk, since deflate did not shrink it
     content = data if filter_mask & 1 else zlib.decompress(data, bufsize=_SAMPLE_BYTES)
     return np.frombuffer(content, dtype=_DTYPE).reshape(DOS_SHAPE)
 
@@ -88,14 +88,14 @@ def _filters(shard: Any) -> list[int]:
 
 
 class OpenShards:
-    """The densities of one data set, whose files are opened on demand; several threads may read.
+    """The densities of one data set, with files opened on demand; safe to read from several threads.
 
     Parameters
     ----------
     folder
         Folder of the data set.
     ids
-        Ids of all samples, for messages.
+        Ids of all samples, for error messages.
     """
 
     def __init__(self, folder: Path, ids: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class OpenShards:
         self._lock = threading.Lock()
 
     def densities(self, place: int) -> NDArray[np.float32]:
-        """Return the densities of one sample; DatasetError, naming it, if its file was damaged after opening."""
+        """Return the densities of one sample; raise DatasetError, naming it, if its file was damaged after opening."""
         number, row = divmod(place, SHARD_SIZE)
         file = self._folder / shard_name(number)
         try:

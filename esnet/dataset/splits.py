@@ -1,10 +1,10 @@
 """Training, validation and test parts that share no material and no density of states.
 
-Samples are first joined to indivisible units: those of one material, those with identical densities and, for a split by
-chemical system or prototype, those of one system or prototype. A whole unit goes into one part, so the parts are
-disjoint by construction. The choice follows from a hash of the seed and the names of the materials, and depends neither
-on the order of the samples nor on NumPy's version. scikit-learn's group splits are not used because they draw with
-NumPy's generator, and count groups where the fractions here refer to samples.
+Samples are first joined into indivisible units: those of one material, those with identical densities and, for a split
+by chemical system or prototype, those of one system or prototype. A unit goes into one part as a whole, so the parts
+are disjoint by construction. The assignment follows from a hash of the seed and the names of the materials, and depends
+neither on the order of the samples nor on the NumPy version. scikit-learn's group splits are not used because they draw
+from NumPy's generator, and because their fractions count groups, whereas the fractions here count samples.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class SplitError(UserError, ValueError):
-    """The split cannot be made or reproduced; the message says why and what would be right."""
+    """The split cannot be made or reproduced; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Split:
     seed
         Seed of the choice.
     validation_fraction, test_fraction
-        Requested fractions of the samples; 0 for no such part.
+        Requested fractions of the samples; 0 omits the part.
     test_chemsys
         Chemical systems placed in the test part regardless of its fraction.
     train, validation, test
@@ -89,10 +89,10 @@ class Split:
         }
 
     def without(self, dataset: Dataset, left_out: NDArray[np.bool_], *, why: str) -> Split:
-        """Return the split without samples marked True in `left_out`, shape (n,); the notes state their number and the
-        reason.
+        """Return the split without the samples marked True in ``left_out``, shape (n,).
 
-        `Split.of` cannot reproduce it, since it uses the data set alone.
+        Their number and the reason are added to the notes. `Split.of` cannot reproduce such a split, since it uses only
+        the data set.
         """
         if not left_out.any():
             return self
@@ -110,7 +110,7 @@ class Split:
         """Return a one-line description."""
         parts = ", ".join(f"{len(self.part(name))} {name}" for name in PARTS)
         held_out = f", {len(self.test_chemsys)} chemical systems held out for the test" if self.test_chemsys else ""
-        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} units that are not divided)"
+        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} indivisible units)"
 
     @classmethod
     def of(cls, dataset: Dataset, record: Mapping[str, Any]) -> Split:
@@ -155,10 +155,10 @@ def split_dataset(
     seed
         Seed of the choice.
     validation_fraction, test_fraction
-        Fractions of the samples; 0 for no such part. Parts deviate slightly because units are indivisible.
+        Fractions of the samples; 0 omits the part. Actual fractions deviate slightly because units are indivisible.
     test_chemsys
-        Chemical systems, e.g. ``Al-Pd``, that go into the test part in addition to its fraction, e.g. those to be
-        screened, which the model must not have seen.
+        Chemical systems, e.g. ``Al-Pd``, placed in the test part in addition to its fraction. Use it for systems to be
+        screened later, which the model must not have seen.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def split_dataset(
         notes=notes,
         checksum=_checksum(dataset, parts),
     )
-    # residuals may lack an energy (esnet.residual); a data set on disk has an energy for every sample
+    # residuals may lack an energy (esnet.residual), whereas a data set on disk has one for every sample
     return made.without(dataset, ~np.isfinite(dataset.energies), why="they have no energy to learn")
 
 
@@ -222,9 +222,9 @@ def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, 
         if unknown:
             notes = (
                 f"the prototype of {len(unknown)} of {len(dataset)} samples is unknown: each of their "
-                f"{len(set(unknown))} materials was taken as a prototype of its own",
+                f"{len(set(unknown))} materials counts as a separate prototype",
             )
-        # a unique tuple stands for an unknown prototype
+        # an unknown prototype is represented by a unique tuple
         columns.append(
             [
                 name or ("unknown", material)
@@ -246,12 +246,12 @@ def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str
 
 
 def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
-    """Join samples that are equal in any column, directly or via others; return a group number for each."""
+    """Group samples that share a value in any column, directly or via other samples; return their group numbers."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n_samples = len(columns[0])
-    # a graph of samples and values, in which samples with a common value are two steps apart
+    # graph of samples and values: samples with a common value are two edges apart
     nodes: list[int] = []
     n_nodes = n_samples
     for column in columns:
@@ -274,7 +274,7 @@ def _assign(
     by: SplitBy,
     held_out: frozenset[int],
 ) -> dict[Part, NDArray[np.intp]]:
-    """Assign each unit to the first part that it fits into, in an order that depends on seed and names alone."""
+    """Assign each unit to the first part that it fits into, in an order that depends only on seed and names."""
     names: dict[int, str] = {}
     for unit, material in zip(units.tolist(), dataset.materials, strict=True):
         names[unit] = min(material, names.get(unit, material))
@@ -287,7 +287,7 @@ def _assign(
         if unit in part_of:
             continue
         size = int(sizes[unit])
-        # unless the excess would be larger than the deficit
+        # skip the part if the excess would be larger than the deficit
         fitting = (part for part, number in wanted.items() if have[part] + size - number <= number - have[part])
         part_of[unit] = next(fitting, "train")
         have[part_of[unit]] += size

@@ -1,8 +1,8 @@
 """The crystals of a data set: writing and reading the file ``structures.h5``.
 
 Each crystal is stored once, however many samples share it (an IS-DOS and an RS-DOS of one material share both):
-``initial`` and ``relaxed`` are the index of each sample's crystal, or -1. Sites of all crystals are concatenated in
-``element`` and ``coords``, and ``n_sites`` is their number per crystal.
+``initial`` and ``relaxed`` hold the index of each sample's crystal, or -1. The sites of all crystals are concatenated
+in ``element`` and ``coords``, and ``n_sites`` is their number per crystal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NONE = -1
 
-#: dtype, shape of a row, rows in a chunk
+#: dtype, shape of a row, rows per chunk
 _COLUMNS: dict[str, tuple[str, tuple[int, ...], int]] = {
     **dict.fromkeys(WHICH, ("<i8", (), 4096)),
     "n_sites": ("<u4", (), 4096),
@@ -35,7 +35,7 @@ _COLUMNS: dict[str, tuple[str, tuple[int, ...], int]] = {
 class StructureWriter:
     """Writes the crystals of samples as they are added.
 
-    Keeps the deflated crystals and some 100 bytes for each in memory.
+    Keeps the deflated crystals in memory, with about 100 bytes of overhead for each.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class StructureWriter:
 
 
 def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which: Which) -> list["Structure | None"]:
-    """Read the crystals of some samples, each a separate structure; only their sites are read.
+    """Read the crystals of some samples as separate structures, without reading the sites of other crystals.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which:
 
 
 def _check(file: Path, columns: Mapping[str, Any], limits: Mapping[str, tuple[int, int]]) -> None:
-    """Raise DatasetError for columns that are not as written, or have the wrong number of rows."""
+    """Raise DatasetError if a column has the wrong type or number of rows."""
     for name, (least, most) in limits.items():
         dtype, row, _ = _COLUMNS[name]
         if wrong := mistake_in(columns[name], dtype, row, least, most):

@@ -12,7 +12,7 @@ from esnet.representation.composition import ELEMENTS
 
 _MANY = 12
 _SPACINGS_APART = 5.0
-"""Largest ratio of energy spacings; beyond it some samples are sharp and others smooth."""
+"""Largest ratio of energy spacings; beyond it, sharp and smooth densities are mixed."""
 
 
 def dataset_summary(dataset: Dataset) -> dict[str, Any]:
@@ -60,13 +60,13 @@ def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def content_warnings(dataset: Dataset) -> list[str]:
-    """Return warnings about samples from which a model of formation energies could not be trained."""
+    """Return warnings about samples from which a model of formation energies cannot be trained."""
     systems = set(dataset.chemsys)
     if not systems or any("-" in system for system in systems):
         return []
     return [
-        f"every sample is of one element ({', '.join(sorted(systems))}), whose formation energy is 0: a model "
-        "learns nothing from them; add compounds"
+        f"there are only elements ({', '.join(sorted(systems))}) and no compounds: the formation energies of elements "
+        "are 0, so a model cannot be trained on them; add compounds"
     ]
 
 

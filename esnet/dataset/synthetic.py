@@ -1,4 +1,4 @@
-"""Synthetic samples for tests and benchmarks: random bands, and a formation energy that follows from them."""
+"""Synthetic samples for tests and benchmarks: random bands, and formation energies computed from them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 ELEMENTS = ("Al", "Ti", "Fe", "Ni", "Cu", "Zn", "Pd", "Ag", "Pt", "Au")
 PROTOTYPES = ("B1", "B2", "B3", "L1_2", "D0_3")
 EFERMI = 0.0
-"""eV; the bands lie around it."""
+"""Energy around which the bands lie, eV."""
 
 _VOLUME = 15.0
-"""A^3 per atom of a crystal with a d band of `_WIDTH`."""
+"""Volume of a crystal with a d band of half width `_WIDTH`, A^3/atom."""
 _WIDTH = 2.5
-"""Half width of the band in eV."""
+"""Half width of the band, eV."""
 _SITES = {
     1: [[0.5, 0.5, 0.5]],
     2: [[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.5]],
@@ -38,16 +38,20 @@ def synthetic_samples(
 ) -> Iterator[Sample]:
     """Yield samples one by one, without keeping them in memory.
 
-    Each material has a semi-elliptic s, p and d band for each spin (zero outside, as a real band is) with centres and
-    widths from its two elements and a random part. The formation energy decreases with the width of the d band, like
-    cohesion by d bands (Friedel), and has a term for each element. The RS-DOS has the bands that determine the energy;
-    in the IS-DOS they are randomly shifted and narrowed, so that it predicts less well. The crystals are consistent
-    with that: the closer the atoms, the wider the d band (Harrison).
+    Each material has a semi-elliptic s, p and d band for each spin (zero outside, like a real band), with centres and
+    widths that depend on its two elements and a random part. The formation energy decreases with the width of the d
+    band, as in Friedel's model of d-band cohesion, and has a term for each element. The RS-DOS has the bands that
+    determine the energy; in the IS-DOS they are randomly shifted and narrowed, so predictions from it are worse. The
+    crystals are consistent with the bands: the closer the atoms, the wider the d band (Harrison).
 
     Parameters
     ----------
+    n_materials
+        Number of materials.
     seed
-        Seed; material k is the same for one seed, whatever their number.
+        Random seed; material k depends on the seed, but not on ``n_materials``.
+    kinds
+        Kinds of DOS to yield for each material.
     """
     for number in range(n_materials):
         rng = np.random.default_rng((seed, number))
@@ -85,7 +89,7 @@ def _crystal(first: str, second: str, ratio: int, width: float) -> Structure:
 
     edge = (_VOLUME * (ratio + 1)) ** (1 / 3) * (
         width / _WIDTH
-    ) ** -0.2  # the width falls with the 5th power of the distance
+    ) ** -0.2  # the width decreases with the 5th power of the distance
     lattice = Lattice.cubic(edge)
     if ratio == 2:
         short = edge / 3 ** (1 / 6) * 2 ** (1 / 3)  # c/a = 1 at the volume of the cube

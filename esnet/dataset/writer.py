@@ -29,7 +29,7 @@ from esnet.representation.features import Representation
 logger = logging.getLogger(__name__)
 
 MAX_DROPPED_IDS = 100
-"""Ids kept in the manifest for each filter; the count is always complete."""
+"""Largest number of ids kept in the manifest for each filter; the counts are always complete."""
 
 FAR_ENERGY = 5.0
 """eV/atom, see `suspicious_energies`."""
@@ -39,15 +39,15 @@ _NO_DOS = np.zeros(0, dtype=np.float32)
 
 
 class DatasetExistsError(UserError, FileExistsError):
-    """The path of a new data set exists."""
+    """The path of a new data set already exists."""
 
 
 class DatasetWriter:
     """Context manager that writes samples as they are added.
 
     The data set appears at its path when the context ends without an error. (A killed process leaves a folder
-    ``.NAME-...`` next to it, which may be deleted.) Memory holds the deflated densities of one file (some 20 MB), about
-    1 kB per sample, and the deflated crystals.
+    ``.NAME-...`` next to it, which can be deleted.) Memory use is the deflated densities of one file (about 20 MB),
+    about 1 kB per sample, and the deflated crystals.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class DatasetWriter:
     filters
         Samples to leave out.
     source
-        Origin of the samples in JSON types. Information known later can be added to the attribute ``source`` until the
-        context ends.
+        Origin of the samples in JSON types. Information that becomes known later can be added to the attribute
+        ``source`` until the context ends.
 
     Raises
     ------
@@ -127,8 +127,8 @@ class DatasetWriter:
         Raises
         ------
         DatasetError
-            If a field is invalid (not finite, wrong shape, not an element ...) or the id is repeated; the writer is
-            unchanged then.
+            If a field is invalid (not finite, wrong shape, not an element, ...) or the id is repeated; the writer is
+            then unchanged.
         """
         if self._folder is None:
             raise DatasetError(f"{self.path}: samples are added inside `with DatasetWriter(...)`")
@@ -173,7 +173,7 @@ class DatasetWriter:
             self._end_shard(self._shard)
 
     def _end_shard(self, shard: NewH5) -> None:
-        """Write the file of densities, and the rows of its samples."""
+        """Write the current file of densities, and the rows of its samples."""
         self._write(shard, shard_name(len(self._files)))
         self._shard = None
         append_rows(self._columns.content, self._rows)
@@ -225,18 +225,19 @@ class DatasetWriter:
 
 
 def suspicious_energies(n_far: int, n_given: int) -> list[str]:
-    """Return a warning if formation energies look like eV instead of eV/atom; ``n_far`` are more than 5 eV/atom from 0.
+    """Return a warning if formation energies look like eV per cell instead of eV/atom.
 
-    Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom) 5
-    eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 are further from 0. Energies of whole cells are
-    several times larger: if 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is doubtful. Small
-    cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
+    ``n_far`` of the ``n_given`` energies are more than 5 eV/atom from 0. For the 62,842 materials of the Materials
+    Project that the paper trains on (mean -1.407, sd 1.101 eV/atom), 5 eV/atom is 3.3 standard deviations away, so
+    fewer than 1 in 1,000 are further from 0. Energies of whole cells are several times larger: if 1 in 50 is beyond 5,
+    and at least two are (or the only one is), the unit is doubtful. Small cells of weakly bound alloys stay below that
+    limit, so the absence of a warning proves nothing.
     """
     if not n_far or n_far < max(min(2, n_given), math.ceil(_FAR_SHARE * n_given)):
         return []
     return [
-        f"{n_far} of {n_given} formation energies are further than {FAR_ENERGY:g} eV/atom from 0, which crystals are "
-        "not: they may be in eV for a whole cell, or in kJ/mol; eV/atom is expected"
+        f"{n_far} of {n_given} formation energies are further than {FAR_ENERGY:g} eV/atom from 0, which is rare for "
+        "crystals: they may be in eV per cell or in kJ/mol; eV/atom is expected"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Evaluation of a trained model (`esnet evaluate`)."""
+"""Evaluate a trained model (`esnet evaluate`)."""

@@ -1,4 +1,4 @@
-"""Files of an evaluation: figures, predictions, errors by element and by prototype, plots."""
+"""Write the files of an evaluation: errors, predictions, errors by element and by prototype, plots."""
 
 import csv
 import json
@@ -22,15 +22,17 @@ def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
 
     Parameters
     ----------
+    evaluation
+        The evaluation to write.
     path
-        The directory to make, with ``metrics.json`` (all figures), ``predictions.csv`` (one line for each sample;
-        empty where the bundle cannot say), ``errors_by_element.csv``, ``errors_by_prototype.csv`` and the plots of
-        `esnet.evaluation.plots.plot_evaluation`.
+        Directory to create. It will contain ``metrics.json`` (all numbers), ``predictions.csv`` (one line per sample,
+        with empty cells where the bundle gives no value), ``errors_by_element.csv``, ``errors_by_prototype.csv`` and
+        the plots of `esnet.evaluation.plots.plot_evaluation`.
 
     Raises
     ------
     OutputExistsError
-        If it is there.
+        If ``path`` exists.
     """
     folder = Path(path)
     with new_output_folder(folder) as temporary:
@@ -59,7 +61,7 @@ def _element_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
 
 def _write_csv(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     lines = iter(rows)
-    # every evaluation has a sample, and every sample an element and a prototype (or "unknown")
+    # never empty: every evaluation has a sample, and every sample an element and a prototype (or "unknown")
     first = next(lines)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(first))

@@ -18,16 +18,16 @@ class Metrics:
     Attributes
     ----------
     n
-        Samples, at least one.
+        Number of samples, at least one.
     mae, rmse
         Mean absolute and root mean square error, eV/atom.
     bias
-        Mean of predicted minus true, eV/atom: above 0, the model finds crystals less stable than they are.
+        Mean of predicted minus true, eV/atom. If positive, the model predicts crystals to be less stable than they are.
     r2
-        Coefficient of determination, 1 - (squared errors) / (squared deviations of the true values from their mean):
-        0 is what predicting the mean of these very samples gives. None where all true values are the same.
+        Coefficient of determination, 1 - (squared errors) / (squared deviations of the true values from their mean);
+        0 corresponds to predicting the mean of these samples. None if all true values are equal.
     mae_standard_error
-        Of the MAE as an estimate for more samples of the same kind, eV/atom; None for one sample.
+        Standard error of the MAE as an estimate for further samples of the same kind, eV/atom; None for one sample.
     """
 
     n: int
@@ -38,7 +38,7 @@ class Metrics:
     mae_standard_error: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the errors as JSON types."""
+        """Return the errors in JSON types."""
         return asdict(self)
 
 
@@ -70,7 +70,7 @@ def regression_metrics(true: ArrayLike, predicted: ArrayLike) -> Metrics | None:
 
 
 def _r2(targets: NDArray[np.float64], errors: NDArray[np.float64]) -> float | None:
-    # by the values: the mean of equal numbers may differ from them in the last digit
+    # compare the values themselves, since the mean of equal numbers may differ from them in the last digit
     if targets.min() == targets.max():
         return None
     deviations = ((targets - targets.mean()) ** 2).sum()
@@ -82,7 +82,7 @@ def _r2(targets: NDArray[np.float64], errors: NDArray[np.float64]) -> float | No
 def metrics_by_element(
     true: NDArray[np.float64], predicted: NDArray[np.float64], compositions: NDArray[np.floating]
 ) -> dict[str, Metrics]:
-    """Return the errors of the samples with each element, the most frequent first; (n,), (n,) and (n, 111)."""
+    """Return the errors over the samples with each element, most frequent first; shapes (n,), (n,) and (n, 111)."""
     present = np.asarray(compositions) > 0
     return _by_group(true, predicted, {ELEMENTS[place]: present[:, place] for place in range(present.shape[1])})
 
@@ -90,13 +90,13 @@ def metrics_by_element(
 def metrics_by_name(
     true: NDArray[np.float64], predicted: NDArray[np.float64], names: Iterable[str]
 ) -> dict[str, Metrics]:
-    """Return the errors per name (a prototype), the most frequent first; an empty name is ``unknown``."""
+    """Return the errors by name (e.g. of a prototype), most frequent first; an empty name becomes ``unknown``."""
     labels = np.array([name or "unknown" for name in names], dtype=object)
     return _by_group(true, predicted, {name: labels == name for name in sorted(set(labels))})
 
 
 def rank_correlation(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Return Spearman's rank correlation; None with fewer than three finite pairs, or if one side is constant."""
+    """Return Spearman's rank correlation; None with fewer than three finite pairs, or if one array is constant."""
     pairs = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < 3 or (pairs.min(axis=1) == pairs.max(axis=1)).any():

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: parity, calibration, and error over novelty (PNG and SVG)."""
+"""Plots of an evaluation: parity, calibration, and error against novelty (PNG and SVG)."""
 
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,22 @@ from esnet.evaluation.task import TaskEvaluation
 from esnet.files.errors import require
 from esnet.files.figures import save_figure
 
-# of Okabe and Ito's palette, which colour-blind readers tell apart
+# from the palette of Okabe and Ito, which colour-blind readers can distinguish
 _COLOURS = {"IS2RE": "#0072B2", "RS2RE": "#D55E00"}
 _FLAGGED = "#000000"
 _RUNNING_PARTS = 10
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Draw the figures of the evaluation; return the files written.
+    """Draw the figures of an evaluation, and return the files written.
 
     Parameters
     ----------
+    evaluation
+        The evaluation to plot.
     folder
-        Where ``parity``, ``calibration`` (with uncertainties) and ``error_against_novelty`` (with novelties) are
-        written, each as ``.png`` and ``.svg``.
+        Folder for ``parity``, ``calibration`` (if there are uncertainties) and ``error_against_novelty`` (if there are
+        novelties), each as ``.png`` and ``.svg``.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def _parity(evaluation: Evaluation) -> Any:
     limits = (everything.min() - margin, everything.max() + margin)
     for task, axis in panels:
         true, predicted = evaluation.energies[task.rows], evaluation.assessment.e_form[task.rows]
-        # thousands of points would make the SVG a file that no viewer opens
+        # rasterised, since viewers cannot open an SVG with thousands of points
         axis.scatter(true, predicted, s=12, alpha=0.5, color=_COLOURS[task.task], linewidths=0, rasterized=True)
         axis.plot(limits, limits, color="grey", linewidth=1)
         r2 = "undefined" if task.metrics.r2 is None else f"{task.metrics.r2:.3f}"
@@ -88,9 +90,9 @@ def _calibration(evaluation: Evaluation) -> Any:
         xlim=(0, 1),
         ylim=(0, 1),
         aspect="equal",
-        title="below the diagonal: too sure",
-        xlabel="expected share inside the interval",
-        ylabel="observed share inside the interval",
+        title="below the diagonal: overconfident",
+        xlabel="expected fraction inside the interval",
+        ylabel="observed fraction inside the interval",
     )
     axis.legend(loc="upper left")
     return figure

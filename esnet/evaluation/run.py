@@ -1,4 +1,4 @@
-"""Errors of a model on samples outside its training data, and quality of its uncertainties."""
+"""Errors of a model on samples outside its training data, and the quality of its uncertainties."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ FORMAT = "esnet-evaluation"
 FORMAT_VERSION = 1
 
 FEW_FOR_A_CURVE = 50
-"""Below this many samples a coverage of 68 % is uncertain by 7 % and more."""
+"""With fewer samples, a coverage of 68 % is uncertain by 7 % or more."""
 
 _BLOCK = 256
 _N_REASONS = 3
@@ -43,15 +43,18 @@ class Evaluation:
     Attributes
     ----------
     bundle, dataset
-        The model and its data. selection How the samples were chosen.
+        The model and the data.
+    selection
+        How the samples were selected.
     indices
-        (n,) of the rows in the data set.
+        Index of each row in the data set, shape (n,).
     energies
-        (n,) true formation energies, eV/atom.
+        True formation energies, eV/atom, shape (n,).
     assessment
-        (n,) the bundle's output; for a model of a potential's residuals, with the potential's formation energies.
+        Output of the bundle for n samples; for a model of a potential's residuals, including the potential's formation
+        energies.
     tasks
-        By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
+        Results for ``IS2RE`` and ``RS2RE``; a task without samples is left out.
     notes
         Caveats, including those of the selection.
     """
@@ -76,7 +79,7 @@ class Evaluation:
         return self.assessment.e_form - self.energies
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures as JSON types; energies in eV/atom."""
+        """Return all numbers in JSON types; energies in eV/atom."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -101,7 +104,7 @@ class Evaluation:
         }
 
     def row(self, row: int) -> dict[str, Any]:
-        """Return the row of one sample: names, energies in eV/atom; None if the bundle gives no value."""
+        """Return names and energies (eV/atom) of one sample; None for values that the bundle does not give."""
         place, said, dataset = self.indices[row], self.assessment, self.dataset
         return {
             "id": dataset.ids[place],
@@ -139,24 +142,33 @@ def evaluate(
     Parameters
     ----------
     bundle, dataset
-        The model and the data; the representations must be the same.
+        The model and the data, which must have the same representation.
     part
-        See `esnet.evaluation.selection.select_samples`; by default samples that the model was not fitted to.
+        See `esnet.evaluation.selection.select_samples`; by default, samples that the model was not fitted to.
+    batch_size
+        Number of samples processed together.
     progress
-        Called with the number of samples done and of all.
-    energies_file, relaxing
-        File for a potential's energies (if None, next to the data set), and `progress` of its relaxations.
+        Called with the number of finished samples and of all samples.
+    energies_file
+        File for the energies of the potential. If None, a file next to the data set.
+    relaxing
+        Called with the number of finished relaxations and of all relaxations.
+
+    Returns
+    -------
+    Evaluation
+        Predictions and errors, in eV/atom.
 
     Raises
     ------
     EvaluationError
         If there is nothing to evaluate.
     PotentialError
-        If the installed potential is not that of the training, or gives no energy.
+        If the installed potential is not the one used in training, or gives no energy.
     RepresentationError
-        If the data set has another representation than the model.
+        If the representation of the data set differs from that of the model.
     CorrectionsError
-        If its formation energies contain other corrections than the model's.
+        If its formation energies contain other corrections than those of the model.
     """
     require_same_corrections(bundle.record.data_source, dataset.manifest.source)
     residuals, of = None, bundle.record.residual_of
@@ -166,7 +178,7 @@ def evaluate(
         else:
             potential = ResidualPotential.of(of)
             residuals = residual_dataset(dataset, potential, trained=of, file=energies_file, progress=relaxing)
-    # the split and its checksum are those of the residuals
+    # the split and its checksum refer to the residuals
     selection = select_samples(bundle, dataset if residuals is None else residuals.dataset, part=part)
     added = np.zeros(len(selection.indices)) if residuals is None else residuals.potential[selection.indices]
     assessment = _assess(bundle, dataset, selection.indices, batch_size, progress)
@@ -197,11 +209,11 @@ def evaluate(
     }
     if assessment.unseen is not None and assessment.unseen.any():
         notes.append(
-            f"{int(assessment.unseen.sum())} samples have an element that was never trained on: flagged as novel, and "
-            "without an uncertainty"
+            f"{int(assessment.unseen.sum())} samples have an element that the model was not trained on: they are "
+            "flagged as novel and have no uncertainty"
         )
     notes += [
-        f"{task}: {found.curve.n_samples} samples are few for a calibration curve"
+        f"{task}: {found.curve.n_samples} samples are too few for a reliable calibration curve"
         for task, found in tasks.items()
         if found.curve is not None and found.curve.n_samples < FEW_FOR_A_CURVE
     ]
@@ -247,17 +259,17 @@ def _notes_on_model(bundle: Bundle) -> list[str]:
     elif assessor.calibration.note is not None:
         notes.append(f"uncertainties: {assessor.calibration.note}")
     if assessor is None or assessor.reference is None:
-        notes.append("the bundle has no training set to measure novelty against")
+        notes.append("the bundle has no reference for novelty")
     return notes
 
 
 def _notes_on_potential(bundle: Bundle, residuals: Residuals | None) -> list[str]:
     if residuals is None or bundle.record.residual_of is None:
         return []
-    potential = f"the potential {bundle.record.residual_of['potential']}"
+    source = f"the potential {bundle.record.residual_of['potential']}"
     if bundle.record.adds_single_point:
-        potential = "the IS-DOS calculation"
-    note = f"predictions are formation energies by {potential} plus what ESNet has learnt of their errors"
+        source = "the IS-DOS calculation"
+    note = f"predictions are formation energies of {source} plus the residuals predicted by ESNet"
     if residuals.reasons:
         why = "; ".join(f"{reason} ({count})" for reason, count in list(residuals.reasons.items())[:_N_REASONS])
         note += f"; samples of the data set without an energy by it, left out: {why}"

@@ -1,4 +1,4 @@
-"""Selection of the samples of a data set that were not used to fit a model."""
+"""Select the samples of a data set that were not used to fit a model."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -22,21 +22,21 @@ class EvaluationError(UserError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The samples that are evaluated.
+    """The samples to evaluate.
 
     Attributes
     ----------
     part
-        Asked for.
+        The requested part.
     basis
-        How the part is known: by the ``split`` that the bundle has recorded, made again (the same data set), by the
-        bundle's ``fingerprints`` of what it was fitted to (another data set), or ``unknown``.
+        How the part was identified: by the ``split`` recorded in the bundle (same data set), by the ``fingerprints`` of
+        the bundle's training data (another data set), or ``unknown``.
     indices
-        In the data set, in ascending order.
+        Indices of the samples in the data set, in ascending order.
     n_left_out
-        Samples of the data set that are not among them.
+        Number of samples in the data set that are not selected.
     notes
-        What a reader must know.
+        Notes for the reader.
     """
 
     part: EvaluatedPart
@@ -47,20 +47,20 @@ class Selection:
 
 
 def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "test") -> Selection:
-    """Choose the samples of one part.
+    """Select the samples of one part.
 
-    In the data set that the model was trained on the parts are those of its split. In another one ``train`` are the
-    samples of materials trained on (or with identical densities of states), ``validation`` those that decided when
-    training stopped, and ``test`` all others.
+    In the data set that the model was trained on, the parts are those of its split. In another data set, ``train``
+    contains the samples of materials that the model was trained on (or with identical densities of states),
+    ``validation`` those used for early stopping, and ``test`` all others.
 
     Raises
     ------
     EvaluationError
-        If no sample is left, or the part cannot be known.
+        If no sample is left, or the part cannot be identified.
     RepresentationError
-        If the data set has another representation than the model.
+        If the representation of the data set differs from that of the model.
     SplitError
-        If the recorded split cannot be made again.
+        If the recorded split cannot be reproduced.
     """
     if part not in get_args(EvaluatedPart):
         raise EvaluationError(f"part={part!r}: must be one of {', '.join(get_args(EvaluatedPart))}")
@@ -79,9 +79,9 @@ def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "t
 
 
 _HOW: dict[Basis, str] = {
-    "split": "divided as the bundle has recorded",
-    "fingerprints": "compared with what the bundle was fitted to",
-    "unknown": "the bundle does not say what it was fitted to",
+    "split": "divided as recorded in the bundle",
+    "fingerprints": "compared with the training samples of the bundle",
+    "unknown": "the bundle does not state its training samples",
 }
 
 
@@ -98,9 +98,9 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
         in_training, in_validation = _seen(bundle.assessor.seen, dataset)
         chosen = {"train": in_training, "validation": in_validation, "test": ~in_training & ~in_validation}[part]
         note = (
-            f"another data set than the model was trained on: {int(in_training.sum())} samples belong to materials "
-            f"that it was trained on, {int(in_validation.sum())} to its validation part. Materials are told by their "
-            "names and by identical densities of states; the same crystal under another name would pass for new"
+            f"not the data set that the model was trained on: {int(in_training.sum())} samples belong to materials "
+            f"that it was trained on, {int(in_validation.sum())} to its validation part. Materials are identified by "
+            "their names and by identical densities of states, so the same crystal under another name counts as new"
         )
         return "fingerprints", np.flatnonzero(chosen), [note]
     if part in ("train", "validation"):
@@ -111,7 +111,7 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
     return (
         "unknown",
         everything,
-        ["the bundle does not say what it was trained on: it may have been fitted to samples among these"],
+        ["the bundle does not state its training samples: it may have been fitted to some of these"],
     )
 
 
@@ -129,7 +129,7 @@ def _with_relatives(
 ) -> NDArray[np.bool_]:
     """Return the chosen samples and all that share a material or a density with them, as grouped by a split.
 
-    Both kinds of DOS of a material have one energy: where its RS-DOS was trained on, its IS-DOS is no new material.
+    Both kinds of DOS of a material share one energy, so a model trained on its RS-DOS has seen the material.
     """
     while True:
         more = np.isin(materials, materials[chosen])

@@ -1,4 +1,4 @@
-"""Figures of one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
+"""Results for one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,31 +19,31 @@ _COVERAGES = (0.5, 0.68, 0.9, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEvaluation:
-    """Errors of IS2RE or RS2RE, i.e. of the samples of one kind.
+    """Errors for IS2RE or RS2RE, i.e. over the samples of one kind.
 
     Attributes
     ----------
     task
         ``IS2RE`` or ``RS2RE``.
     rows
-        Rows of `Evaluation` that belong to it.
+        Rows of the `Evaluation` that belong to the task.
     metrics
-        Of the model.
+        Errors of the model.
     baseline
-        Of predicting the mean formation energy of the training part for every material; for a model of a potential's
-        residuals, of adding their mean to the potential's formation energies.
+        Errors of predicting the mean formation energy of the training part for every material; for a model of a
+        potential's residuals, of adding the mean residual to the potential's formation energies.
     potential
-        That potential, or None.
+        Name of that potential, or None.
     by_element, by_prototype
-        Of the model, over the samples with an element and of a prototype, the most frequent first.
+        Errors of the model over the samples with each element and of each prototype, most frequent first.
     curve
-        Expected against observed coverage; None where the model gives no uncertainties.
+        Expected against observed coverage; None if the model gives no uncertainties.
     correlation
-        Spearman's rank correlation of the absolute error with ``uncertainty`` and with ``novelty``; None: undefined.
+        Spearman's rank correlation of the absolute error with ``uncertainty`` and with ``novelty``; None if undefined.
     novel, known
-        Errors over the samples that are flagged as novel, and over the others; None: there are none.
+        Errors over the samples flagged as novel, and over the others; None if there are no such samples.
     worst
-        Rows with the largest errors, the largest first.
+        Rows with the largest errors, in descending order.
     """
 
     task: str
@@ -60,7 +60,7 @@ class TaskEvaluation:
     worst: NDArray[np.intp]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures without the rows as JSON types; energies in eV/atom."""
+        """Return the results without the rows in JSON types; energies in eV/atom."""
         return {
             **self.metrics.to_dict(),
             f"baseline_{'training_mean' if self.potential is None else 'potential_with_mean_offset'}": (
@@ -85,15 +85,16 @@ def evaluate_task(
     baseline: NDArray[np.float64],
     potential: str | None,
 ) -> TaskEvaluation:
-    """Return the figures of one task.
+    """Return the results for one task.
 
-    The ``assessment`` is the bundle's output for the samples at ``indices``, all that are evaluated, and ``baseline``
-    their formation energies as in `TaskEvaluation`; ``rows`` are those of them that belong to the task.
+    ``assessment`` is the output of the bundle for all evaluated samples, which are at ``indices`` in the data set, and
+    ``baseline`` holds the formation energies that the baseline predicts for them (see `TaskEvaluation`). ``rows`` are
+    the positions among them of the samples that belong to the task.
 
     Raises
     ------
     EvaluationError
-        If there are none.
+        If no sample belongs to the task.
     """
     of_task, said = indices[rows], assessment.take(rows)
     true, predicted = dataset.energies[of_task], said.e_form
@@ -103,7 +104,7 @@ def evaluate_task(
     if metrics is None or simple is None:
         raise EvaluationError(f"no samples of {task}")
     flags = said.novel
-    # a stable order, so that equal errors are listed the same each time
+    # a stable sort, so that the order of equal errors is reproducible
     worst = np.argsort(-np.abs(errors), kind="stable")[:N_WORST]
     return TaskEvaluation(
         task=task,

@@ -12,13 +12,13 @@ from typing import Any
 
 
 def part_of(file: Path) -> Path:
-    """Return the path of a file while it is being written; a killed process may leave it behind."""
+    """Return the temporary path of a file while it is being written, which a killed process may leave behind."""
     return file.with_name(f".{file.name}.part")
 
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces the file when the block ends without error."""
+    """Yield a temporary path, which is renamed to the file when the block ends without an error."""
     temporary = part_of(file)
     try:
         yield temporary
@@ -37,9 +37,9 @@ def write_whole(file: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield a temporary folder that is renamed to its final name when the block ends without error.
+    """Yield a temporary folder, which is renamed to its final name when the block ends without an error.
 
-    ``refuse_existing`` is called with ``folder`` before the block and after it; it raises if something is there.
+    ``refuse_existing`` is called with ``folder`` before and after the block, and raises an error if it exists.
     """
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,24 +49,24 @@ def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> It
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync_file(file)
-        # mkdtemp makes it private; other users of a cluster may read it
+        # mkdtemp makes it private, but other users of a cluster may read the result
         temporary.chmod(0o755)
         refuse_existing(folder)
         temporary.rename(folder)
     finally:
-        # after the rename there is nothing under this name
+        # nothing is left under this name after the rename
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(folder.parent)
 
 
 def _sync_file(file: Path) -> None:
-    """Flush the data of a file to the disk."""
+    """Flush the data of a file to disk."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk after a rename."""
+    """Flush the entries of a folder to disk after a rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -75,7 +75,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def file_entry(file: Path) -> dict[str, Any]:
-    """Return a file's entry of a manifest: SHA-256 and size in bytes."""
+    """Return the entry of a file in a manifest: SHA-256 and size in bytes."""
     return {"sha256": sha256_of(file), "bytes": file.stat().st_size}
 
 

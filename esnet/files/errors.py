@@ -1,4 +1,4 @@
-"""Errors that a user can fix, and packages provided by an extra."""
+"""Errors that a user can fix, and imports of optional packages."""
 
 import importlib
 from types import ModuleType
@@ -18,16 +18,16 @@ def require(module: str, *, extra: str | None, distribution: str | None = None) 
     Parameters
     ----------
     module
-        Name to import.
+        Name under which it is imported.
     extra
-        The extra of esnet-campaign that brings it, as in ``pip install 'esnet-campaign[tune]'``; None: no extra does.
+        Extra of esnet-campaign that installs it, as in ``pip install 'esnet-campaign[tune]'``; None if there is none.
     distribution
-        What to install where no extra brings it; by default the module's own name.
+        Name of the package to install if there is no extra; by default the name of the module.
 
     Raises
     ------
     MissingExtraError
-        If the package is not installed. A package that is there and breaks while it is imported raises its own error.
+        If the package is not installed. A package that is installed but fails to import raises its own error.
     """
     try:
         return importlib.import_module(module)

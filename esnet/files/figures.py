@@ -1,4 +1,4 @@
-"""Figures of matplotlib as files."""
+"""Save matplotlib figures to files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,18 @@ from esnet.files.errors import require
 
 
 def save_figure(figure: Any, stem: Path, *, dpi: int = 150, fonttype: str = "path") -> list[Path]:
-    """Write a ``matplotlib.figure.Figure`` as ``.png`` and ``.svg``; the same figure gives the same files.
+    """Write a ``matplotlib.figure.Figure`` as ``.png`` and ``.svg``; the same figure gives identical files.
 
     Parameters
     ----------
+    figure
+        The figure.
     stem
-        Path of the files without their suffixes.
+        Path of the files without suffix.
+    dpi
+        Resolution of the PNG.
     fonttype
-        Whether text in the SVG is drawn (``path``) or stays text (``none``).
+        Whether text in the SVG is converted to outlines (``path``) or remains text (``none``).
     """
     matplotlib = require("matplotlib", extra="esnet")
     files = []

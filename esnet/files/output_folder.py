@@ -9,7 +9,7 @@ from esnet.files.errors import UserError
 
 
 class OutputExistsError(UserError, FileExistsError):
-    """The output exists already; results are never overwritten."""
+    """The output already exists; results are never overwritten."""
 
 
 class OutputPlaceError(UserError, NotADirectoryError):
@@ -17,7 +17,7 @@ class OutputPlaceError(UserError, NotADirectoryError):
 
 
 def refuse_existing_output(folder: Path | str) -> None:
-    """Raise OutputExistsError or OutputPlaceError with a remedy if the folder exists or cannot be created."""
+    """Raise OutputExistsError or OutputPlaceError, with a remedy, if the folder exists or cannot be created."""
     path = Path(folder)
     if path.exists() or path.is_symlink():
         raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder")
@@ -28,11 +28,11 @@ def refuse_existing_output(folder: Path | str) -> None:
 
 
 def new_output_folder(folder: Path | str) -> AbstractContextManager[Path]:
-    """Yield a temporary folder that gets its final name when the block ends without an exception.
+    """Yield a temporary folder, which is renamed to its final name when the block ends without an exception.
 
     Raises
     ------
     OutputExistsError
-        If ``folder`` is there, before the block or after it.
+        If ``folder`` exists before or after the block.
     """
     return whole_folder(Path(folder), refuse_existing=refuse_existing_output)

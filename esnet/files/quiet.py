@@ -1,4 +1,4 @@
-"""Suppression of TensorFlow's messages at startup, which no setting disables; other output is kept."""
+"""Suppress TensorFlow's startup messages, which no setting disables, without losing other output."""
 
 import logging
 import os
@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-#: Its lines before its log is set up: information and warnings about this build, which no user can act on.
+#: Lines that TensorFlow writes before its log is set up: information on its build that users cannot act on.
 _CHATTER = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:|To enable the following")
 
 
 class _Uses:
-    """Counts the users that hold back standard error: the first redirects it, the last one restores it."""
+    """Counter of the blocks that hold back standard error: the first one redirects it, the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,17 +39,17 @@ _USES = _Uses()
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold back output to standard error, and afterwards write the part that is not TensorFlow's chatter.
+    """Hold back standard error inside the block, and afterwards write everything but TensorFlow's startup messages.
 
-    TensorFlow writes from C++ to the file descriptor, bypassing Python's streams: therefore that is redirected. The
-    descriptor is that of all threads: where they overlap, the held output appears when the last one has finished.
+    The file descriptor itself is redirected, because TensorFlow writes to it from C++, bypassing Python's streams. All
+    threads share the descriptor: if blocks overlap, the output appears when the last one ends.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _USES.begin()
     try:
         yield
     finally:
-        # afterwards, since importing TensorFlow sets it: a trace for each network of an ensemble is no mistake
+        # set afterwards, since importing TensorFlow resets it: one trace per network of an ensemble is expected
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         _USES.end()
 
@@ -58,7 +58,7 @@ def without_chatter() -> Iterator[None]:
 def _turned_aside() -> Iterator[None]:
     try:
         stream = os.dup(2)
-    except OSError:  # closed: nothing is written, nothing is held back
+    except OSError:  # closed, so there is nothing to hold back
         yield
         return
     with tempfile.TemporaryFile() as held:

@@ -1,7 +1,6 @@
 """JSON with its own checksum, to detect truncated or altered files.
 
-Two forms: a line, whose ``sha256`` stands beside its fields, and a result in a file, whose ``sha256`` stands beside
-``result``.
+There are two forms: a line with ``sha256`` next to its fields, and a file with ``sha256`` next to ``result``.
 """
 
 import json
@@ -15,12 +14,12 @@ _SEAL, _RESULT = "sha256", "result"
 
 
 def sealed_line(content: Mapping[str, Any]) -> str:
-    """Return a line of JSON with the checksum of its content and a line end."""
+    """Return a line of JSON with the checksum of its content and a newline."""
     return json.dumps({**content, _SEAL: sha256_of_json(content)}) + "\n"
 
 
 def read_sealed_line(line: str | bytes) -> dict[str, Any] | None:
-    """Return the content of a line of `sealed_line`, or None if it was truncated or altered."""
+    """Return the content of a line from `sealed_line`, or None if it was truncated or altered."""
     try:
         content = json.loads(line)
     except ValueError:
@@ -37,7 +36,7 @@ def write_sealed(file: Path, result: Mapping[str, Any]) -> None:
 
 
 def read_sealed(file: Path) -> dict[str, Any] | None:
-    """Return the result of `write_sealed`, or None if the file is missing, truncated or altered."""
+    """Return the result written by `write_sealed`, or None if the file is missing, truncated or altered."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

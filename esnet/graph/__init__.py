@@ -1,1 +1,1 @@
-"""Graph models of the paper on crystal or composition, not the DOS: CGCNN-HD, MEGNet, Roost and Wren."""
+"""The paper's graph models, which use the crystal or composition instead of the DOS: CGCNN-HD, MEGNet, Roost, Wren."""

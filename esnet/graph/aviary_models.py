@@ -23,7 +23,7 @@ class _AviaryModel:
     network
         ``torch.nn.Module`` with all weights.
     elements
-        Symbols that it has features of.
+        Symbols of the elements that it has features for.
     """
 
     def __init__(self, *, network: Any, data: Any, dataset: str, column: str) -> None:
@@ -40,7 +40,7 @@ class _AviaryModel:
         row = {"material_id": "", "composition": "", self._column: content, _TARGET: 0.0}
         frame = pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in row.items()})
         data = self._dataset(frame, _TASKS, inputs=self._column, identifiers=_COLUMNS)
-        # past the library's cache, which would keep every crystal that was ever looked at
+        # bypasses the library's cache, which would keep every crystal ever seen
         return self._dataset.__getitem__.__wrapped__(data, 0)[0]
 
     def batch(self, items: Sequence[Any], device: str) -> Any:
@@ -71,7 +71,7 @@ class Roost(_AviaryModel):
         Raises
         ------
         UnusableCrystalError
-            If there is none.
+            If there is no composition.
         """
         return self._inputs(checked_composition(material))
 
@@ -89,10 +89,10 @@ class Wren(_AviaryModel):
         Raises
         ------
         UnusableCrystalError
-            If they cannot be found.
+            If the positions cannot be determined.
         """
         weights, elements, positions, self_index, other_index = self._inputs(wyckoff_label(material))
-        # the library has the equivalent choices of origin in a set of texts, whose order is another in each process
+        # the library keeps the equivalent choices of origin in a set of strings, whose order differs between processes
         choices = positions.reshape(-1, len(elements)).numpy()
         ordered = choices[np.lexsort(choices.T[::-1])]
         return weights, elements, positions.new_tensor(ordered.reshape(-1)), self_index, other_index
@@ -104,7 +104,7 @@ def wyckoff_label(material: Material | None) -> str:
     Raises
     ------
     UnusableCrystalError
-        If its symmetry cannot be found.
+        If the symmetry of the crystal cannot be determined.
     """
     crystal = checked_crystal(material).copy(site_properties={}, properties={})
     crystal.remove_oxidation_states()
@@ -115,7 +115,7 @@ def wyckoff_label(material: Material | None) -> str:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "gcd is deprecated", FutureWarning)
             label = get_protostructure_label(crystal, method="spglib", raise_errors=True)
-    # what pymatgen makes of a crystal in which spglib finds no symmetry
+    # the result of pymatgen for a crystal in which spglib finds no symmetry
     except (ArithmeticError, AttributeError, LookupError, SpglibError, TypeError, ValueError) as error:
         raise UnusableCrystalError(f"its Wyckoff positions cannot be found ({error})") from error
     return str(label)

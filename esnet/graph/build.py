@@ -1,4 +1,4 @@
-"""Construction of a graph model with initial weights."""
+"""Build a graph model with initial weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class GraphModel(Protocol):
 
     @property
     def elements(self) -> frozenset[str]:
-        """Symbols of the elements that it has features of."""
+        """Symbols of the elements that it has features for."""
 
     def item(self, material: Material | None) -> Any:
         """Return the network's input for one crystal, or raise UnusableCrystalError."""
@@ -34,14 +34,14 @@ class GraphModel(Protocol):
         """Return a batch of items."""
 
     def forward(self, batch: Any) -> Any:
-        """Return standardised energies, a tensor (n,)."""
+        """Return standardised energies as a tensor of shape (n,)."""
 
 
 _MODELS: Mapping[str, Callable[[], GraphModel]] = {"cgcnn-hd": CgcnnHd, "megnet": Megnet, "roost": Roost, "wren": Wren}
 
 
 def build_model(kind: GraphKind | str, *, seed: int = 1) -> GraphModel:
-    """Return a model with random weights given by the seed; torch's random state is left unchanged.
+    """Return a model with random weights drawn with the seed; torch's random state is left unchanged.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def build_model(kind: GraphKind | str, *, seed: int = 1) -> GraphModel:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch inside the block, and restore its random state afterwards."""
+    """Seed torch inside the block and restore its random state afterwards."""
     import torch
 
     with torch.random.fork_rng():
@@ -65,7 +65,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def best_device() -> str:
-    """Return the name of the device to compute on: a usable GPU, or the CPU."""
+    """Return the name of the device to use: a usable GPU, or else the CPU."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Trained graph model: its predictions, and its folder on disk."""
+"""A trained graph model: its predictions, and its folder on disk."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ _PACKAGES = ("esnet-campaign", "numpy", "torch", "aviary-models", "matgl", "torc
 _UNREADABLE = (
     BadZipFile, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, TokenError, TypeError, ValueError
 )  # fmt: skip
-"""What zipfile, NumPy and torch raise over a damaged file of weights."""
+"""Exceptions that zipfile, NumPy and torch raise for a damaged file of weights."""
 _HEADER_BYTES = 1024
-"""More than NumPy writes before an array."""
+"""Upper limit of the header that NumPy writes before an array, bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,11 @@ class GraphPrediction:
     Attributes
     ----------
     e_form
-        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
+        Formation energy of the relaxed crystal, eV/atom; None if there is no prediction.
     deviation
-        Of the passes of CGCNN-HD with dropout, eV/atom; None for other kinds.
+        Standard deviation over the passes of CGCNN-HD with dropout, eV/atom; None for other kinds.
     uncertainty
-        Standard deviation learnt from the validation part, eV/atom; None where that was too small.
+        Standard deviation calibrated on the validation part, eV/atom; None if that part was too small.
     reason
         Why there is no prediction.
     """
@@ -61,9 +61,9 @@ class TrainedGraphModel:
     Attributes
     ----------
     model
-        The network and its input.
+        The network and the conversion of its input.
     info
-        What it says about itself.
+        Description of the model.
     """
 
     def __init__(self, model: GraphModel, info: GraphBundleInfo) -> None:
@@ -87,12 +87,12 @@ class TrainedGraphModel:
         return cls(model, info)
 
     def save(self, path: Path | str) -> Self:
-        """Write the model atomically into a new folder, and return the model of that folder.
+        """Write the model atomically to a new folder, and return the model read back from it.
 
         Raises
         ------
         OutputExistsError
-            If something of that name exists.
+            If ``path`` exists.
         """
         folder = Path(path)
         with whole_folder(folder, refuse_existing=refuse_existing_output) as temporary:
@@ -112,9 +112,11 @@ class TrainedGraphModel:
 
         Parameters
         ----------
+        materials
+            Crystals or compositions.
         any_element
-            Also predict for elements that no training sample has: the result shows how the model generalises, and is no
-            basis for a decision.
+            Whether to predict also for elements that are absent from the training samples. Such results show how the
+            model generalises, and must not be used for decisions.
         """
         items, said = self._items(materials, self.info.elements if not any_element else None)
         for place, prediction in zip(items, self.predict_items(list(items.values())), strict=True):
@@ -122,7 +124,7 @@ class TrainedGraphModel:
         return [said[place] for place in range(len(materials))]
 
     def predict_items(self, items: Sequence[Any]) -> Iterator[GraphPrediction]:
-        """Return predictions from items of the model (`GraphModel.item`)."""
+        """Yield predictions for items of the model (`GraphModel.item`)."""
         for part in in_parts(items):
             energies, deviations = self._energies(part)
             uncertainties = self._uncertainties(energies, deviations)
@@ -145,7 +147,7 @@ class TrainedGraphModel:
             try:
                 symbols = {str(element) for element in checked_composition(material)}
                 if unknown := [] if known is None else sorted(symbols - set(known)):
-                    raise UnusableCrystalError(f"no sample that it was trained on has {', '.join(unknown)}")
+                    raise UnusableCrystalError(f"it was not trained on {', '.join(unknown)}")
                 items[place] = self.model.item(material)
             except UnusableCrystalError as error:
                 refused[place] = GraphPrediction(e_form=None, reason=f"{self.info.kind.title}: {error}")
@@ -183,16 +185,23 @@ def fit(
 
     Parameters
     ----------
+    kind
+        Kind of model.
     training, validation
-        Materials and energies; those that the model cannot treat are left out, and counted in the model's record.
+        Materials and energies; materials that the model cannot treat are left out, and counted in its record.
     settings
-        None: as the model's authors train it.
+        Settings of the training. If None, those of the model's authors.
     data_source
-        Where the samples come from, as their data set says.
+        Origin of the samples, as stated by their data set.
     about
-        What else is to be known of the training, in JSON types.
+        Further information on the training, in JSON types.
     progress
-        Is told after each epoch.
+        Called after each epoch.
+
+    Returns
+    -------
+    TrainedGraphModel
+        The trained model, in memory.
 
     Raises
     ------
@@ -272,9 +281,9 @@ def _set_weights(model: GraphModel, file: Path) -> None:
 
 
 def _check_members(found: Sequence[ZipInfo], sizes: Mapping[str, int]) -> None:
-    """Raise ValueError, before reading any weights, unless an archive contains only a network's weights.
+    """Raise ValueError, before reading any weights, unless an archive contains exactly the weights of a network.
 
-    NumPy inflates a member and makes an array of whatever size it states.
+    NumPy would inflate any member and create an array of whatever size its header claims.
     """
     names, expected = {member.filename for member in found}, {f"{name}.npy" for name in sizes}
     if len(found) != len(expected) or names != expected:

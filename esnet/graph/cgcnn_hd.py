@@ -2,13 +2,13 @@
 
 J. Noh, G. H. Gu, S. Kim, Y. Jung, "Uncertainty-Quantified Hybrid Machine Learning/Density Functional Theory
 High Throughput Screening Method for Crystals", J. Chem. Inf. Model. 60, 1996 (2020), DOI 10.1021/acs.jcim.0c00003:
-CGCNN (T. Xie, J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018)) with tanh in place of both softplus of a
-convolution, and a dropout of 0.2 before the last layer that stays on for predictions. Their mean over 200 passes is the
-energy, their deviation says how sure it is.
+CGCNN (T. Xie, J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018)) with tanh instead of both softplus functions of a
+convolution, and a dropout of 0.2 before the last layer that remains active in predictions. The mean over 200 passes is
+the energy, the standard deviation its uncertainty.
 
-One thing is decided here that the paper leaves open: which of several atoms at the same distance are the eighth
-neighbour. They all are, with equal weights that make up what is missing to eight, so that the energy does not depend on
-the order of the atoms or on the cell that is chosen.
+The paper does not specify which of several atoms at the same distance is the eighth neighbour. Here all of them are,
+with equal weights that bring the sum to eight, so the energy depends neither on the order of the atoms nor on the
+choice of cell.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from esnet.graph.crystals import NO_NEIGHBOURS, Material, UnusableCrystalError, 
 from esnet.graph.packages import load
 
 CUTOFF = 4.0
-"""A."""
+"""Cutoff distance of neighbours, A."""
 N_NEIGHBOURS = 8
 N_GAUSSIANS = 21
 N_ELEMENT_FEATURES = 92
@@ -34,11 +34,11 @@ N_PASSES = 200
 
 _WIDTH = CUTOFF / (N_GAUSSIANS - 1)
 _SAME_DISTANCE = 1e-3
-"""A. Atoms whose distances differ by less are equally far."""
+"""Atoms whose distances differ by less than this count as equally distant, A."""
 
 
 class Neighbours(NamedTuple):
-    """Pairs of atoms; ``weights`` of each centre's pairs add up to 8, or to their number if it has fewer."""
+    """Pairs of atoms; the ``weights`` of the pairs of one centre add up to 8, or to their number if there are fewer."""
 
     centres: NDArray[np.int64]
     others: NDArray[np.int64]
@@ -52,7 +52,7 @@ def find_neighbours(material: Material | None) -> Neighbours:
     Raises
     ------
     UnusableCrystalError
-        If the material is no ordered crystal, or no atom of it has another one so near.
+        If the material is not an ordered crystal, or none of its atoms has a neighbour within 4 A.
     """
     crystal = checked_crystal(material)
     centres, others, _, distances = crystal.get_neighbor_list(CUTOFF)
@@ -77,14 +77,14 @@ def find_neighbours(material: Material | None) -> Neighbours:
 
 
 class CgcnnHd:
-    """The network, its input, and its energies in standard deviations of the targets.
+    """The network, the conversion of its input, and its standardised energies.
 
     Attributes
     ----------
     network
-        ``torch.nn.Module`` with all weights, to be trained, saved and loaded.
+        ``torch.nn.Module`` with all weights, which is trained, saved and loaded.
     elements
-        Symbols that it has features of.
+        Symbols of the elements that it has features for.
     """
 
     def __init__(self) -> None:
@@ -171,10 +171,10 @@ class CgcnnHd:
         return self.network["last"](hidden).reshape(-1)
 
     def passes(self, batch: Any, *, seed: int) -> NDArray[np.float64]:
-        """Return the standardised energies of 200 runs with dropout, shape (200, n).
+        """Return the standardised energies of 200 passes with dropout, shape (200, n).
 
-        All that comes before the dropout is the same in every pass and is computed once. A pass drops the same units
-        for every crystal, chosen by the seed, so a crystal's energies do not depend on the other crystals in its batch.
+        Everything before the dropout is the same in every pass and computed only once. A pass drops the same units,
+        drawn with the seed, for all crystals, so the energies of a crystal do not depend on the others in its batch.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""Checks of a crystal common to all graph models."""
+"""Checks of crystals that all graph models share."""
 
 from typing import Any, TypeAlias
 
@@ -6,11 +6,11 @@ import numpy as np
 from pymatgen.core import Composition, Structure
 
 Material: TypeAlias = Structure | Composition
-"""What a graph model reads; a composition is enough for Roost."""
+"""Input of a graph model; a composition is sufficient for Roost."""
 
 
 class UnusableCrystalError(Exception):
-    """A crystal that a graph model cannot treat; the message gives the reason."""
+    """A graph model cannot treat the crystal; the message gives the reason."""
 
 
 def elements_of(material: Material) -> set[str]:
@@ -25,7 +25,8 @@ def checked_crystal(material: Material | None) -> Structure:
     Raises
     ------
     UnusableCrystalError
-        If it is none, is disordered, or a number in it is not finite (which would end the process in spglib).
+        If it is not a crystal, is disordered, or contains a number that is not finite (which would crash spglib and
+        thus the process).
     """
     if not isinstance(material, Structure):
         raise UnusableCrystalError("there is no crystal")
@@ -42,7 +43,7 @@ def checked_composition(material: Material | None) -> Composition:
     Raises
     ------
     UnusableCrystalError
-        If there is none.
+        If there is no composition.
     """
     if material is None:
         raise UnusableCrystalError("there is no composition")

@@ -1,8 +1,8 @@
 """Manifest of a trained graph model's folder, read without torch.
 
-manifest.json   format version, kind, settings, elements, scaling of the energies, calibration, where the samples come
-                from; SHA-256 and size of each file; and `checksum`, the model's identity, over all that it says
-weights.npz     the weights by their names, as NumPy arrays (never pickled)
+* ``manifest.json``: format version, kind, settings, elements, scaling of the energies, calibration, origin of the
+  samples, SHA-256 and size of each file, and ``checksum``, the identity of the model, over all of these.
+* ``weights.npz``: the weights by name, as NumPy arrays (never pickled).
 """
 
 import json
@@ -30,30 +30,30 @@ class GraphBundleError(BundleError):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphBundleInfo:
-    """Content of a trained graph model's manifest.
+    """Content of the manifest of a trained graph model.
 
     Attributes
     ----------
     path
-        Its folder.
+        Folder of the model.
     checksum
-        The model's identity.
+        SHA-256 that identifies the model.
     kind
-        Which network.
+        Kind of network.
     n_parameters
-        Parameters of the network.
+        Number of parameters of the network.
     elements
-        Symbols that a training sample has; others are not predicted.
+        Symbols of the elements in the training samples; the model predicts no others.
     target_scaling
-        Mean and deviation of the training part's energies, eV/atom.
+        Mean and standard deviation of the energies of the training part, eV/atom.
     calibration
-        Of the standard deviations; None with too few validation samples.
+        Calibration of the standard deviations; None with too few validation samples.
     dropout_seed
-        Of the passes of CGCNN-HD.
+        Seed of the passes of CGCNN-HD.
     training
         Settings, parts, epochs, errors and versions, in JSON types.
     data_source
-        Where the samples come from, as their data set says.
+        Origin of the samples, as stated by their data set.
     """
 
     path: Path
@@ -69,16 +69,16 @@ class GraphBundleInfo:
 
     @property
     def corrections(self) -> str | None:
-        """Corrections in its energies, ``none`` or ``mp2020``; None if its data set does not state them."""
+        """Corrections in its energies, ``none`` or ``mp2020``; None if not stated by its data set."""
         return stated_corrections(self.data_source)
 
     def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
-        """Return the given elements that no training sample has."""
+        """Return the given elements that are absent from the training samples."""
         return sorted(set(symbols) - set(self.elements))
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """Return the manifest of a checked folder; the weights are checked by their checksum alone.
+        """Read and check a folder; the weights are only verified by their checksum.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class GraphBundleInfo:
             raise GraphBundleError(f"{folder / MANIFEST} cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the manifest's content, except for the fields added by `with_identity`."""
+        """Return the content of the manifest, except for the fields added by `with_identity`."""
         return {
             "kind": self.kind.name,
             "n_parameters": self.n_parameters,
@@ -120,7 +120,7 @@ class GraphBundleInfo:
 
 
 def is_graph_bundle(folder: Path) -> bool:
-    """Whether a folder claims to hold a trained graph model."""
+    """Return whether a folder appears to contain a trained graph model."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -129,12 +129,12 @@ def is_graph_bundle(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the checked manifest; the files it lists are not checked.
+    """Read and check a manifest, but not the files that it lists.
 
     Raises
     ------
     GraphBundleError
-        If it is missing, altered, of another format version, or lists other files than such a model has.
+        If it is missing, altered, of another format version, or lists files that do not belong to such a model.
     """
     file = folder / MANIFEST
     try:
@@ -165,7 +165,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def with_identity(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest with format and checksum."""
+    """Return a manifest with its format version and checksum added."""
     said = {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
     return said | {"checksum": _checksum(said)}
 

@@ -18,17 +18,17 @@ class GraphTraining:
     Attributes
     ----------
     seed
-        Of the weights at the beginning, the order of the samples and the dropout.
+        Seed of the initial weights, the order of the samples and the dropout.
     epochs, patience
-        Most passes over the training part; training stops after ``patience`` of them without a lower validation MAE.
+        Largest number of epochs, and number of epochs without a lower validation MAE after which training stops.
     batch_size
-        Samples in one step, at most: a small training part is divided into `FEWEST_STEPS` batches an epoch.
+        Largest number of samples per step; a small training part is divided into `FEWEST_STEPS` batches per epoch.
     learning_rate, decay, weight_decay
-        The rate is multiplied by ``decay`` after each epoch.
+        Initial learning rate, its factor after each epoch, and the weight decay.
     optimiser, loss
-        ``loss`` of the standardised formation energies: their squared or absolute errors.
+        Optimiser, and loss of the standardised formation energies (squared or absolute errors).
     threads
-        Of torch; None: as it is set.
+        Number of threads of torch. If None, it is not changed.
     """
 
     seed: int = 1
@@ -43,18 +43,18 @@ class GraphTraining:
     threads: int | None = None
 
     def with_changes(self, **changes: Any) -> Self:
-        """Return a copy with changed settings; None leaves a setting as it is."""
+        """Return a copy with changed settings; None leaves a setting unchanged."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON types, without the number of threads, which changes no result."""
+        """Return the settings in JSON types, without the number of threads, which does not affect results."""
         return {name: value for name, value in asdict(self).items() if name != "threads"}
 
 
 FEWEST_STEPS = 16
-"""Optimiser steps in an epoch: where the training part is smaller than this many batches, these are smaller."""
+"""Smallest number of optimiser steps per epoch; for a small training part, the batches are made smaller."""
 SMALLEST_BATCH = 8
-"""Samples; normalisation over a batch says little about fewer."""
+"""Smallest batch size; batch normalisation over fewer samples is unreliable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +64,17 @@ class GraphKind:
     Attributes
     ----------
     name, title
-        As it is written in commands and files, and in tables.
+        Name in commands and files, and name in tables.
     n_parameters
-        Parameters of its network, as its library counts them.
+        Number of parameters of the network, as counted by its library.
     packages
-        What it needs: names to import.
+        Required packages, by the names under which they are imported.
     needs_crystal
-        Whether it reads the crystal; otherwise the composition is enough.
+        Whether it uses the crystal; otherwise the composition is sufficient.
     training
-        How it is trained.
+        Settings of the training.
     source
-        Where network and training come from.
+        Source of the network and of the training settings.
     """
 
     name: str
@@ -133,7 +133,7 @@ KINDS: Mapping[str, GraphKind] = {
         ),
     )
 }
-"""In the order of the paper's Table 1."""
+"""The graph models, in the order of the paper's Table 1."""
 
 
 def kind_of(name: str) -> GraphKind:
@@ -142,7 +142,7 @@ def kind_of(name: str) -> GraphKind:
     Raises
     ------
     GraphModelError
-        Naming those that there are.
+        If there is no such kind; the message lists the available ones.
     """
     if name not in KINDS:
         raise GraphModelError(f"graph model {name!r} is not known; there are {', '.join(KINDS)}")

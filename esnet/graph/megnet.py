@@ -1,4 +1,4 @@
-"""MEGNet with the network and graphs of matgl, with its defaults."""
+"""MEGNet with the network, graphs and default settings of matgl."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +8,14 @@ from esnet.graph.packages import load
 
 
 class Megnet:
-    """The network, its input, and its energies in standard deviations of the targets.
+    """The network, the conversion of its input, and its standardised energies.
 
     Attributes
     ----------
     network
-        ``torch.nn.Module`` with all weights; embeds 89 elements, whichever are trained on.
+        ``torch.nn.Module`` with all weights; embeds 89 elements, regardless of those in the training samples.
     elements
-        Symbols that it has embeddings of.
+        Symbols of the elements that it has embeddings for.
     """
 
     def __init__(self) -> None:

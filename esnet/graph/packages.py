@@ -16,7 +16,7 @@ EXTRA = "graph"
 def require_graph_packages(kind: GraphKind) -> None:
     """Raise MissingExtraError, naming the extra, if a package that a graph model needs is not installed."""
     for package in kind.packages:
-        # found, not imported: matgl takes seconds
+        # only looked up, since importing matgl takes seconds
         if importlib.util.find_spec(package) is None:
             require(package, extra=EXTRA)
 
@@ -24,9 +24,9 @@ def require_graph_packages(kind: GraphKind) -> None:
 def load(module: str) -> Any:
     """Import and return a module of aviary or matgl.
 
-    aviary writes logs for Weights & Biases and TensorBoard when it trains a model itself, and imports both for it;
-    TensorBoard in turn imports TensorFlow. Here it trains none. While it is imported, empty modules therefore replace
-    them, unless the real ones are already loaded.
+    aviary imports Weights & Biases and TensorBoard (which in turn imports TensorFlow) to write logs when it trains a
+    model itself, which is not done here. During the import they are therefore replaced by empty modules, unless the
+    real ones are already loaded.
 
     Raises
     ------

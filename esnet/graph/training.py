@@ -13,7 +13,7 @@ from esnet.graph.kinds import FEWEST_STEPS, SMALLEST_BATCH, GraphModelError, Gra
 from esnet.representation.scaling import TargetScaling
 
 Progress = Callable[[int, Mapping[str, float]], None]
-"""Is told after each epoch: its number from 1, and ``val_mae`` in eV/atom. Raising StopIteration ends the training."""
+"""Called after each epoch with its number (from 1) and ``val_mae`` (eV/atom); StopIteration ends the training."""
 
 _PREDICTED_AT_ONCE = 256
 
@@ -33,13 +33,13 @@ class Fitted:
     Attributes
     ----------
     target_scaling
-        Mean and deviation of the training part's energies.
+        Mean and standard deviation of the energies of the training part, eV/atom.
     epochs, best_epoch
-        Passes over the training part, and after which of them the weights were kept.
+        Number of epochs run, and the epoch (from 1) whose weights were kept.
     batch_size
-        Samples in one step, as it was.
+        Batch size used.
     mae_validation
-        Of the weights kept, eV/atom.
+        Mean absolute error on the validation part with the kept weights, eV/atom.
     """
 
     target_scaling: TargetScaling
@@ -57,9 +57,9 @@ def train(
     settings: GraphTraining,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Train a model in place; it keeps the weights of the lowest validation error.
+    """Train a model in place and restore the weights with the lowest validation error.
 
-    On a CPU the same model, examples and settings give the same weights, whatever else torch has drawn.
+    On a CPU, the same model, examples and settings give the same weights, independent of torch's random state.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def train(
 
     if len(training.items) < 2 or not len(validation.items):
         raise GraphModelError(
-            f"{len(training.items)} samples to train on and {len(validation.items)} to stop by; at least 2 and 1 are "
+            f"{len(training.items)} training and {len(validation.items)} validation samples; at least 2 and 1 are "
             "needed"
         )
     device, network = best_device(), model.network
@@ -140,7 +140,7 @@ def outputs(model: GraphModel, items: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def in_parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yield items in batches for prediction."""
+    """Yield the items in batches for prediction."""
     for start in range(0, len(items), _PREDICTED_AT_ONCE):
         yield items[start : start + _PREDICTED_AT_ONCE]
 

@@ -1,1 +1,1 @@
-"""The network, and the same network folded for inference."""
+"""The network, and its folded form for inference."""

@@ -1,7 +1,7 @@
-"""Inference network, with batch normalisations folded into the preceding convolutions.
+"""Fold batch normalisations into the preceding convolutions, for inference.
 
-A trained normalisation multiplies and shifts each channel by numbers that no longer change, which a convolution can do
-by its weights and bias. The energies are the same but for rounding, and a batch takes some 8 % less time on a CPU.
+A trained normalisation multiplies and shifts each channel by constants, which can be absorbed into the weights and bias
+of a convolution. The energies are the same up to rounding, and a batch takes about 8 % less time on a CPU.
 """
 
 from collections import Counter
@@ -17,13 +17,14 @@ def inference_network(model: Any) -> Any:
     Returns
     -------
     keras.Model
-        With the same layer names, inputs and outputs. A normalisation whose input is not that of a convolution alone
-        is kept. Layers that stay as they are belong to both networks (their ``input`` and ``output`` are the first's).
+        Network with the same layer names, inputs and outputs. A normalisation is kept unless its input comes from a
+        convolution that has no other consumer. Unchanged layers are shared by both networks (their ``input`` and
+        ``output`` are those of the first).
 
     Notes
     -----
     ``W' = W s`` and ``b' = (b - mean) s + beta`` with ``s = gamma / sqrt(variance + epsilon)`` for each channel
-    (Jacob et al., CVPR 2018, arXiv:1712.05877, section 3.2). Computed in double precision.
+    (Jacob et al., CVPR 2018, arXiv:1712.05877, section 3.2), computed in double precision.
     """
     import keras
 
@@ -43,14 +44,14 @@ def inference_network(model: Any) -> Any:
 
 
 def _pairs(model: Any) -> list[tuple[Any, Any]]:
-    """Return the normalisations, each with the convolution whose output only it reads."""
+    """Return each foldable normalisation with its convolution, whose output nothing else uses."""
     import keras
 
     readers: Counter[int] = Counter()
 
     def noted(layer: Any, *arguments: Any, **options: Any) -> Any:
         readers.update(map(id, keras.tree.flatten((arguments, options))))
-        # that of its first call: a layer called twice counts as read twice, and is left unchanged
+        # the output of its first call: a layer called twice counts as used twice, and is left unchanged
         return layer.output
 
     walked = keras.models.clone_model(
@@ -75,7 +76,7 @@ def _with_bias(conv: Any) -> Any:
     """Return a new convolution with the same shape and a bias."""
     import keras
 
-    # not from its config: to make one, Keras imports TensorFlow on every backend
+    # not from its config, for which Keras would import TensorFlow on every backend
     return keras.layers.Conv1D(
         conv.filters,
         conv.kernel_size,

@@ -1,9 +1,9 @@
 """The network: two convolutional featurisers with block attention (CBAM), one for each spin, and a head.
 
-Source of the architecture: D. H. Mok, D. Shin, J. Na, S. Back, J. Mater. Chem. A 11 (2023), DOI
-10.1039/D3TA01767B; of the attention module: S. Woo et al., "CBAM: Convolutional Block Attention Module",
-ECCV 2018. The graph is made of Keras layers and ``keras.ops`` alone (no Lambda, no custom class), so that a
-saved model loads in Keras' safe mode and runs on any Keras backend.
+Source of the architecture: D. H. Mok, D. Shin, J. Na, S. Back, J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B;
+source of the attention module: S. Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018. The graph
+consists only of Keras layers and ``keras.ops`` (no Lambda, no custom class), so a saved model loads in Keras' safe mode
+and runs on any Keras backend.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import N_GRID, N_ORBITALS
 
 PAPER_WIDTHS = (64, 128, 256, 512)
-"""Channels of the four blocks in the paper."""
+"""Number of channels of the four blocks in the paper."""
 
 _ATTENTION_REDUCTION = 8
 _POOLED_BLOCKS = 3
@@ -31,14 +31,14 @@ def build_esnet(
     Parameters
     ----------
     widths
-        Channels of the four blocks. The stem has ``widths[0]`` and the total-DOS convolution ``widths[3]``
-        channels, as in the paper. The composition layer (64 units) and the head (128, 64, 1) always have the
-        paper's size: they cost little, and a head of a few units dies as a whole (ReLU) in short trainings.
-        With the paper's (64, 128, 256, 512) the model has 9,756,225 parameters, 9,736,001 of them trainable.
+        Number of channels of the four blocks. The stem has ``widths[0]`` and the total-DOS convolution ``widths[3]``
+        channels, as in the paper. The composition layer (64 units) and the head (128, 64, 1) always have the size given
+        in the paper: they cost little, and all units of a small head may die (ReLU) in short trainings. With the
+        paper's (64, 128, 256, 512), the model has 9,756,225 parameters, 9,736,001 of them trainable.
     batch_norm_momentum
         Momentum of the running mean and variance of the batch normalisations (Keras' default, 0.99).
     seed
-        Seed of the initial weights; None draws others at each call. No global random state is touched.
+        Seed of the initial weights; None draws different ones at each call. No global random state is changed.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def build_esnet(
     Raises
     ------
     ValueError
-        If ``widths`` is not four positive whole numbers, or the momentum is not between 0 and 1.
+        If ``widths`` are not four positive integers, or the momentum is not between 0 and 1.
     """
     import keras
 
@@ -72,7 +72,7 @@ def build_esnet(
     head = keras.layers.Concatenate(name="features")([total, elements])
     head = layers.dense(_HEAD_UNITS[0], "dense_1", activation="relu")(head)
     head = layers.dense(_HEAD_UNITS[1], "dense_2", activation="relu")(head)
-    # float32 in mixed precision too: eight bits of a bfloat16 would be the resolution of the energies
+    # float32 also in mixed precision, since bfloat16 would limit the energies to a resolution of eight bits
     energy = layers.dense(1, "energy", dtype="float32")(head)
     return keras.Model({"up": up, "down": down, "composition": composition}, energy, name="esnet")
 
@@ -169,7 +169,7 @@ def _channel_attention(layers: _Layers, signal: Any, name: str) -> Any:
     import keras
 
     channels = signal.shape[-1]
-    # keepdims leaves (n, 1, channels), which the multiplication spreads over the energies
+    # keepdims gives (n, 1, channels), which the multiplication broadcasts over the energies
     mean = keras.layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_channel_mean")(signal)
     highest = keras.layers.GlobalMaxPooling1D(keepdims=True, name=f"{name}_channel_max")(signal)
     squeeze = layers.dense(

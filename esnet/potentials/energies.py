@@ -1,6 +1,6 @@
-"""Energies of the interatomic potentials: functional, and corrections contained in them.
+"""Properties of the energies of interatomic potentials: the functional, and the corrections that they contain.
 
-A potential reproduces the energies that it was trained on. Where these were corrected, so are its own.
+A potential reproduces the energies that it was trained on. If these were corrected, so are its own.
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PotentialEnergies:
-    """Energies of a potential, with its default weights or those named.
+    """Properties of the energies of a potential with its default or other named weights.
 
     Attributes
     ----------
     functional
-        Of the DFT that it was trained on; None where it was fitted to experiments.
+        Functional of the DFT data that it was trained on; None if it was fitted to experiments.
     corrections
-        Corrections that its energies contain, ``none`` or ``mp2020``; None: no evidence, the campaign file states them.
+        Corrections that its energies contain, ``none`` or ``mp2020``; None if unknown, in which case the campaign file
+        states them.
     evidence
-        How that is known.
+        Evidence for the corrections.
     """
 
     functional: str | None = "PBE"
@@ -54,7 +55,7 @@ POTENTIAL_ENERGIES: Mapping[str, PotentialEnergies] = {
 _R2SCAN_CHGNET = PotentialEnergies(
     functional="r2SCAN", corrections="none", evidence="transfer learning to MP-r2SCAN (chgnet, pretrained/r2scan)"
 )
-#: Of weights that are not the default ones.
+#: Properties for weights other than the default ones.
 _OF_WEIGHTS: Mapping[tuple[str, str], PotentialEnergies] = {
     ("CHGNet", "0.2.0"): PotentialEnergies(
         corrections="mp2020",
@@ -68,5 +69,5 @@ _OF_WEIGHTS: Mapping[tuple[str, str], PotentialEnergies] = {
 
 
 def energies_of(calculator: str, model: str | None) -> PotentialEnergies:
-    """Return the properties of a potential's energies with these weights; None means the default weights."""
+    """Return the properties of the energies of a potential with the given weights; None means the default ones."""
     return _OF_WEIGHTS.get((calculator, model or ""), POTENTIAL_ENERGIES[calculator])

@@ -1,4 +1,4 @@
-"""Available interatomic potentials, their sets of weights, and loading."""
+"""Available interatomic potentials and their sets of weights, and how to load them."""
 
 import importlib.util
 import io
@@ -14,8 +14,8 @@ from esnet.files.versions import installed_versions
 
 EMT = "EMT"
 EMT_ELEMENTS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
-"""What effective medium theory describes: K. W. Jacobsen et al., Surf. Sci. 366, 394 (1996). ASE's H, C, N and O are
-there "just for fun" and are refused."""
+"""Elements that effective medium theory describes: K. W. Jacobsen et al., Surf. Sci. 366, 394 (1996). ASE also includes
+H, C, N and O "just for fun", which are refused here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,11 @@ class Package:
     Attributes
     ----------
     module
-        Name to import.
+        Name under which it is imported.
     distribution
-        Name to install.
+        Name under which it is installed.
     extra
-        The extra of esnet-campaign that brings it; None if it must be installed separately.
+        Extra of esnet-campaign that installs it; None if it must be installed separately.
     """
 
     module: str
@@ -39,7 +39,7 @@ class Package:
 
 _MACE = Package(module="mace", distribution="mace-torch")
 _MATGL = Package(module="matgl", distribution="matgl")
-#: Those of atomate2's ML potentials that need no file of the user's, by atomate2's names (atomate2.forcefields.MLFF).
+#: ML potentials of atomate2 that need no file from the user, by atomate2's names (atomate2.forcefields.MLFF).
 ML_POTENTIALS: Mapping[str, Package] = {
     "CHGNet": Package(module="chgnet", distribution="chgnet", extra="forcefields"),
     "SevenNet": Package(module="sevenn", distribution="sevenn", extra="forcefields"),
@@ -62,11 +62,11 @@ class Weights:
     Attributes
     ----------
     name
-        That its package knows it by.
+        Name in the package.
     file
-        Where it lies inside the package.
+        Path of the file inside the package.
     modality
-        Of a model that was trained on several functionals, the one that is asked for.
+        Functional to select in a model that was trained on several.
     """
 
     name: str
@@ -74,8 +74,8 @@ class Weights:
     modality: str | None = None
 
 
-#: Sets of weights by the names of a campaign file, the default one first. Other potentials have atomate2's default
-#: weights alone, which they fetch when they are first used.
+#: Sets of weights by their names in a campaign file, the default one first. Other potentials have only atomate2's
+#: default weights, which they download on first use.
 MODELS: Mapping[str, Mapping[str, Weights]] = {
     "CHGNet": {
         "0.3.0": Weights(name="0.3.0", file="pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"),
@@ -102,7 +102,7 @@ def model_of(calculator: str, model: str | None) -> str | None:
 
 
 def missing_weights(calculator: str, model: str | None) -> str | None:
-    """Return a message on the missing weights file; None if all files are present, or the package is not installed."""
+    """Return a message if the file of weights is missing; None if it is present or the package is not installed."""
     weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
     spec = importlib.util.find_spec(ML_POTENTIALS[calculator].module) if weights else None
     if weights is None or spec is None or not spec.submodule_search_locations:
@@ -135,16 +135,16 @@ def load_calculator(calculator: str, model: str | None = None) -> Any:
         from ase.calculators.emt import EMT as EmtCalculator
 
         return EmtCalculator()
-    # atomate2 would take another package's CHGNet where this one is missing
+    # atomate2 would use the CHGNet of another package if this one is missing
     package = ML_POTENTIALS[calculator]
     require(package.module, extra=package.extra, distribution=package.distribution)
     weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
-    with redirect_stdout(io.StringIO()):  # they greet
+    with redirect_stdout(io.StringIO()):  # the packages print a banner
         if calculator == "CHGNet" and weights is not None:
             from chgnet.model.dynamics import CHGNetCalculator
             from chgnet.model.model import CHGNet
 
-            # PyTorch's word on a line of CHGNet's
+            # a warning of PyTorch about a line in CHGNet
             warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", module="chgnet")
             return CHGNetCalculator(model=CHGNet.load(model_name=weights.name, verbose=False))
         if calculator == "SevenNet" and weights is not None:

@@ -1,7 +1,7 @@
-"""Relaxation of a crystal with an interatomic potential; a collapse is stopped as soon as it is detected.
+"""Relax a crystal with an interatomic potential, stopping a collapse as soon as it is detected.
 
-A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number. It is
-ASE's FIRE with the Frechet cell filter, as in atomate2's makers, looked at after every step.
+A relaxation ends either with an energy or with the reason why there is none, since no result is better than a wrong
+one. It uses ASE's FIRE with the Frechet cell filter, as atomate2's makers do, with checks after every step.
 """
 
 import logging
@@ -17,12 +17,12 @@ from esnet.potentials.potentials import load_calculator
 logger = logging.getLogger(__name__)
 
 LARGEST_FORMATION_ENERGY = 20.0
-"""Of either sign, eV/atom, unless a campaign file sets another."""
+"""Default limit of the absolute formation energy, eV/atom; a campaign file may set another one."""
 
-#: What potentials and optimisers raise on crystals that they cannot treat; a machine's failures are none of these.
+#: Exceptions that potentials and optimisers raise for crystals that they cannot treat, as opposed to hardware failures.
 _BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
-#: What their messages say where memory is out or a GPU has failed: no fault of the crystal, and after a failure of the
-#: GPU every later one would fail alike in this process.
+#: Parts of their messages if memory is exhausted or a GPU has failed. Then the crystal is not at fault, and after a
+#: failure of the GPU all later relaxations in the process would fail too.
 _OF_THE_MACHINE = ("out of memory", "cuda", "cudnn", "cublas", "hip error", "nccl")
 
 
@@ -31,22 +31,22 @@ class NoEnergyError(Exception):
 
 
 class PotentialRelaxer:
-    """One potential, loaded once.
+    """A potential that is loaded once and relaxes many crystals.
 
     Parameters
     ----------
     calculator
         ``EMT`` or a key of `esnet.potentials.potentials.ML_POTENTIALS`.
     model
-        Its weights by name; None: the default ones.
+        Name of its weights. If None, the default ones.
     steps
-        Most steps of a relaxation.
+        Largest number of steps of a relaxation.
     force_tolerance
-        Largest force at its end, eV/A; that on the cell (stress times volume) is at most this too.
+        Largest force at the end of a relaxation, eV/A; also applies to the force on the cell (stress times volume).
     volume_change
-        Largest factor, up or down, by which a relaxation may change the volume; None: any.
+        Largest factor by which a relaxation may increase or decrease the volume. If None, no limit.
     largest_formation_energy
-        Of either sign, eV/atom.
+        Largest absolute formation energy, eV/atom.
 
     Raises
     ------
@@ -71,23 +71,23 @@ class PotentialRelaxer:
         self._largest = largest_formation_energy
 
     def energy(self, structure: Structure) -> float:
-        """Relax atoms and cell; return the energy in eV/atom.
+        """Relax atoms and cell, and return the energy in eV/atom.
 
         Raises
         ------
         NoEnergyError
-            If the relaxation broke off, did not converge, gave no number, or changed the volume beyond
-            ``volume_change``.
+            If the relaxation failed, did not converge, gave a value that is not finite, or changed the volume by more
+            than ``volume_change``.
         """
         return self._relax(structure, zero=None)[1]
 
     def relaxation_energy(self, structure: Structure) -> float:
-        """Relax atoms and cell; return the change of the energy, in eV/atom, negative where the energy falls.
+        """Relax atoms and cell, and return the change of the energy in eV/atom, negative if the energy decreases.
 
         Raises
         ------
         NoEnergyError
-            As `energy`, or if the change is larger than ``largest_formation_energy``.
+            As for `energy`, or if the change exceeds ``largest_formation_energy``.
         """
         unrelaxed, relaxed = self._relax(structure, zero=None)
         if abs(relaxed - unrelaxed) > self._largest:
@@ -95,12 +95,12 @@ class PotentialRelaxer:
         return relaxed - unrelaxed
 
     def formation_energy(self, structure: Structure, zero: float) -> float:
-        """Relax atoms and cell; return the energy above ``zero``, that of the elements, in eV/atom.
+        """Relax atoms and cell, and return the energy in eV/atom relative to ``zero``, the energy of the elements.
 
         Raises
         ------
         NoEnergyError
-            As `energy`, or if that is beyond ``largest_formation_energy``.
+            As for `energy`, or if the absolute value exceeds ``largest_formation_energy``.
         """
         return plausible_formation_energy(self._relax(structure, zero=zero)[1], zero, largest=self._largest)
 
@@ -130,13 +130,11 @@ class PotentialRelaxer:
         return unrelaxed, energy
 
     def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
-        """Raise an error if volume or energy have left the range of crystals, from which a relaxation does not
-        return.
-        """
+        """Raise an error if volume or energy have left the range of crystals, since they would not return to it."""
         largest = self._volume_change
         if largest is not None and not 1.0 / largest < change < largest:
             raise NoEnergyError(f"the relaxation changed the volume by a factor of {change:.2g} (step {number})")
-        # upwards many begin: atoms of an unrelaxed crystal may be close
+        # not checked upwards: the energy is often high at first, since atoms of unrelaxed crystals may be close
         if zero is not None and energy - zero < -self._largest:
             raise NoEnergyError(
                 f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms have "
@@ -144,7 +142,7 @@ class PotentialRelaxer:
             )
 
     def gives_energy(self, structure: Structure) -> bool:
-        """Whether the potential gives a finite energy for an unrelaxed crystal."""
+        """Return whether the potential gives a finite energy for an unrelaxed crystal."""
         atoms = AseAtomsAdaptor.get_atoms(structure)
         atoms.calc = self._calculator
         try:
@@ -160,7 +158,7 @@ def plausible_formation_energy(energy: float, zero: float, *, largest: float = L
     Raises
     ------
     NoEnergyError
-        If it is beyond ``largest``, of either sign: no crystal has such an energy.
+        If its absolute value exceeds ``largest``, since no crystal has such an energy.
     """
     formed = energy - zero
     if abs(formed) > largest:
@@ -169,17 +167,19 @@ def plausible_formation_energy(energy: float, zero: float, *, largest: float = L
 
 
 def energy_of_elements(structure: Structure, elements: Mapping[str, float | str]) -> float:
-    """Return the energy of a crystal's atoms in their elemental phases, eV/atom.
+    """Return the energy of the atoms of a crystal in their elemental phases, eV/atom.
 
     Parameters
     ----------
+    structure
+        The crystal.
     elements
-        Energy of each element in eV/atom, or why there is none.
+        Energy of each element in eV/atom, or the reason why there is none.
 
     Raises
     ------
     NoEnergyError
-        If that of one of its elements is missing.
+        If the energy of one of the elements is missing.
     """
     total = 0.0
     for element, number in structure.composition.items():

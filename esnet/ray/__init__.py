@@ -1,1 +1,1 @@
-"""Ray, started or joined, inside a SLURM job or on this machine."""
+"""Start or join Ray, in a SLURM job or on this machine."""

@@ -1,4 +1,4 @@
-"""Ray cluster of this SLURM job, from the address and token written by launchers/ray_cluster/ray_cluster.sh."""
+"""Find the Ray cluster of this SLURM job, by the address and token that launchers/ray_cluster/ray_cluster.sh wrote."""
 
 import os
 import stat
@@ -20,9 +20,9 @@ class RayAllocation:
     Attributes
     ----------
     address
-        ``host:port`` of its head.
+        ``host:port`` of its head node.
     token
-        What it asks for.
+        Token that it requires for authentication.
     """
 
     address: str
@@ -32,7 +32,7 @@ class RayAllocation:
 def find_allocation(environment: Mapping[str, str] = os.environ) -> RayAllocation | None:
     """Return the Ray cluster of the SLURM job that this process belongs to, or None.
 
-    The batch script made its folder in SLURM_SUBMIT_DIR.
+    Its folder is in SLURM_SUBMIT_DIR, where the batch script created it.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def private_text(path: Path) -> str:
     Raises
     ------
     RayAllocationError
-        If it is another user's, or others can read it.
+        If the file belongs to another user, or others can read it.
     """
     with path.open(encoding="utf-8") as file:
         found = os.fstat(file.fileno())

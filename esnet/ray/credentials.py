@@ -1,13 +1,13 @@
-"""Token of the Ray in use, and files that only this user can read."""
+"""Token of the connected Ray, and files that only this user can read."""
 
 import os
 from pathlib import Path
 
 
 def ray_token() -> str:
-    """Return the token in the environment, as Ray finds it: RAY_AUTH_TOKEN, else the file at RAY_AUTH_TOKEN_PATH.
+    """Return the token as Ray finds it, from RAY_AUTH_TOKEN or else the file at RAY_AUTH_TOKEN_PATH.
 
-    Empty where there is none.
+    Empty if there is none.
     """
     token = os.environ.get("RAY_AUTH_TOKEN", "")
     if not token and (path := os.environ.get("RAY_AUTH_TOKEN_PATH")):

@@ -1,9 +1,9 @@
-"""A link that opens Ray's dashboard without its token being typed, printed or logged.
+"""A link that opens Ray's dashboard without typing, printing or logging its token.
 
-The dashboard takes the token in an ``Authorization`` header, or in a cookie that its own dialog sets (ray 2.60). A link
-can hold neither; with the token in its address it would stay in log files and histories for as long as Ray runs. The
-link therefore leads to a page of this process on loopback, whose address contains a secret word. The first browser that
-asks for it gets the cookie and is sent on; after that the word is worth nothing.
+The dashboard accepts the token in an ``Authorization`` header, or in a cookie that its own dialog sets (Ray 2.60). A
+link can contain neither, and a token in its address would remain in log files and browser histories while Ray runs. The
+link therefore leads to a page of this process on loopback, whose address contains a secret word. The first browser to
+request it receives the cookie and is redirected; the word is invalid from then on.
 """
 
 import http.client
@@ -22,28 +22,29 @@ from esnet.ray.session import LOOPBACK
 
 logger = logging.getLogger(__name__)
 
-#: The name that Ray's dashboard looks for (`ray._private.authentication.authentication_constants`).
+#: Name of the cookie that Ray's dashboard reads (`ray._private.authentication.authentication_constants`).
 COOKIE = "ray-authentication-token"
 _ANSWER_S = 10.0
-#: The data that the dashboard provides only with its token.
+#: Path of data that the dashboard only provides with its token.
 _ASKED = "/nodes?view=summary"
 
 
 class _QuietServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print no traceback, since a browser that hangs up is no error of this program."""
+        """Print no traceback, since a browser that hangs up is not an error of this program."""
         logger.debug("the link of Ray's dashboard, asked by %s", client_address, exc_info=True)
 
 
 class DashboardLink:
-    """A link that works once, as a context manager that serves it.
+    """Context manager that serves a link that works once.
 
     Parameters
     ----------
     dashboard
-        Address of the dashboard, on loopback: a cookie goes to every port of a host, and to no other host.
+        Address of the dashboard. It must be on loopback, since a cookie is sent to every port of its host and to no
+        other host.
     token
-        What the dashboard asks for.
+        Token that the dashboard requires.
 
     Raises
     ------
@@ -76,14 +77,14 @@ class DashboardLink:
                 if not secrets.compare_digest(given.encode(), word.encode()):
                     self._answer(404, "There is nothing here.")
                 elif not first.acquire(blocking=False):
-                    self._answer(410, "This link was used already. `campaign dashboard NAME` makes another one.")
+                    self._answer(410, "This link has already been used. `campaign dashboard NAME` creates another one.")
                 else:
-                    # a browser forgets it when it is closed, as Ray forgets its token when it ends
+                    # a session cookie, deleted when the browser is closed, as the token is void once Ray ends
                     cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"
                     try:
                         self._answer(303, "", **{"Set-Cookie": cookie, "Location": dashboard})
                     except OSError:
-                        first.release()  # the browser has not got it, and may ask again
+                        first.release()  # the browser did not receive it, and may ask again
                         raise
                     used.set()
 
@@ -97,7 +98,7 @@ class DashboardLink:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Log nothing, since the request contains the address of the link."""
+                """Log nothing, since the request contains the secret address of the link."""
 
         return Handler
 
@@ -114,7 +115,7 @@ class DashboardLink:
 def answers(dashboard: str, token: str) -> bool:
     """Return whether a dashboard of this user answers at a loopback address and accepts the token.
 
-    After a run another user's program may listen there: it is not sent the token.
+    After a run, a program of another user may listen there; the token is not sent to it.
     """
     try:
         parts = urlsplit(dashboard)
@@ -142,7 +143,7 @@ def _is_mine(port: int) -> bool:
 
 
 def _is_of_this_user(pid: int | None) -> bool:
-    if pid is None:  # not even its number can be seen
+    if pid is None:  # not visible to this user
         return False
     try:
         return psutil.Process(pid).uids().real == os.getuid()

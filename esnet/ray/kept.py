@@ -1,4 +1,4 @@
-"""Ray for the length of a run: started, watched, and restarted at the same address if it dies."""
+"""Keep Ray running for the length of a run: start it, watch it, and restart it at the same address if it dies."""
 
 import logging
 import threading
@@ -12,10 +12,10 @@ from esnet.ray.session import RaySession, RaySessionError, authentication, envir
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
-#: Seconds to wait before each new start; one that lived for `_SOUND_S` forgets them.
+#: Pauses before successive restarts, s; the sequence starts again once Ray has run for `_SOUND_S`.
 _PAUSES_S = (0.0, 10.0, 30.0, 120.0)
 _SOUND_S = 1800.0
-#: Processes that Ray cannot do without; a dashboard that dies ends nothing.
+#: Processes that Ray requires; it survives the death of its dashboard.
 _VITAL = ("raylet", "gcs_server")
 
 
@@ -28,18 +28,18 @@ def keep_ray(
     Parameters
     ----------
     dashboard
-        Whether it has its dashboard, on loopback.
+        Whether to start its dashboard, on loopback.
     on_change
-        Told in a sentence, from another thread, that Ray has died, and what became of it.
+        Called from another thread with a sentence when Ray has died, which says whether it will be restarted.
     on_restart
-        Given, from another thread, the session that was started in place of one that died; its dashboard may be
-        elsewhere.
+        Called from another thread with the session that replaces one that died; its dashboard may have another
+        address.
 
     Yields
     ------
     RaySession
-        Its address and its token (RAY_AUTH_TOKEN) stay the same when it is started again. After `_PAUSES_S` is used
-        up it is not; steps that need it fail then, and say so.
+        The session, whose address and token (RAY_AUTH_TOKEN) stay the same after a restart. Once `_PAUSES_S` is used
+        up, Ray is not restarted, and steps that need it fail with a message.
     """
     kept = _KeptRay(dashboard, on_change, on_restart)
     with environment_variables(authentication()), _quiet_driver():
@@ -57,7 +57,7 @@ def keep_ray(
 
 @contextmanager
 def _quiet_driver() -> Iterator[None]:
-    """Suppress the last lines of a dead raylet in Ray's driver, which are of no use to a user."""
+    """Suppress the last log lines of a dead raylet in Ray's driver, which do not help a user."""
     from ray._private import worker
 
     def log(data: Any, *_: Any, **__: Any) -> None:
@@ -93,7 +93,7 @@ class _KeptRay:
             block.__exit__(None, None, None)
 
     def watch(self, port: str) -> None:
-        """Restart Ray at this port whenever it has died, after increasing pauses."""
+        """Restart Ray at this port whenever it dies, after increasing pauses."""
         pauses, started = list(_PAUSES_S), time.monotonic()
         while not self.over.wait(_LOOK_S):
             if (died := _dead_process()) is None:
@@ -122,7 +122,7 @@ class _KeptRay:
 
 
 def _dead_process() -> str | None:
-    """Return the required processes of this Ray that have ended."""
+    """Return a description of a required Ray process that has ended, or None if all are running."""
     from ray._private import worker
 
     node = worker._global_node

@@ -1,6 +1,6 @@
 """Ray metrics of Screens, trainings and tunings, for Prometheus and Grafana (docs/how-to/ray.md).
 
-At Ray's endpoint, a name begins with ``ray_``, and that of a counter ends with ``_total``.
+At Ray's endpoint, names begin with ``ray_``, and those of counters end with ``_total``.
 """
 
 import sys
@@ -15,9 +15,9 @@ class Metric:
     Attributes
     ----------
     name, description
-        As Ray has them.
+        Name and description in Ray.
     kind
-        ``counter`` only grows; ``gauge`` is what holds now.
+        ``counter``, which only increases, or ``gauge``, a current value.
     """
 
     name: str
@@ -63,7 +63,7 @@ class RayMetrics:
         return {"campaign": self._campaign, "status": status}
 
     def _find(self, metric: Metric) -> Any:
-        # who has not imported Ray is not connected to it
+        # a process that has not imported Ray is not connected to it
         ray = sys.modules.get("ray")
         if ray is None or not ray.is_initialized():
             return None

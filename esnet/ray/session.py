@@ -26,16 +26,16 @@ LOOPBACK = "127.0.0.1"
 # Ray appends about 65 characters, and the path of a Unix socket may have 107
 _MAX_TEMP_DIR = 40
 _LAST_WRITES_S = 5.0
-#: Seconds before each new try to start Ray: a loaded machine needs longer than Ray waits for its processes.
+#: Pauses before retries to start Ray, s, since processes on a loaded machine may need longer than Ray waits for them.
 _PAUSES_S = (5.0, 15.0, 45.0)
-_OBJECT_STORE_BYTES = 512 * 2**20  # shared memory of a Ray that is started here; more than that goes to disk
-# On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
-# interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
+_OBJECT_STORE_BYTES = 512 * 2**20  # shared memory of a Ray that is started here; the excess goes to disk
+# On Linux, Ray uses the external address of the machine even if told to use 127.0.0.1, and then listens on all
+# interfaces. This switch (meant for firewall prompts on other systems) keeps it on loopback (seen in Ray 2.60).
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# Ray runs its workers at niceness 15. Beside DFT on all cores a Screen or a training then waits for the DFT that waits
-# for it: 63 s became 357 s in a test on 2 cores.
+# Ray runs its workers at niceness 15. With DFT on all cores, a Screen or a training would then be starved by the DFT
+# calculations that wait for it: 63 s became 357 s in a test on 2 cores.
 _NICENESS = {"RAY_worker_niceness": "0"}
-# the second is Ray's coming default; without it each start warns of the change
+# the second will become Ray's default; without it, each start warns of the change
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -52,9 +52,9 @@ class RaySession:
     address
         ``host:port`` for RAY_ADDRESS of other processes; they need the same token (RAY_AUTH_TOKEN).
     dashboard_url
-        Where its dashboard is, None where there is none.
+        Address of its dashboard; None if there is none.
     started_here
-        Whether it ends with the block.
+        Whether it was started here, and thus ends with the block.
     """
 
     address: str
@@ -73,25 +73,26 @@ def ray_session(
 ) -> Iterator[RaySession]:
     """Connect to Ray inside a ``with`` block.
 
-    A process that is already connected stays so, and nothing is started or stopped. Else the Ray at ``address``
-    (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray.allocation`) is joined and left again at the
-    end. Else one is started on this machine: on loopback, with token authentication, its files in a short temporary
-    directory; the end of the block ends it.
+    If the process is already connected, it remains so, and nothing is started or stopped. Otherwise the Ray at
+    ``address`` (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray.allocation`) is joined, and left at
+    the end of the block. If there is none, Ray is started on this machine, on loopback, with token authentication and
+    its files in a temporary directory with a short path, and is stopped at the end of the block.
 
     Parameters
     ----------
     address
-        ``host:port`` of a running Ray; ``local`` starts one even where RAY_ADDRESS is set.
+        ``host:port`` of a running Ray; ``local`` starts one even if RAY_ADDRESS is set.
     name
-        Of this process as a job of Ray's, in its dashboard: ``job_name`` of the metadata.
+        Name of this process as a job in Ray's dashboard (``job_name`` in the metadata).
     num_cpus, num_gpus
-        What a Ray that is started here may use (None: what it finds). Not for joining one.
+        Number of CPUs and GPUs for a Ray that is started here. If None, those that Ray finds.
     dashboard
-        Whether a Ray that is started here has its dashboard, on loopback.
+        Whether a Ray that is started here gets a dashboard, on loopback.
 
     Yields
     ------
     RaySession
+        The Ray that this process is connected to.
 
     Raises
     ------
@@ -100,10 +101,10 @@ def ray_session(
 
     Notes
     -----
-    For a Ray that is started here a token is made where the environment has none, and RAY_AUTH_MODE and
-    RAY_AUTH_TOKEN are set while the block runs, so that child processes can join; nothing is written to the
-    home directory. To join a Ray, its token must be in the environment (RAY_AUTH_TOKEN or
-    RAY_AUTH_TOKEN_PATH); that of this SLURM job's cluster is found beside its address.
+    If Ray is started here, a token is created unless the environment has one, and RAY_AUTH_MODE and RAY_AUTH_TOKEN are
+    set while the block runs, so that child processes can join; nothing is written to the home directory. To join a
+    running Ray, its token must be in the environment (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH); for the cluster of this
+    SLURM job, it is read from the file next to that of the address.
     """
     with environment_variables(_QUIET):
         try:
@@ -136,9 +137,9 @@ def is_ray_at_hand() -> bool:
 
 
 def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:
-    """Return the environment's variables for joining, completed."""
+    """Return the environment variables needed to join Ray that are not set yet."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        # Ray does not look at a token where the mode is not set
+        # Ray ignores a token unless the mode is set
         return {} if os.environ.get("RAY_AUTH_MODE") else {"RAY_AUTH_MODE": "token"}
     if allocation is not None and allocation.address == address:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": allocation.token}
@@ -160,7 +161,7 @@ def _joined(address: str, name: str | None) -> Iterator[RaySession]:
         with own_signal_handlers(signal.SIGTERM, signal.SIGINT):
             ray.init(address=address, job_config=_job_config(name), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        # Ray's own errors on authentication are RuntimeErrors too
+        # Ray's authentication errors are RuntimeErrors too
         raise RaySessionError(
             f"the Ray at {address} cannot be joined: {error}. Is it running, and are RAY_AUTH_MODE and "
             "RAY_AUTH_TOKEN those that it was started with?"
@@ -203,7 +204,7 @@ def _start(*, dashboard: bool, **options: Any) -> None:
     Raises
     ------
     RaySessionError
-        If no try succeeds.
+        If no attempt succeeds.
     """
     import ray
 
@@ -220,8 +221,8 @@ def _start(*, dashboard: bool, **options: Any) -> None:
                 )
             return
         except (TypeError, ValueError):
-            raise  # an option that Ray does not take
-        except Exception as error:  # Ray raises plain exceptions where a process of its own is late
+            raise  # an option that Ray does not accept
+        except Exception as error:  # Ray raises plain exceptions if one of its processes is late
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             ray.shutdown()
             _end_processes_of(options["_temp_dir"])
@@ -246,9 +247,9 @@ def _end_processes_of(folder: str) -> None:
 
 @contextmanager
 def own_signal_handlers(*numbers: int) -> Iterator[None]:
-    """Keep this process's signal handlers, since Ray's own only raise SystemExit."""
+    """Keep the signal handlers of this process, since those of Ray only raise SystemExit."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Ray leaves them alone there, and so must we
+        yield  # handlers cannot be set in this thread, neither by Ray nor here
         return
     handlers = {number: signal.getsignal(number) for number in numbers}
     try:
@@ -260,7 +261,7 @@ def own_signal_handlers(*numbers: int) -> Iterator[None]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove Ray's folder, retrying while its last processes still write into it."""
+    """Remove Ray's folder, retrying while its last processes still write to it."""
     deadline = time.monotonic() + _LAST_WRITES_S
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
@@ -276,16 +277,16 @@ def _describe(*, started_here: bool) -> RaySession:
 
 
 def authentication() -> dict[str, str]:
-    """Use one token for all that join: the environment's, or a new one."""
+    """Return variables with one token for all processes that join: the one in the environment, or a new one."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return {"RAY_AUTH_MODE": "token"}
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _refresh_authentication() -> None:
-    """Make Ray read the environment's mode and token again, which it caches at import.
+    """Make Ray reread mode and token from the environment, which it caches at import.
 
-    Ray's own ``enable_token_auth_by_default`` does the same; there is no public door for it (ray 2.60).
+    Ray's ``enable_token_auth_by_default`` does the same, but has no public interface (Ray 2.60).
     """
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -295,7 +296,7 @@ def _refresh_authentication() -> None:
 
 @contextmanager
 def _loopback_constant() -> Iterator[None]:
-    """Let this process, which may have imported Ray long ago, read `_LOOPBACK_ONLY` as well."""
+    """Apply `_LOOPBACK_ONLY` also to this process, which may already have imported Ray."""
     from ray._private import ray_constants
 
     before = ray_constants.ENABLE_RAY_CLUSTER

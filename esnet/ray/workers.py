@@ -12,17 +12,17 @@ def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
     Parameters
     ----------
     cpu_threads
-        Cores that Ray reserves, and threads that TensorFlow may use: left alone, it takes all cores in every
-        actor.
+        Number of cores that Ray reserves, and of threads that TensorFlow may use (by default, it uses all cores in
+        every actor).
     num_gpus
-        GPUs, or the part of one, that Ray reserves.
+        Number of GPUs, or fraction of one, that Ray reserves.
 
     Raises
     ------
     ValueError
-        If a number is not possible.
+        If a number is invalid.
     RaySessionError
-        If no node of the Ray that is connected has as much: the actor would wait for ever.
+        If no node of the connected Ray has these resources, in which case the actor would wait forever.
     """
     if cpu_threads < 1 or num_gpus < 0:
         raise ValueError(f"cpu_threads={cpu_threads!r} must be 1 or more, num_gpus={num_gpus!r} 0 or more")
@@ -32,7 +32,7 @@ def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_NUM_THREADS": str(cpu_threads),
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # several actors may share a GPU, and TensorFlow and JAX take all of its memory otherwise
+        # several actors may share a GPU, of which TensorFlow and JAX would otherwise take all the memory
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
@@ -55,10 +55,10 @@ def room_for(*, num_gpus: float) -> int:
 
 
 def room_on_cores(*, bytes_each: int) -> tuple[int, int]:
-    """Return the number of workers with one core and the given memory that fit on Ray's nodes, and the memory reserved
-    by each.
+    """Return how many workers with one core and the given memory fit on Ray's nodes, and the memory each reserves.
 
-    If no node has that much memory, one worker reserves the memory of the largest: otherwise it would wait forever.
+    If no node has that much memory, there is one worker that reserves the memory of the largest node, since it would
+    otherwise wait forever.
     """
     nodes = [(int(node["CPU"]), int(node.get("memory", 0.0))) for node in _nodes()]
     n_workers = sum(min(cores, memory // bytes_each) for cores, memory in nodes)
@@ -73,7 +73,7 @@ def alive_nodes() -> list[dict[str, float]]:
 
 
 def _nodes() -> list[dict[str, float]]:
-    """Return the resources of the nodes that compute; a head node may have none."""
+    """Return the resources of the compute nodes; a head node may have none."""
     return [node for node in alive_nodes() if node.get("CPU", 0) >= 1]
 
 

@@ -1,4 +1,4 @@
-"""Checks that features are valid input of the network; errors name the array and the candidates."""
+"""Check that features are valid input of the network; errors name the array and the candidates."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from esnet.representation.errors import FeatureError
 def check_features(
     dos: ArrayLike, compositions: ArrayLike, *, ids: Sequence[str] | None = None
 ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
-    """Return both as arrays; FeatureError names the array and the invalid candidates."""
+    """Return densities and compositions as arrays; FeatureError names the array and the invalid candidates."""
     checked = checked_dos(dos, ids)
     vectors = np.asarray(compositions, dtype=np.float32)
     if vectors.shape != (len(checked), N_ELEMENTS):
@@ -23,6 +23,7 @@ def check_features(
 
 
 def checked_dos(dos: ArrayLike, ids: Sequence[str] | None) -> NDArray[np.floating]:
+    """Return densities as an array (n, 2, 1500, 9); FeatureError if the shape is wrong or a value is not finite."""
     array = np.asarray(dos)
     if array.ndim != 4 or array.shape[1:] != DOS_SHAPE:
         raise FeatureError(f"dos has shape {array.shape}, must be (n, {', '.join(map(str, DOS_SHAPE))})")
@@ -40,10 +41,10 @@ def _check_finite(name: str, array: NDArray[np.floating], ids: Sequence[str] | N
 
 
 def finite_samples(array: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return whether all numbers of each sample of an array (n, ...) are finite, shape (n,)."""
+    """Return, for each sample of an array (n, ...), whether all of its numbers are finite, shape (n,)."""
     others = tuple(range(1, array.ndim))
     with np.errstate(over="ignore", invalid="ignore"):
-        # a finite sum implies finite terms, and avoids an array of flags as large as the features
+        # a finite sum implies finite terms, without an array of flags as large as the features
         finite: NDArray[np.bool_] = np.isfinite(array.sum(axis=others))
     doubtful = np.flatnonzero(~finite)
     finite[doubtful] = np.isfinite(array[doubtful]).all(axis=others)  # the sum of huge numbers may overflow

@@ -60,5 +60,6 @@ def composition_vector(composition: Any, *, mode: CompositionMode = "presence") 
 
 
 def check_mode(mode: str) -> None:
+    """Raise ValueError for an unknown kind of composition vector, listing the known ones."""
     if mode not in get_args(CompositionMode):
         raise ValueError(f"composition={mode!r}: must be one of {', '.join(get_args(CompositionMode))}")

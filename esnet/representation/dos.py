@@ -46,17 +46,17 @@ def project_dos(
     complete_dos
         pymatgen ``CompleteDos`` with lm-resolved site projections (VASP: LORBIT=11).
     normalisation
-        Divisor of the sum over sites: the number of atoms, so that a supercell gives the same as its primitive cell;
-        the number of distinct elements, as in the authors' scripts; or none.
+        Divisor of the sum over sites: the number of atoms (``atom``), so that a supercell gives the same features as
+        its primitive cell; the number of distinct elements (``element``), as in the authors' scripts; or ``none``.
     energy_reference
         ``absolute`` keeps the energies as written by VASP; ``fermi`` shifts the Fermi level to 0 eV.
 
     Returns
     -------
     ndarray
-        float32, shape (2, 1500, 9): spin (up, down), energy (`ENERGY_GRID`), orbital (`ORBITALS`). Linear
-        interpolation inside the calculated window, 0 outside. A calculation with one spin gives the other
-        spin the same values with the opposite sign (the paper's rule). f orbitals are left out.
+        Densities, float32, shape (2, 1500, 9): spin (up, down), energy (`ENERGY_GRID`), orbital (`ORBITALS`). They are
+        linearly interpolated inside the calculated window and 0 outside. For a calculation with one spin, the other
+        spin has the same values with the opposite sign (the paper's rule). f orbitals are left out.
 
     Raises
     ------
@@ -66,11 +66,10 @@ def project_dos(
     ValueError
         If an option is not one of those listed.
     """
-    # loaded by actors, which SciPy would each delay by half a second
+    # imported here, since this module is loaded by actors, each of which SciPy would delay by half a second
     from scipy.interpolate import interp1d
 
     check_options(normalisation=normalisation, energy_reference=energy_reference)
-    # takes 0.3 s, too long for the command line's help
 
     energies = _energies(complete_dos)
     if energy_reference == "fermi":
@@ -83,8 +82,8 @@ def project_dos(
 def source_spacing(complete_dos: Any) -> float:
     """Return the mean spacing of the calculated energies in eV.
 
-    Interpolation adds no information: features from a source much coarser than 0.02 eV are smoother than the
-    grid suggests, so this number is kept with them.
+    Interpolation adds no information: features from a source much coarser than 0.02 eV are smoother than the grid
+    suggests, so the spacing is stored with them.
 
     Raises
     ------
@@ -96,7 +95,7 @@ def source_spacing(complete_dos: Any) -> float:
 
 
 def check_options(*, normalisation: str, energy_reference: str) -> None:
-    """Refuse unknown options of `project_dos`, listing the known ones."""
+    """Raise ValueError for unknown options of `project_dos`, listing the known ones."""
     for name, value, choices in (
         ("normalisation", normalisation, get_args(Normalisation)),
         ("energy_reference", energy_reference, get_args(EnergyReference)),
@@ -122,7 +121,7 @@ def _efermi(complete_dos: Any) -> float:
 
 
 def dos_unit(normalisation: str | None) -> str:
-    """Return the unit of densities with this normalisation."""
+    """Return the unit of densities with the given normalisation."""
     return _UNITS.get(str(normalisation), "states/eV")
 
 
@@ -170,7 +169,7 @@ def _orbital_name(orbital: Any) -> str:
 
 
 def _check_shells(named: Mapping[str, Any], site: int) -> None:
-    """Refuse an incomplete shell; a whole one may be absent (VASP stops at the highest l of the POTCARs)."""
+    """Refuse an incomplete shell; a complete shell may be absent (VASP stops at the highest l of the POTCARs)."""
     if "s" not in named:
         raise DosError(f"site {site} has no s projection; found {sorted(named)}")
     for orbitals in _SHELLS.values():

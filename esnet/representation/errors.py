@@ -4,8 +4,8 @@ from esnet.files.errors import UserError
 
 
 class FeatureError(UserError, ValueError):
-    """The network cannot take the features; the message names the array or the candidate."""
+    """The features are not valid input of the network; the message names the array or the candidate."""
 
 
 class RepresentationError(UserError, ValueError):
-    """The representation of features differs from the model's."""
+    """The representation of the features differs from that of the model."""

@@ -1,4 +1,4 @@
-"""Input of the network, scaled channels and composition vector, and its representation."""
+"""Input of the network (scaled channels and composition vector), and its representation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from esnet.representation.scaling import ChannelScaler
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """The way features are made; stored with a model, which accepts no other features.
+    """How features are computed; stored with a model, which accepts no other features.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Representation:
 def network_inputs(
     dos: ArrayLike, compositions: ArrayLike, *, scaler: ChannelScaler, ids: Sequence[str] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the network's three inputs for n candidates; ``ids`` name them in error messages.
+    """Return the network's three inputs for n candidates.
 
     Parameters
     ----------
@@ -73,6 +73,10 @@ def network_inputs(
         Unscaled densities, shape (n, 2, 1500, 9).
     compositions
         Composition vectors, shape (n, 111).
+    scaler
+        Scaler of the channels.
+    ids
+        Names of the candidates, for error messages.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A density of states on the network's grid, the input of a bundle, for inspection."""
+"""A density of states on the network's grid, for inspection or as input of a bundle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class GridDos:
     Attributes
     ----------
     name
-        Its source: the path of a file, the formula of a ``CompleteDos``, or the id of a candidate.
+        Name of the source: the path of a file, the formula of a ``CompleteDos``, or the id of a candidate.
     composition
         Element symbol -> number of atoms in the cell.
     channels
@@ -108,7 +108,7 @@ class GridDos:
             if not found:
                 raise DosError(f"orbitals: found {name!r}; right: a shell (s, p, d) or one of {', '.join(ORBITALS)}")
             places |= found
-        # with one spin, the single row contains the states of both
+        # for a calculation with one spin, the first row contains the states of both spins
         rows = self.channels if self.is_spin_polarised else self.channels[:1]
         summed: NDArray[np.float64] = np.abs(rows[:, :, sorted(places)]).sum(axis=(0, 2), dtype=np.float64)
         return summed

@@ -1,9 +1,9 @@
 """The 0th to 4th moments of the 18 channels: filling, centre, width, skewness and kurtosis, 90 numbers per sample.
 
-Conventions are those of pymatgen's ``CompleteDos`` (``get_band_filling`` and ``get_n_moment``): trapezoidal integrals
-over the grid's window, energies relative to the Fermi level, a width that is the square root of the second central
-moment, a kurtosis of 3 for a Gaussian. The 90 numbers are the "DOS features" of Mok et al., J. Mater. Chem. A 11
-(2023), DOI 10.1039/D3TA01767B.
+The conventions are those of pymatgen's ``CompleteDos`` (``get_band_filling`` and ``get_n_moment``): trapezoidal
+integrals over the window of the grid, energies relative to the Fermi level, the width as the square root of the second
+central moment, and a kurtosis of 3 for a Gaussian. The 90 numbers are the "DOS features" of Mok et al., J. Mater. Chem.
+A 11 (2023), DOI 10.1039/D3TA01767B.
 """
 
 from typing import NamedTuple
@@ -20,10 +20,10 @@ MOMENT_NAMES = tuple(f"{channel}_{moment}" for channel in CHANNEL_NAMES for mome
 """Names of the 90 moments, in the order of `moments`."""
 
 EMPTY_BAND = 1e-6
-"""A band with fewer states than this (states per unit of the normalisation) counts as empty."""
+"""A band with fewer states than this (in the unit of the normalisation) counts as empty."""
 
 _STEP = float(ENERGY_GRID[1] - ENERGY_GRID[0])
-# so that the copies of a block stay in a core's cache: 10 samples of (18, 1500) doubles are 2 MB
+# small enough for the copies of a block to stay in a core's cache: 10 samples of (18, 1500) doubles are 2 MB
 _BLOCK = 10
 
 
@@ -33,10 +33,10 @@ class Moments(NamedTuple):
     Attributes
     ----------
     values
-        float64, shape (90,) or (n, 90), in the order of `MOMENT_NAMES`: filling (fraction), centre and width (eV, the
-        centre relative to the Fermi level), skewness and kurtosis (no unit). NaN if undefined.
+        Moments, float64, shape (90,) or (n, 90), in the order of `MOMENT_NAMES`: filling (fraction), centre and width
+        (eV, the centre relative to the Fermi level), skewness and kurtosis (dimensionless). NaN if undefined.
     mask
-        bool of the same shape, True if the value is defined.
+        Whether each value is defined, bool, same shape.
     """
 
     values: NDArray[np.float64]
@@ -56,7 +56,7 @@ def moments(dos: ArrayLike, *, efermi: float) -> Moments:
     Returns
     -------
     Moments
-        90 values and their mask: an empty band has no centre, so it is NaN and never 0. A band at a single
+        90 values and their mask. The centre of an empty band is undefined and thus NaN, never 0. A band at a single
         energy has a width of 0 and no skewness or kurtosis.
 
     Raises
@@ -78,7 +78,7 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
     Parameters
     ----------
     dos
-        Shape (n, 2, 1500, 9).
+        Densities, shape (n, 2, 1500, 9).
     efermi
         Fermi levels in eV on the axis of ``dos``, shape (n,). If one is NaN (unknown), filling and centre are
         undefined; width, skewness and kurtosis do not depend on it.
@@ -90,7 +90,7 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
 
     Notes
     -----
-    0.4 CPU-ms per sample (2026-11): 62,842 samples take about half a minute, reading not included.
+    Takes 0.4 CPU-ms per sample (2026-11), thus about half a minute for 62,842 samples, without reading them.
     """
     densities, levels = np.asarray(dos), np.asarray(efermi, dtype=np.float64)
     if densities.ndim != 4 or densities.shape[1:] != DOS_SHAPE:
@@ -108,7 +108,7 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
 
 def _block_moments(dos: NDArray[np.floating], efermi: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (k, 90) from (k, 2, 1500, 9) and (k,)."""
-    # float64 with the energies last, so that sums over 1500 points run over contiguous memory
+    # float64, with energies on the last axis so that sums over 1500 points run over contiguous memory
     density = np.ascontiguousarray(
         dos.transpose(0, 1, 3, 2).reshape(len(dos), len(SPINS) * N_ORBITALS, -1), dtype=np.float64
     )
@@ -129,7 +129,7 @@ def _block_moments(dos: NDArray[np.floating], efermi: NDArray[np.float64]) -> ND
         third = np.einsum("kce,kce->kc", density, distance) / norm
         density *= distance
         fourth = np.einsum("kce,kce->kc", density, distance) / norm
-        # below an energy step squared times rounding, the shape is only noise
+        # if the variance is below the square of an energy step times rounding, the shape is only noise
         flat = second <= (1e-6 * _STEP) ** 2
         second = np.where(flat & (second > -((1e-6 * _STEP) ** 2)), 0.0, second)
         skewness = np.where(flat, np.nan, third / second**1.5)

@@ -1,4 +1,4 @@
-"""Labelled samples in memory: checked, filtered, split."""
+"""Labelled samples in memory, with methods to check, filter and split them."""
 
 import hashlib
 from collections import Counter
@@ -67,13 +67,13 @@ class Samples:
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None
     ) -> tuple[Self, dict[str, int], list[str]]:
-        """Leave out samples above a limit; None means no limit.
+        """Leave out samples that exceed a limit; None means no limit.
 
         Returns
         -------
         tuple
-            The samples kept, the number left out by each limit (a sample above both counts for the first), and their
-            ids.
+            The samples kept, the number left out by each limit (a sample that exceeds both counts for the first), and
+            the ids of those left out.
         """
         n_samples = len(self.ids)
         over_dos = over_energy = np.zeros(n_samples, dtype=bool)
@@ -87,7 +87,7 @@ class Samples:
         return self.take(np.flatnonzero(~dropped)), counts, dropped_ids
 
     def split(self, n_second: int, *, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return ascending indices of two parts, the second with ``n_second`` samples chosen by the seed."""
+        """Return ascending indices of two parts, the second with ``n_second`` samples drawn with the seed."""
         order = np.random.default_rng(seed).permutation(len(self.ids))
         return np.sort(order[n_second:]), np.sort(order[:n_second])
 

@@ -12,7 +12,7 @@ from esnet.representation.dos import N_GRID, N_ORBITALS, SPINS
 from esnet.representation.errors import FeatureError
 
 _BLOCK = 256
-#: Samples scaled together, so that they stay in a core's cache between the steps.
+#: Number of samples scaled together, small enough to stay in a core's cache between the steps.
 _IN_CACHE = 4
 
 
@@ -23,7 +23,7 @@ class ChannelScaler:
     Attributes
     ----------
     mean, scale
-        Tuples of two (spins) times nine (orbitals) numbers. A channel that never varies has scale 1.
+        Nested tuples of two (spins) times nine (orbitals) numbers. A constant channel has scale 1.
     """
 
     mean: tuple[tuple[float, ...], ...]
@@ -47,8 +47,8 @@ class ChannelScaler:
     def fit_batches(cls, batches: Iterable[NDArray[np.floating]]) -> Self:
         """Fit to batches of shape (n, 2, 1500, 9), which need not all be in memory.
 
-        Means and squared deviations of the batches are merged (Chan et al., 1979), which avoids the cancellation of
-        large sums.
+        Means and squared deviations of the batches are merged (Chan et al., 1979), which avoids cancellation in large
+        sums.
         """
         count = 0
         mean = np.zeros((len(SPINS), N_ORBITALS))
@@ -67,7 +67,7 @@ class ChannelScaler:
         if not count:
             raise FeatureError("a scaler needs at least one sample")
         deviation = np.sqrt(squares / count)
-        # rounding gives a constant channel a tiny deviation instead of 0
+        # due to rounding, the deviation of a constant channel is tiny rather than 0
         varies = deviation > 1e-12 * np.maximum(1.0, np.abs(mean))
         scale = np.where(varies, deviation, 1.0)
         return cls(tuple(map(tuple, mean.tolist())), tuple(map(tuple, scale.tolist())))
@@ -81,7 +81,7 @@ class ChannelScaler:
         mean, scale = (
             np.tile(np.asarray(values, np.float32), (1, N_GRID))[:, None] for values in (self.mean, self.scale)
         )
-        # spins first in memory: each is one input of the network, which then needs no copy
+        # spins first in memory: each is one input of the network, and then needs no copy
         scaled = np.empty((len(SPINS), len(dos), N_GRID * N_ORBITALS), np.float32)
         for start in range(0, len(dos), _IN_CACHE):
             block, part = dos[start : start + _IN_CACHE], scaled[:, start : start + _IN_CACHE]

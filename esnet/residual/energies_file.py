@@ -1,7 +1,7 @@
-"""Energies of relaxed crystals, saved one by one: a kill only loses the relaxation in progress.
+"""Energies of relaxed crystals, saved one by one, so that a killed process loses only the relaxation in progress.
 
-A file of JSON lines: the first describes the potential; each further one has the energy of a crystal, or the reason why
-there is none, and a checksum of the line.
+The file consists of JSON lines: the first describes the potential, each further line holds the energy of a crystal or
+the reason why there is none, and a checksum of the line.
 """
 
 from collections.abc import Iterator
@@ -49,15 +49,15 @@ def _write_line(file: Any, content: dict[str, Any]) -> None:
 
 @contextmanager
 def opened(path: Path, potential: ResidualPotential) -> Iterator[EnergiesFile]:
-    """Open a file of energies for this process alone, creating it if necessary.
+    """Open a file of energies, locked for this process, creating it if necessary.
 
     Raises
     ------
     PotentialError
-        If another process uses it, it is damaged, or its energies are of another potential or version.
+        If another process is using it, it is damaged, or its energies are from another potential or version.
     """
     lock = path.with_name(f".{path.name}.lock")
-    with exclusive(lock, busy=PotentialError(f"{path}: another process relaxes crystals into this file")):
+    with exclusive(lock, busy=PotentialError(f"{path}: another process is writing energies to this file")):
         known = _read(path, potential)
         with path.open("a", encoding="utf-8") as file:
             if not path.stat().st_size:
@@ -70,7 +70,7 @@ def _read(path: Path, potential: ResidualPotential) -> dict[str, float | str]:
         return {}
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):  # truncated by a kill
+    if len(whole) < len(text):  # truncated when the process was killed
         with path.open("r+b") as file:
             file.truncate(len(whole))
     known: dict[str, float | str] = {}

@@ -23,11 +23,11 @@ def no_element(symbol: str) -> str:
 
 
 class PotentialError(UserError, ValueError):
-    """A potential, or a data set for it, cannot be used; the message says why and what would be right."""
+    """A potential, or a data set for it, cannot be used; the message gives the reason and a remedy."""
 
 
 def _names() -> dict[str, tuple[str, str | None]]:
-    """Return the PBE potentials by name: ``CHGNet`` with its default weights, ``CHGNet-0.2.0``, ``SevenNet-0`` ..."""
+    """Return the PBE potentials by name: ``CHGNet`` with its default weights, ``CHGNet-0.2.0``, ``SevenNet-0``, ..."""
     names: dict[str, tuple[str, str | None]] = {}
     for calculator in (EMT, *ML_POTENTIALS):
         names[calculator] = calculator, model_of(calculator, None)
@@ -83,10 +83,9 @@ class ResidualPotential:
         }
 
     def differences(self, description: Mapping[str, Any]) -> str:
-        """Return the differences from another description: weights, settings, or the version of the potential's own
-        package.
+        """Return the differences from another description: weights, settings, or version of the potential's package.
 
-        Versions of other packages (such as PyTorch for another GPU) only affect rounding.
+        Versions of other packages (such as PyTorch for another GPU) only affect rounding and are ignored.
         """
         package = "ase" if self.calculator == EMT else ML_POTENTIALS[self.calculator].distribution
         pairs = {key: (description.get(key), mine) for key, mine in self.description().items() if key != "versions"}
@@ -112,7 +111,7 @@ class ResidualPotential:
         return PotentialRelaxer(self.calculator, model=self.model, steps=STEPS, force_tolerance=FORCE_TOLERANCE)
 
     def energy(self, structure: "Structure") -> float:
-        """Relax a crystal; return its energy in eV/atom. NoEnergyError states why there is none."""
+        """Relax a crystal and return its energy in eV/atom; NoEnergyError says why there is none."""
         elements = sorted({element.symbol for element in structure.composition.elements})
         if self.calculator == EMT and (unknown := sorted(set(elements) - set(EMT_ELEMENTS))):
             raise NoEnergyError(f"EMT does not describe {', '.join(unknown)}")
@@ -121,7 +120,7 @@ class ResidualPotential:
     def formation_energy(
         self, structure: "Structure", energy: float, elements: Mapping[str, float | str], wanted: str | None
     ) -> float:
-        """Return the formation energy in the scheme ``wanted``, eV/atom, from the energies of a relaxed crystal and the
+        """Return the formation energy in the scheme ``wanted``, eV/atom, from those of a relaxed crystal and its
         elements.
 
         Raises

@@ -1,6 +1,6 @@
-"""A data set whose targets are the residuals of a potential: formation energy minus the potential's.
+"""A data set whose targets are the residuals of a potential: formation energies minus those of the potential.
 
-A sample without an energy from the potential has a NaN target and is in no part of a split.
+A sample without an energy from the potential has a NaN target and belongs to no part of a split.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RESIDUAL_OF = "residual_of"
 _AT_ONCE = 256
-#: Crystal types that `ase.build.bulk` builds without further input.
+#: Crystal structures that `ase.build.bulk` builds without further input.
 _CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ class Residuals:
     Attributes
     ----------
     dataset
-        The data set with other energies and checksum, and ``residual_of`` in its source.
+        The data set with residuals as energies, its own checksum, and ``residual_of`` in its source.
     potential
         Formation energies from the potential, eV/atom, in the scheme of the data set, shape (n,); NaN if there is none.
     reasons
@@ -62,19 +62,29 @@ def residual_dataset(
     file: Path | None = None,
     progress: Progress | None = None,
 ) -> Residuals:
-    """Relax the initial crystal of each sample (or the relaxed one if there is no initial one), and the elements.
+    """Compute the residuals of a data set by relaxing its crystals and the elements with a potential.
 
-    An element's energy is the lowest of its crystals in the data set, or that of ASE's crystal if there is none.
+    The initial crystal of each sample is relaxed, or the relaxed one if there is no initial crystal. The energy of an
+    element is the lowest among its crystals in the data set, or that of ASE's crystal if there is none.
 
     Parameters
     ----------
+    dataset
+        The data set.
+    potential
+        The potential.
     trained
-        Description of the potential in a bundle (`esnet.bundle.record.TrainingRecord.residual_of`), whose elements'
-        energies and energy scheme are then used. If None, those of the data set.
+        Description of the potential in a bundle (`esnet.bundle.record.TrainingRecord.residual_of`), whose energies of
+        the elements and energy scheme are then used. If None, those of the data set.
     file
-        File for the energies. If None, next to the data set.
+        File for the energies. If None, a file next to the data set.
     progress
-        Called with the number of samples done and of all samples.
+        Called with the number of finished samples and of all samples.
+
+    Returns
+    -------
+    Residuals
+        The data set of residuals, eV/atom.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def residual_dataset(
             f"{dataset.path}: {potential.title} gives none of its {len(dataset)} samples a formation energy: {why}"
         )
     described = potential.description()
-    # versions of a bundle, so that residuals of its own data set are recognised by their checksum
+    # versions as in the bundle, so that residuals of its own data set are recognised by their checksum
     about: dict[str, Any] = (described if trained is None else {name: trained[name] for name in described}) | {
         "energies": wanted,
         "elements": {symbol: energy for symbol, energy in sorted(elements.items()) if not isinstance(energy, str)},
@@ -126,7 +136,7 @@ def _crystals(dataset: Dataset, places: NDArray[np.intp]) -> "list[Structure | N
 
 
 def _element_energy(symbol: str, dataset: Dataset, known: EnergiesFile) -> float | str:
-    """Return the lowest energy of an element's crystals, eV/atom, or why there is none."""
+    """Return the lowest energy of the crystals of an element, eV/atom, or the reason why there is none."""
     own = np.flatnonzero([chemsys == symbol for chemsys in dataset.chemsys])
     crystals = [crystal for crystal in _crystals(dataset, own) if crystal is not None] or _built(symbol)
     found, why = [], f"the data set has no crystal of {symbol}, and ASE builds none: add one to the data set"

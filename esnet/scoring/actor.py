@@ -1,4 +1,4 @@
-"""The actor that scores with a bundle."""
+"""Ray actor that scores candidates with a bundle."""
 
 import gc
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class ScoringActor(PoolActor):
-    """Class of the scoring Ray actor, with one thread per batch; the bundle must have the given ``checksum``."""
+    """Ray actor that scores with one thread per batch; the bundle must have the given ``checksum``."""
 
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
@@ -28,11 +28,11 @@ class ScoringActor(PoolActor):
 
     def ready(self) -> Answer:
         """Load the model before anything is scored."""
-        # TensorFlow is imported here, in two thirds of the time without collections
+        # imports TensorFlow, which takes a third less time without garbage collection
         with no_garbage_collection():
             # whether it may predict residuals was decided where scoring started
             self._bundle = Bundle.load(self._bundle_path, residual=True)
-        gc.freeze()  # permanent objects, which later collections can skip
+        gc.freeze()  # lets later collections skip these permanent objects
         if self._bundle.checksum != self._checksum:
             raise ScoringError(
                 f"{self._bundle_path} has checksum {self._bundle.checksum} here and {self._checksum} where scoring "
@@ -41,7 +41,7 @@ class ScoringActor(PoolActor):
         return self._answer([])
 
     def score(self, ids: list[str]) -> Answer:
-        """Read the features of a batch and predict."""
+        """Read the features of a batch and predict the energies."""
         with self._reading:
             batch = read_batch(ids, bundle=self._bundle, read_features=self._read_features)
         with self._predicting:

@@ -1,4 +1,4 @@
-"""Processing of one batch in an actor: features in, predictions out. The only part of scoring that runs a network."""
+"""Process one batch in an actor, from features to predictions; the only part of scoring that runs a network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from esnet.representation.dos import DOS_SHAPE
 from esnet.scoring.prediction import Prediction
 
 ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
-"""Reads features of candidates: ids -> ids found, dos (n, 2, 1500, 9), compositions (n, 111).
+"""Function that reads features of candidates: ids -> ids found, dos (n, 2, 1500, 9), compositions (n, 111).
 
-It must be picklable, since it is sent to the actors, where it opens its own connections.
+It must be picklable, because it is sent to the actors, where it opens its own connections.
 """
 
 
@@ -34,7 +34,7 @@ class Batch:
     ids
         The n requested candidates.
     reasons
-        Reason for each candidate without usable features.
+        Reasons why candidates have no usable features, by id.
     usable
         The m other candidates.
     features
@@ -48,7 +48,7 @@ class Batch:
 
 
 def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures) -> Batch:
-    """Read and scale the features of distinct candidates; needs no network, so it can be done while one is running.
+    """Read and scale the features of distinct candidates; needs no network, so it can run while one is predicting.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeature
 
 
 def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> list[Prediction]:
-    """Predict from the result of `read_batch` for the same bundle; return one prediction per id, in order.
+    """Return one prediction per id, in order, from the result of `read_batch` with the same bundle.
 
     A candidate without usable features has a reason instead of an energy.
     """

@@ -11,11 +11,11 @@ from esnet.scoring.batch import ScoringError
 
 logger = logging.getLogger(__name__)
 
-#: Batches per actor: features of one are read while the network processes another.
+#: Batches per actor: the features of one are read while the network processes another.
 IN_FLIGHT = 2
 _POLL_S = 5.0
-_START_TIMEOUT_S = 600.0  # from an actor's placement in Ray, until one has started
-_SAY_S = 300.0  # between messages that Ray has no room
+_START_TIMEOUT_S = 600.0  # from the placement of an actor by Ray until one has started
+_SAY_S = 300.0  # between messages that Ray has no free resources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class Usage:
     Attributes
     ----------
     cpu_s
-        CPU-seconds of their processes, loading TensorFlow included.
+        CPU time of their processes, s, including loading TensorFlow.
     gpu_s
-        GPUs reserved for them, times their lifetime in seconds.
+        Number of GPUs reserved for them times their lifetime, s.
     """
 
     cpu_s: float
@@ -41,11 +41,11 @@ class Answer:
     Attributes
     ----------
     predictions
-        One result for each of the batch's ids.
+        One result for each id in the batch.
     actor
         Identifier of the process.
     cpu_s, wall_s
-        CPU-seconds used, and seconds since its start.
+        CPU and wall time of the process since its start, s.
     """
 
     predictions: list[Any]
@@ -61,7 +61,7 @@ class Batch:
     Attributes
     ----------
     content
-        Argument of the actor. If None, the ids.
+        Argument for the actor. If None, the ids.
     """
 
     ids: list[str]
@@ -71,24 +71,24 @@ class Batch:
 
 @dataclass
 class ActorPool:
-    """The actors, their current work, and the remaining work.
+    """The actors, their current work, and the work that remains.
 
     Attributes
     ----------
     new_actor
-        Starts a Ray actor with methods ``ready()`` and ``score(asked)`` that return an `Answer`. It loads its model in
-        ``ready()``, so that the constructor returns as soon as Ray has placed it.
+        Function that starts a Ray actor with methods ``ready()`` and ``score(asked)`` that return an `Answer`. The
+        actor loads its model in ``ready()``, so that its constructor returns as soon as Ray has placed it.
     max_failures
-        Number of retries of a batch.
+        Largest number of retries of a batch.
     task_name
         Name of scoring calls in Ray's dashboard.
     in_flight
         Batches per actor at the same time.
     more_to_come
-        Whether batches may still be added; until then idle actors are kept.
+        Whether batches may still be added; if so, idle actors are kept.
     give_up
-        Returns the result of a batch that failed more than `max_failures` times. If None, such a batch raises an error
-        that names it.
+        Function that returns the results of a batch that failed more than `max_failures` times. If None, such a batch
+        raises an error that names it.
     resources
         Resources of an actor; while they are not free, the pool waits for actors indefinitely.
     """
@@ -105,10 +105,10 @@ class ActorPool:
     # calls in progress -> (actor, batch); no batch while the actor starts
     calls: dict[Any, tuple[Any, Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
-    # last report of each actor; later usage of a dead actor is unknown
+    # last report of each actor; the usage of a dead actor after that is unknown
     used: dict[str, Answer] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
-    # calls of ready() in progress -> a call that ends when the actor is placed
+    # calls of ready() in progress -> a call that returns once the actor is placed
     _placing: dict[Any, Any] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -121,7 +121,7 @@ class ActorPool:
 
     def _add_actor(self) -> None:
         actor = self.new_actor()
-        placed = actor.__ray_ready__.remote()  # called first, since a single-threaded actor keeps the order
+        placed = actor.__ray_ready__.remote()  # first, since a single-threaded actor runs calls in order
         call = actor.ready.remote()
         self.calls[call], self._placing[call] = (actor, None), placed
 
@@ -146,13 +146,13 @@ class ActorPool:
             self._replace_lost()
 
     def no_more(self) -> None:
-        """Declare that no batch will be added any more, so that idle actors end."""
+        """Declare that no more batches will be added, so that idle actors end."""
         self.more_to_come = False
         while self._idle:
             _end(self._idle.pop())
 
     def _replace_lost(self) -> bool:
-        """Start an actor if work waits and actors are missing."""
+        """Start an actor if work is waiting and actors are missing."""
         if not self.waiting or self._n_alive() >= self.n_actors:
             return False
         self._add_actor()
@@ -163,7 +163,7 @@ class ActorPool:
 
     def _has_room(self, actor: Any, batch: Batch) -> bool:
         under_way = self._of(actor)
-        # a batch that failed before runs alone, so that no other is blamed if it kills its actor
+        # a batch that failed before runs alone, so that no other batch is blamed if it kills its actor
         alone = batch.failures or any(other is not None and other.failures for other in under_way)
         return len(under_way) < (1 if alone else self.in_flight)
 
@@ -174,7 +174,7 @@ class ActorPool:
 
     @property
     def starting(self) -> bool:
-        """Whether no actor works yet."""
+        """Whether no actor has started working yet."""
         return all(batch is None for _, batch in self.calls.values())
 
     def answers(self) -> Iterator[list[Any]]:
@@ -188,8 +188,8 @@ class ActorPool:
         Raises
         ------
         ScoringError
-            If a batch failed more often than allowed (names its ids), or no actor starts although one is placed or
-            there is room.
+            If a batch failed more often than allowed (the message names its ids), or no actor starts although one is
+            placed or resources are free.
         """
         import ray
 
@@ -205,7 +205,7 @@ class ActorPool:
                 if now - last_said > _SAY_S:
                     last_said = now
                     logger.warning(
-                        "waiting for Ray: it has no room for an actor (%s); free are %s",
+                        "waiting for Ray, which has no free resources for an actor (%s); free: %s",
                         dict(self.resources),
                         ray.available_resources(),
                     )
@@ -217,14 +217,14 @@ class ActorPool:
                 yield self.take(call)
 
     def _is_one_placed(self) -> bool:
-        """Whether Ray has placed a starting actor, i.e. has a process and resources for it."""
+        """Whether Ray has placed a starting actor, i.e. given it a process and resources."""
         import ray
 
         placing = list(self._placing.values())
         return bool(placing and ray.wait(placing, num_returns=1, timeout=0)[0])
 
     def take(self, call: Any) -> list[Any]:
-        """Return the result of a finished call, and keep its actor, or a new one, busy.
+        """Return the result of a finished call, and give its actor, or a new one, more work.
 
         Raises
         ------
@@ -243,7 +243,7 @@ class ActorPool:
             ray.exceptions.NodeDiedError,
             ray.exceptions.WorkerCrashedError,
             ray.exceptions.RuntimeEnvSetupError,
-            ray.exceptions.ObjectLostError,  # answered, but its node was lost with the answer
+            ray.exceptions.ObjectLostError,  # finished, but the result was lost with its node
         ) as error:
             _end(actor)
             return self._actor_died(batch, error)
@@ -257,12 +257,12 @@ class ActorPool:
 
     def _actor_died(self, batch: Batch | None, error: Exception) -> list[Any]:
         given_up: list[Any] = []
-        # an exception in the constructor would recur in the next actor; a killed process may not
+        # an exception in the constructor would recur in the next actor, whereas a killed process may not
         if getattr(error, "actor_init_failed", False):
             raise ScoringError(f"an actor cannot start: {error}") from error
         if batch is None:
             self.failed_starts += 1
-            # a node lost while its actors start takes all of them with it, which must not stop a Screen
+            # the loss of a node while its actors start takes all of them with it, but must not stop a Screen
             if self.failed_starts > self.max_failures * self.n_actors:
                 if self.starting:
                     raise ScoringError(f"{self.failed_starts} actors died while they started: {error}") from error
@@ -270,13 +270,13 @@ class ActorPool:
                 return []
         else:
             given_up = self._failed(batch, error)
-        # its other batches fail too before it counts as gone
+        # its other batches fail too, before it counts as dead
         if self._replace_lost():
             logger.warning("an actor died and is replaced: %s", error)
         return given_up
 
     def _failed(self, batch: Batch | None, error: Exception) -> list[Any]:
-        """Have a batch scored again; if it failed too often, return the substitute for its results."""
+        """Queue a batch again or, if it failed too often, return the substitute for its results."""
         if batch is None:
             raise ScoringError(f"an actor cannot start: {error}") from error
         batch.failures += 1
@@ -308,7 +308,7 @@ class ActorPool:
 
 
 def _is_free(resources: Mapping[str, float]) -> bool:
-    """Whether Ray has these resources left; other Screens may use all."""
+    """Return whether Ray has these resources free; other Screens may use all of them."""
     import ray
 
     free = ray.available_resources()

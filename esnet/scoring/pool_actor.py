@@ -1,4 +1,4 @@
-"""Common base of a pool's actors: title, log, and usage of their process."""
+"""Base class of the actors in a pool: title, log, and resource usage of their process."""
 
 import logging
 import resource
@@ -21,7 +21,7 @@ class PoolActor:
     _title = "scorer"  # Ray also uses it in the error of a constructor that never ran
 
     def __init__(self, title: str) -> None:
-        # Ray's process has no log handler; the dashboard shows an actor's log
+        # Ray's worker process has no log handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = title
         self._name, self._started = uuid.uuid4().hex, time.monotonic()

@@ -16,10 +16,10 @@ class Prediction:
     reason
         Why there is no prediction; None otherwise.
     uncertainty
-        Calibrated standard deviation of `e_form`, eV/atom; None if the model cannot tell.
+        Calibrated standard deviation of `e_form`, eV/atom; None if the model gives none.
     novel
-        Whether the structure is unlike the training data (see `esnet.bundle.assessor.Assessment.novel`); None if the
-        model cannot tell.
+        Whether the structure is unlike the training data (see `esnet.bundle.assessor.Assessment.novel`); None if
+        unknown.
 
     Examples
     --------

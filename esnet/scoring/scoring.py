@@ -1,4 +1,4 @@
-"""Scoring in Ray: ids of candidates in, predictions out.
+"""Score candidates in Ray, from ids to predictions.
 
 Each actor loads the bundle once and reads the features of its batches; it receives ids and returns numbers. The calling
 process never imports TensorFlow.
@@ -24,7 +24,7 @@ from esnet.scoring.progress import Progress
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "stream_predictions"]
 
-#: Candidates in an actor's memory at the same time, 216 kB each.
+#: Largest number of candidates in the memory of an actor at the same time, 216 kB each.
 _LARGEST_BATCH = 256
 
 
@@ -71,19 +71,18 @@ def stream_predictions(
         Name of actors and tasks in Ray's dashboard, e.g. ``alloys/screen/0``; metrics are tagged with the part before
         the first ``/``.
     n_actors
-        Largest number of actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. If None, as many as
-        Ray's GPUs have room for; without GPUs one per node.
+        Largest number of actors (at most one per batch). An actor takes 10 to 30 s to start and uses 0.8 GB. If None,
+        as many as fit on Ray's GPUs, or one per node without GPUs.
     batch_size
-        Ids per batch, and candidates that the network processes together. If None, an equal share per actor, at most
-        256.
+        Number of ids per batch, which the network processes together. If None, an equal share per actor, at most 256.
     num_gpus_per_actor
-        GPUs reserved for an actor. If None, one if Ray has any.
+        Number of GPUs reserved for an actor. If None, one if Ray has any.
     cpu_threads
-        Cores reserved for an actor.
+        Number of cores reserved for an actor.
     on_usage
         Called once at the end, also after an error, with the usage of the actors up to the last answer of each.
     representation
-        Representation of the features, which must be the model's. If None, not checked.
+        Representation of the features, which must match that of the model. If None, it is not checked.
     max_batch_failures
         Number of retries of a batch after its actor died or reading failed.
     residual
@@ -92,17 +91,17 @@ def stream_predictions(
     Yields
     ------
     list of Prediction
-        Predictions of one batch, in no particular order of batches; one per id in total. A candidate without usable
-        features has a reason instead of an energy.
+        Predictions for one batch; batches arrive in no particular order, and there is one prediction per id in total. A
+        candidate without usable features has a reason instead of an energy.
 
     Raises
     ------
     BundleError, RepresentationError
-        If the bundle cannot be used; no actor is started then.
+        If the bundle cannot be used; no actor is then started.
     RaySessionError
-        If no node has the cores or GPUs that one actor needs.
+        If no node has the cores or GPUs that an actor needs.
     ScoringError
-        If a batch failed more often than allowed (names its ids), or no actor starts.
+        If a batch failed more often than allowed (the message names its ids), or no actor starts.
     """
     import ray
 

@@ -1,4 +1,4 @@
-"""Table, figure and JSON of a comparison of IS-DOS and RS-DOS."""
+"""Write the table, figure and JSON of a comparison of IS-DOS and RS-DOS."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def write_similarity(found: Similarity, folder: Path) -> None:
 
 
 def overall_cells(found: Similarity) -> list[tuple[str, str, str, str]]:
-    """Return property, error of the same and of random pairs, and their ratio, over all channels, as text."""
+    """Return, as text, each property with its errors over same and random pairs, and their ratio, over all channels."""
     rows = [row for row in found.table() if row["channel"] == "all"]
     return [
         (
@@ -68,10 +68,10 @@ def _markdown(found: Similarity) -> str:
 
 
 def _plot_similarity(found: Similarity, folder: Path) -> None:
-    """Draw Figure 1b, a panel per property with two bars per channel, to similarity.png and .svg.
+    """Draw Figure 1b, with one panel per property and two bars per channel, to similarity.png and .svg.
 
-    The bars are means over the pairs in the property's unit (the number of states as a fraction of the channel's
-    range, as in the paper), the error bars standard deviations over the pairs.
+    The bars are means over the pairs in the unit of the property (for the number of states, as a fraction of the range
+    of the channel, as in the paper), the error bars are standard deviations over the pairs.
     """
     require("matplotlib", extra="esnet")
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,15 +1,15 @@
 """Similarity of the DOS of unrelaxed and relaxed structures: the paper's Figure 1b.
 
-Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B: the mean absolute error (MAE) of six properties, the
-number of states at each energy and the 0th to 4th moments, between the IS-DOS and the RS-DOS of one material, for 18
-channels; compared with the same for equally many random pairs of an IS-DOS and an RS-DOS. Small errors mean that the
-IS-DOS can represent the RS-DOS.
+Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B, compare the mean absolute errors (MAE) of six
+properties (the number of states at each energy and the 0th to 4th moments) between the IS-DOS and the RS-DOS of one
+material, for 18 channels, with those of equally many random pairs of an IS-DOS and an RS-DOS. Small errors mean that
+the IS-DOS can represent the RS-DOS.
 
-The paper's definitions are interpreted as follows: the number of states is min-max normalised for each channel over all
-densities compared (both kinds), so that its MAE is a fraction of the channel's range; energies where neither DOS of a
-pair has states are left out of the mean, since their zeros agree trivially; channels empty in both, and moments
-undefined for one of the two, do not count. The paper normalises only the number of states. The moments' errors are
-given in their units and also as fractions of their range, to share an axis.
+The definitions of the paper are interpreted as follows. The number of states is min-max normalised for each channel
+over all densities compared (both kinds), so that its MAE is a fraction of the range of the channel. Energies at which
+neither DOS of a pair has states are left out of the mean, since their zeros agree trivially. Channels that are empty in
+both, and moments that are undefined for one of the two, do not count. The paper normalises only the number of states;
+here, errors of moments are given in their units and also as fractions of their range, to share an axis.
 """
 
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ from esnet.representation.features import Representation
 from esnet.representation.moments import CHANNEL_NAMES, MOMENTS, moments_of_batch
 
 PROPERTIES = ("states", *MOMENTS)
-"""Number of states at each energy, then the moments."""
+"""The compared properties: the number of states at each energy, then the moments."""
 UNITS = {"states": "states/eV", "filling": "", "center": "eV", "width": "eV", "skewness": "", "kurtosis": ""}
 
 EMPTY_DENSITY = 1e-4
-"""States/eV below which there are no states: VASP writes four decimals, other codes write tails of Gaussians."""
+"""Densities below this count as zero, states/eV: VASP writes four decimals, other codes write tails of Gaussians."""
 
 _N_CHANNELS = len(SPINS) * N_ORBITALS
 _PAIRS_AT_ONCE = 64
 
 
 class SimilarityError(UserError, ValueError):
-    """IS-DOS and RS-DOS cannot be compared; the message says why."""
+    """IS-DOS and RS-DOS cannot be compared; the message gives the reason."""
 
 
 class DosSource(Protocol):
@@ -62,7 +62,7 @@ class DosSource(Protocol):
 
     @property
     def materials(self) -> Sequence[str]:
-        """Material of each DOS; those of one material are compared."""
+        """Material of each DOS; the DOS of one material are compared."""
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -86,8 +86,8 @@ class PairErrors:
     Attributes
     ----------
     values
-        Absolute errors by pair, property (`PROPERTIES`) and channel, in the property's unit, shape (n, 6, 18); NaN if
-        undefined.
+        Absolute errors by pair, property (`PROPERTIES`) and channel, in the unit of the property, shape (n, 6, 18);
+        NaN if undefined.
     """
 
     values: NDArray[np.float64]
@@ -126,7 +126,7 @@ class Similarity:
     random
         Errors between the IS-DOS of one and the RS-DOS of another material.
     ranges
-        Range of values among all DOS compared, shape (6, 18); NaN if no DOS has one.
+        Range of the values of all DOS compared, shape (6, 18); NaN if no DOS has a value.
     about
         Data set, seed, counts and notes, in JSON types.
     """
@@ -139,9 +139,9 @@ class Similarity:
     def table(self) -> list[dict[str, Any]]:
         """Return one record per property and channel, and one per property over its channels.
 
-        ``mae`` and ``deviation`` (over the pairs) are in the property's unit, ``mae_normalised`` and
-        ``deviation_normalised`` are fractions of the channel's range. Over the channels (``channel``: ``all``) they
-        are the mean of the channels' normalised errors and its standard deviation over the channels.
+        ``mae`` and ``deviation`` (over the pairs) are in the unit of the property, ``mae_normalised`` and
+        ``deviation_normalised`` are fractions of the range of the channel. In the records over all channels
+        (``channel``: ``all``), they are the mean and the standard deviation of the normalised errors over the channels.
         """
         rows = []
         for row, name in enumerate(PROPERTIES):
@@ -151,7 +151,7 @@ class Similarity:
         return rows
 
     def normalised(self, errors: PairErrors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return means and deviations as fractions of the range, shape (6, 18) each."""
+        """Return means and standard deviations as fractions of the range, shape (6, 18) each."""
         return errors.mean / self.ranges, errors.deviation / self.ranges
 
     def _cell(self, row: int, column: int) -> dict[str, Any]:
@@ -185,7 +185,17 @@ class Similarity:
 def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
     """Compare the IS-DOS and RS-DOS of a data set.
 
-    The seed determines the random pairs, one per material: an IS-DOS of one and an RS-DOS of another material.
+    Parameters
+    ----------
+    dataset
+        The data to compare.
+    seed
+        Seed of the random pairs, of which there is one per material: its IS-DOS and the RS-DOS of another material.
+
+    Returns
+    -------
+    Similarity
+        Errors of the same and of random pairs.
 
     Raises
     ------
@@ -200,7 +210,7 @@ def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
     initial, relaxed = _pairs(dataset)
     extremes = _Extremes()
     rng = np.random.default_rng(seed)
-    # a shift of 1 to n - 1 in a random order: never the same material, and each IS-DOS once
+    # a shift by 1 to n - 1 in a random order never pairs a material with itself, and uses each IS-DOS once
     order = rng.permutation(len(initial))
     other = np.empty_like(order)
     other[order] = np.roll(order, int(rng.integers(1, len(order))))
@@ -244,7 +254,7 @@ class _Extremes:
 
     def ranges(self) -> NDArray[np.float64]:
         found = self.high - self.low
-        # a constant property (apart from rounding) has no range to normalise by
+        # a property that is constant up to rounding has no range to normalise by
         rounding = 1e-9 * np.maximum(1.0, np.abs(np.where(np.isfinite(found), self.high, 0.0)))
         return np.where(np.isfinite(found) & (found > rounding), found, np.nan)
 
@@ -268,9 +278,7 @@ def _errors(
 
 
 def _state_errors(initial: NDArray[np.float32], relaxed: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return mean absolute differences over energies at which either has states, shape (n, 18); NaN if there
-    are none.
-    """
+    """Return mean absolute differences over energies at which either DOS has states, shape (n, 18); NaN if none."""
     there = (np.abs(initial) > EMPTY_DENSITY) | (np.abs(relaxed) > EMPTY_DENSITY)
     difference = np.where(there, np.abs(initial - relaxed), 0.0).sum(axis=2, dtype=np.float64)
     count = there.sum(axis=2)

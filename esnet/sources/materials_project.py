@@ -1,8 +1,8 @@
-"""Data set from the Materials Project: relaxed crystals, their DOS, and their formation energies.
+"""Data sets from the Materials Project: relaxed crystals with their DOS and formation energies.
 
-The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with its corrections of 2020 or without
-them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE; it
-has the relaxed crystals and no initial ones: the initial structure of a Materials Project calculation is not a
+The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with or without its corrections of 2020; the
+provenance of each sample records both. Every DOS belongs to a relaxed crystal (RS-DOS), so such a data set trains
+RS2RE. It holds no initial crystals, because the initial structure of a Materials Project calculation is not a
 prototype.
 """
 
@@ -37,7 +37,7 @@ __all__ = ["FetchReport", "MaterialsProjectError", "MaterialsQuery", "fetch"]
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-"""Number of materials whose calculations are requested together."""
+"""Number of materials whose calculations are requested in one query."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,15 +49,16 @@ class FetchReport:
     Attributes
     ----------
     n_materials
-        Materials of the query.
+        Number of materials that match the query.
     n_fetched
-        Materials that this call asked for the DOS of; the others were done by an earlier one.
+        Number of materials whose DOS this call requested; the others were fetched by an earlier call.
     counts
-        Materials by what became of them: ``dos``, ``no DOS``, ``unusable DOS``.
+        Number of materials by outcome: ``dos``, ``no DOS``, ``unusable DOS``.
     unusable
         Material id -> why its DOS cannot be used.
     n_with_u
-        Materials left out because they were computed with a Hubbard U and energies without corrections were asked for.
+        Number of materials left out because they were computed with a Hubbard U although uncorrected energies were
+        requested.
     """
 
     n_materials: int = 0
@@ -80,37 +81,45 @@ def fetch(
 ) -> tuple[Dataset, FetchReport]:
     """Fetch the results of a query and write a data set, resuming an interrupted call.
 
-    Returns the data set, and what became of the materials.
-
     Parameters
     ----------
     output
-        Directory of the data set, not there yet.
+        Directory of the data set to create.
+    query
+        Materials to fetch.
+    representation
+        Representation of the features.
     filters
-        What is left out, and counted. DOS excluded by composition or energy are not fetched.
+        Samples to leave out and count. A DOS excluded by its composition or energy is not fetched.
     corrections
         ``mp2020``: formation energies with the corrections of the Materials Project. ``none``: without; materials
-        computed with a Hubbard U are left out then, since only the corrections make them comparable.
+        computed with a Hubbard U are then left out, since only the corrections make them comparable.
     cache
-        Folder of the fetched data, ``OUTPUT.download`` by default. It is kept; remove it when it is no longer needed.
+        Folder for the downloaded data; ``OUTPUT.download`` by default. It is kept and can be removed when it is no
+        longer needed.
     endpoint
-        Address of the REST interface.
+        Address of the REST interface; see `esnet.sources.materials_project_client.MaterialsProjectClient`.
     progress
-        Is called with the materials done and the materials of the query.
+        Called with the number of finished materials and the number of materials in the query.
+
+    Returns
+    -------
+    tuple
+        The data set, and the outcome for each material.
 
     Raises
     ------
     DatasetExistsError
-        If there is something at ``output``.
+        If ``output`` exists.
     MaterialsProjectError
-        If MP_API_KEY is not set, the service does not answer, or the cache is of another query. Nothing is at
-        ``output`` then, and the fetched data stay in the cache.
+        If MP_API_KEY is not set, the service does not answer, or the cache belongs to another query. Nothing is then
+        written to ``output``, and the data fetched so far stay in the cache.
     DatasetError
-        If nothing is left to write.
+        If no sample is left to write.
     """
     output = Path(output)
     folder = Path(cache) if cache is not None else output.with_name(output.name + ".download")
-    # before anything is fetched
+    # checked before anything is fetched
     refuse_existing(output)
     report = FetchReport()
     with DownloadCache(folder, query=query, representation=representation) as store:
@@ -138,7 +147,7 @@ def fetch(
 def _materials(
     store: DownloadCache, query: MaterialsQuery, corrections: str, endpoint: str | None, report: FetchReport
 ) -> list[tuple[Material, float]]:
-    """Yield the materials of the query with the requested formation energy (eV/atom)."""
+    """Return the materials of the query with their requested formation energies (eV/atom)."""
     if store.materials is None:
         with MaterialsProjectClient(endpoint=endpoint) as client:
             store.store_materials(client.materials(query), database_version=client.database_version)
@@ -224,12 +233,12 @@ def _store_dos(store: DownloadCache, material: Material, task: str, dos: Any, re
 def _kept(structure: "Structure") -> dict[str, Any] | None:
     try:
         return Crystal.of(structure).to_dict()
-    except CrystalError:  # disordered; its DOS can be used
+    except CrystalError:  # disordered; its DOS can still be used
         return None
 
 
 def _unseen(material: Material, energy: float) -> Sample:
-    """Return a sample without a DOS, for filters by composition or energy."""
+    """Return a sample without a DOS, for the filters by composition and energy."""
     return Sample(
         id=f"{material.id}:rs_dos",
         material=material.id,
@@ -246,10 +255,10 @@ def _unseen(material: Material, energy: float) -> Sample:
 
 
 def _sample(material: Material, energy: float, store: DownloadCache, filters: Filters) -> Sample | None:
-    """Return a material's sample; None if it has no DOS."""
+    """Return the sample of a material; None if it has no DOS."""
     unseen = _unseen(material, energy)
     if filters.dropped_by(unseen) is not None:
-        return unseen  # the writer counts it and writes none of it
+        return unseen  # the writer counts it but does not write it
     entry = store.fetched[material.id]
     if entry.status != DOS or entry.composition is None:
         return None

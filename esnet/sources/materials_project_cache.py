@@ -1,8 +1,8 @@
 """Cache of Materials Project downloads, safe against interruption and checked for damage.
 
-A folder with ``materials.json`` (the materials of the query), ``journal.jsonl`` (one line for each material that is
-done) and one ``.npy`` file of features for each material with a DOS. A line is written after its file, and flushed to
-the disk; a last line that was cut off does not count.
+The folder contains ``materials.json`` (the materials of the query), ``journal.jsonl`` (one line for each finished
+material) and one ``.npy`` file of features for each material with a DOS. A line is written after its file and flushed
+to disk; an incomplete last line is ignored.
 """
 
 import fcntl
@@ -25,33 +25,33 @@ from esnet.representation.features import Representation
 from esnet.sources.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
 
 VERSION = 2
-"""1: one formation energy for each material, in which the mixed r2SCAN scheme stood too."""
+"""Version 1 had one formation energy per material, which could come from the mixed r2SCAN scheme."""
 DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """Line of the journal for a finished material.
+    """Journal entry of a finished material.
 
     Attributes
     ----------
     material_id
-        Of the material.
+        Id of the material.
     status
         ``dos``, ``no DOS``, or ``unusable DOS``.
     reason
-        Why it is unusable.
+        Why the DOS is unusable.
     task_id
-        The calculation.
+        Id of the calculation.
     composition
-        Of the structure that the DOS is of.
+        Composition of the structure whose DOS was computed.
     efermi, spacing
-        eV; as in `esnet.dataset.dataset.Sample`.
+        Fermi level and energy spacing, eV; as in `esnet.dataset.sample.Sample`.
     structure
-        The crystal that the DOS is of, see `esnet.dataset.crystals.Crystal.to_dict`; None where an earlier version of
-        the program fetched it.
+        Crystal whose DOS was computed, see `esnet.dataset.crystals.Crystal.to_dict`; None if it was fetched by an
+        earlier version.
     sha256
-        Of the file of features.
+        SHA-256 of the file of features.
     """
 
     material_id: str
@@ -66,19 +66,19 @@ class Fetched:
 
 
 class DownloadCache:
-    """Cache folder, a context manager that locks it against other processes.
+    """Context manager for a cache folder, which it locks against other processes.
 
     Parameters
     ----------
     folder
-        Is made if absent.
+        Folder of the cache; created if absent.
     query, representation
-        What it is for: a folder of another query or of another kind of features is refused, by name.
+        Query and features that the cache is for.
 
     Raises
     ------
     MaterialsProjectError
-        If another process uses it, or it belongs to another query or representation, or is damaged.
+        If another process is using the folder, or it is damaged or belongs to another query or representation.
     """
 
     def __init__(self, folder: Path, *, query: MaterialsQuery, representation: Representation) -> None:
@@ -87,7 +87,7 @@ class DownloadCache:
             "format": "esnet Materials Project download",
             "version": VERSION,
             "query": query.to_dict(),
-            # the composition vector is made when the data set is written
+            # the composition vector is computed when the data set is written
             "normalisation": representation.normalisation,
             "energy_reference": representation.energy_reference,
         }
@@ -110,7 +110,7 @@ class DownloadCache:
         self._journal.close()
 
     def store_materials(self, materials: list[Material], *, database_version: str) -> None:
-        """Store the list of materials of the query for later downloads."""
+        """Store the materials of the query, so that a resumed download need not ask for them again."""
         content = {
             "header": self._header,
             "database_version": database_version,
@@ -122,7 +122,7 @@ class DownloadCache:
         self.materials, self.database_version = materials, database_version
 
     def store(self, entry: Fetched, features: NDArray[np.float32] | None = None) -> None:
-        """Store the outcome of a material with the features of its DOS."""
+        """Store the outcome of a material, and the features of its DOS if there is one."""
         said = asdict(entry)
         if features is not None:
             buffer = io.BytesIO()
@@ -152,7 +152,7 @@ class DownloadCache:
         del self.fetched[material_id]
 
     def _file(self, material_id: str) -> Path:
-        # a thousand folders at most, each of some dozens of files
+        # at most a thousand folders with a few dozen files each
         number = int(hashlib.sha256(material_id.encode()).hexdigest(), 16) % 1000
         return self.folder / f"features-{number:03d}" / f"{material_id}.npy"
 
@@ -187,7 +187,7 @@ class DownloadCache:
         self._journal.seek(0)
         text = self._journal.read()
         whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) < len(text):  # cut off by a kill
+        if len(whole) < len(text):  # truncated when the process was killed
             self._journal.truncate(len(whole))
         for number, line in enumerate(whole.splitlines(), start=1):
             try:

@@ -1,8 +1,8 @@
 """Queries of the Materials Project through its client mp-api (extra ``mp``).
 
-Summaries and electronic-structure documents come from its REST interface, in pages that the client asks for; densities
-of states from its delta tables on S3. Rate limits (429) and gateway errors are tried again by the client:
-MPRESTER_MAX_RETRIES times, 3 unless said otherwise, minding Retry-After.
+Summaries and electronic-structure documents are fetched page by page from its REST interface, densities of states from
+its delta tables on S3. The client retries after rate limits (429) and gateway errors, MPRESTER_MAX_RETRIES times (3 by
+default), and respects Retry-After.
 """
 
 import os
@@ -24,7 +24,7 @@ _ENERGY_FIELDS = (
     *("energy_per_atom", "uncorrected_energy_per_atom"),
 )
 _SYSTEMS = 100
-"""Chemical systems in one question: an address must not become too long, and mp-api splits lists of ids only."""
+"""Number of chemical systems per request: the URL must not become too long, and mp-api splits only lists of ids."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NO_DOS_MESSAGE = "No DOS data found"
 
@@ -40,15 +40,15 @@ class MaterialsQuery:
     Attributes
     ----------
     elements
-        All of these are in the material.
+        Elements that a material must contain, all of them.
     chemsys
         Chemical systems, e.g. ``Al-Pd``.
     num_elements
-        Least and largest number of elements.
+        Smallest and largest number of elements.
     max_energy_above_hull
-        eV/atom.
+        Largest energy above the hull, eV/atom.
     max_materials
-        Maximum number of materials, the first by id.
+        Largest number of materials; the first ones by id are taken.
     """
 
     elements: tuple[str, ...] | None = None
@@ -67,7 +67,7 @@ class MaterialsQuery:
             raise MaterialsProjectError(f"max_materials is {self.max_materials}: must be at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query as JSON types."""
+        """Return the query in JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
@@ -78,17 +78,18 @@ class Material:
     Attributes
     ----------
     id
-        E.g. ``mp-149``.
+        Material id, e.g. ``mp-149``.
     composition
         Element symbol -> amount.
     energy
         Formation energy with the corrections mp2020 (GGA and GGA+U, never r2SCAN), eV/atom.
     uncorrected
-        The same without them, eV/atom; None of GGA+U, whose energies without corrections compare with no element's.
+        Formation energy without corrections, eV/atom; None for GGA+U, whose uncorrected energies cannot be compared
+        with those of the elements.
     run_type
         ``GGA`` or ``GGA+U``.
     energy_above_hull
-        With the corrections, eV/atom.
+        Energy above the hull, with the corrections, eV/atom.
     """
 
     id: str
@@ -100,12 +101,12 @@ class Material:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], thermo: Mapping[str, Any] | None) -> Self | None:
-        """Return the material of a summary and a thermo document; None without a composition or a formation energy.
+        """Create from a summary and a thermo document; None if there is no composition or no formation energy.
 
         Raises
         ------
         MaterialsProjectError
-            If the id is not one that may name a file.
+            If the id cannot be used as a file name.
         """
         identifier = str(document["material_id"])
         if not _ID.fullmatch(identifier):
@@ -117,21 +118,24 @@ class Material:
         amounts = {str(symbol): float(amount) for symbol, amount in dict(composition).items()}
         run_type, uncorrected = str(thermo["energy_type"]), None
         if run_type == "GGA":
-            # elements have no corrections, so that those of the compound are all that differs
+            # elements have no corrections, so only the correction of the compound is subtracted
             correction = float(thermo["energy_per_atom"]) - float(thermo["uncorrected_energy_per_atom"])
             uncorrected = float(energy) - correction
         return cls(identifier, amounts, float(energy), uncorrected, run_type, thermo.get("energy_above_hull"))
 
 
 class MaterialsProjectClient:
-    """Client of the Materials Project, a context manager.
+    """Context manager for a connection to the Materials Project.
 
-    The ``endpoint`` is the address of its REST interface; None: MP_API_ENDPOINT, or the public one.
+    Parameters
+    ----------
+    endpoint
+        Address of the REST interface. If None, MP_API_ENDPOINT or else the public address.
 
     Raises
     ------
     MaterialsProjectError
-        If MP_API_KEY is not set or not a key, or the service does not answer.
+        If MP_API_KEY is not set or not a valid key, or the service does not answer.
     MissingExtraError
         If mp-api is not installed.
     """
@@ -162,9 +166,9 @@ class MaterialsProjectClient:
         return str(self._rester.db_version)
 
     def materials(self, query: MaterialsQuery) -> list[Material]:
-        """Return the materials of a query that have a formation energy, by id."""
+        """Return the materials of a query that have a formation energy, sorted by id."""
         hull = query.max_energy_above_hull
-        # deprecated=False is a condition: without any, the client would download the whole collection
+        # deprecated=False is a condition; without one, the client would download the whole collection
         with self._explained("asking for the summaries"):
             documents = self._rester.materials.summary.search(
                 elements=list(query.elements) if query.elements else None,
@@ -183,7 +187,7 @@ class MaterialsProjectClient:
         return [found[identifier] for identifier in sorted(found, key=_id_order)][: query.max_materials]
 
     def _energies(self, material_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Return the documents of these materials' energies in the 2020 scheme, by material."""
+        """Return the thermo documents of these materials in the 2020 scheme, by material id."""
         if not material_ids:
             return {}
         with self._explained("asking for the energies"):
@@ -196,7 +200,7 @@ class MaterialsProjectClient:
         return {str(document["material_id"]): document for document in documents}
 
     def dos_tasks(self, material_ids: Sequence[str]) -> dict[str, str]:
-        """Return the id of the DOS calculation of each material; those without a DOS are left out."""
+        """Return the id of the DOS calculation of each material; materials without a DOS are left out."""
         with self._explained("asking for the electronic structures"):
             documents = self._rester.materials.electronic_structure.search(
                 material_ids=list(material_ids), fields=["material_id", "dos"]
@@ -220,10 +224,10 @@ class MaterialsProjectClient:
         return dos if getattr(dos, "pdos", None) else None
 
     def entries(self, systems: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the computed entries of exactly these chemical systems (``Al``, ``Al-Pd``), by their ids.
+        """Return the computed entries of exactly these chemical systems (``Al``, ``Al-Pd``), sorted by id.
 
-        They are corrected by the scheme of 2020 (GGA and GGA+U), as pymatgen's ComputedStructureEntry.as_dict() has
-        them.
+        They contain the corrections of 2020 (GGA and GGA+U) and have the form of pymatgen's
+        ComputedStructureEntry.as_dict().
         """
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(systems), _SYSTEMS):
@@ -242,7 +246,7 @@ class MaterialsProjectClient:
     def _explained(
         self, doing: str, *, remedy: str = "the data fetched so far are kept; repeat the command to continue"
     ) -> Iterator[None]:
-        """Convert errors of the client and its libraries into an error that names the remedy."""
+        """Convert errors of the client and its libraries into MaterialsProjectError with a remedy."""
         from deltalake.exceptions import DeltaError
         from mp_api.client.core.exceptions import MPRestError
 

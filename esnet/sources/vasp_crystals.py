@@ -7,17 +7,17 @@ import numpy as np
 from esnet.sources.vasp_dos import Crystal, VaspRun
 
 TOLERANCE = 0.01
-"""A. Lattice vectors and sites of one crystal agree within this; files have 8 digits, relaxations move further."""
+"""Tolerance for lattice vectors and sites of one crystal, A; files have 8 digits, and relaxations move further."""
 _ALIKE = 0.03
-"""Relative. With volumes or neighbours further apart two cells are not of one crystal."""
+"""Largest relative difference of volumes or coordination numbers of two cells of one crystal."""
 _RANGE = 5.0
-"""A. Within it neighbours are counted."""
+"""Distance within which neighbours are counted, A."""
 FARTHEST_NEIGHBOUR = 6.1
-"""A. In the crystal of every element nearest neighbours are closer: caesium's, the furthest, are 5.3 A apart."""
+"""Upper limit of nearest-neighbour distances, A. Those in the crystals of the elements are at most 5.3 A (caesium)."""
 
 
 def deviation(first: Crystal, second: Crystal) -> float:
-    """Return the largest distance between lattice vectors or sites of two cells with sites in the same order, A."""
+    """Return the largest distance between lattice vectors or sites of two cells with the same site order, A."""
     if first.symbols != second.symbols:
         return float("inf")
     apart = first.positions - second.positions
@@ -27,14 +27,14 @@ def deviation(first: Crystal, second: Crystal) -> float:
 
 
 class CrystalIndex:
-    """Numbering of crystals: those that agree within `TOLERANCE`, in any cell, share a number."""
+    """Numbering of crystals: cells of the same crystal, within `TOLERANCE`, get the same number."""
 
     def __init__(self) -> None:
         self._known: defaultdict[str, list[tuple[int, Crystal, float]]] = defaultdict(list)
         self._n = 0
 
     def number(self, run: VaspRun, crystal: Crystal | None) -> int:
-        """Return the number of a run's crystal; a crystal missing in the file gets a new one."""
+        """Return the number of a run's crystal; a run whose file contains no crystal gets a new number."""
         if crystal is not None:
             known = self._known[run.formula]
             deviations = [(deviation(crystal, other), number) for number, other, _ in known]
@@ -66,7 +66,7 @@ def _same_sites(first: Crystal, second: Crystal) -> bool:
     for origin in second.positions[others == rarest]:
         apart = (first.positions - start)[:, None] - (second.positions - origin)[None]
         distances = np.linalg.norm((apart - np.round(apart)) @ first.lattice, axis=2)
-        # from one site to another there are two errors
+        # a difference of two sites has the errors of both
         close = (distances < 2 * TOLERANCE) & (symbols[:, None] == others[None])
         if close.any(axis=1).all() and close.any(axis=0).all():
             return True
@@ -74,13 +74,13 @@ def _same_sites(first: Crystal, second: Crystal) -> bool:
 
 
 def _neighbours(crystal: Crystal) -> float:
-    """Return the weighted coordination number of an atom: equal in all cells of one crystal, and fast to compute."""
+    """Return the mean weighted coordination number: equal in all cells of one crystal, and fast to compute."""
     distances = crystal.structure().get_neighbor_list(_RANGE)[3]
     return 1.0 + float((np.exp(-distances) * (1 - distances / _RANGE) ** 2).sum()) / len(crystal.symbols)
 
 
 def _match(first: Crystal, second: Crystal) -> bool:
-    """Return whether two cells, with sites in any order and axes in any direction, describe the same crystal."""
+    """Return whether two cells describe the same crystal, with sites in any order and axes in any direction."""
     from pymatgen.analysis.structure_matcher import ElementComparator, StructureMatcher
 
     cells = [crystal.structure().get_primitive_structure(tolerance=TOLERANCE) for crystal in (first, second)]
@@ -99,8 +99,7 @@ def _match(first: Crystal, second: Crystal) -> bool:
 def vacuum_around(crystal: Crystal) -> str | None:
     """Return a note if a cell holds an atom, molecule, wire or slab in vacuum; None for a crystal.
 
-    In a crystal all atoms are connected in three directions through neighbours no further apart than
-    `FARTHEST_NEIGHBOUR`.
+    In a crystal, all atoms are connected in three dimensions through neighbours at most `FARTHEST_NEIGHBOUR` apart.
     """
     structure = crystal.structure()
     centers, neighbours, images, _ = structure.get_neighbor_list(FARTHEST_NEIGHBOUR)

@@ -29,7 +29,7 @@ class VaspReadError(DosError):
 
 @dataclass(frozen=True)
 class SiteElements:
-    """Element symbols of a calculation's sites: the part of a structure that a projected DOS needs."""
+    """Element symbols of the sites of a calculation: the only part of a structure that a projected DOS needs."""
 
     symbols: tuple[str, ...]
 
@@ -38,7 +38,7 @@ class SiteElements:
 
     @property
     def composition(self) -> SiteElements:
-        """The sites themselves, since the sites of pymatgen's structures have their elements there."""
+        """The object itself, to mimic pymatgen, where ``structure.composition.elements`` gives the elements."""
         return self
 
     @property
@@ -56,9 +56,9 @@ class Crystal:
     symbols
         Element of each site.
     lattice
-        (3, 3) lattice vectors in rows, A.
+        Lattice vectors in rows, A, shape (3, 3).
     positions
-        (n, 3) fractional coordinates.
+        Fractional coordinates, shape (n, 3).
     """
 
     symbols: tuple[str, ...]
@@ -84,38 +84,39 @@ class VaspRun:
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     structure
-        The elements of the sites.
+        Elements of the sites.
     energy
-        Total energy of the last ionic step for sigma -> 0, eV for the whole cell; None if the file has none.
+        Total energy of the last ionic step for sigma -> 0, eV per cell; None if the file has none.
     converged
         Whether the last ionic step has fewer electronic steps than NELM and a relaxation fewer ionic steps than
-        NSW; None where the file does not say (vaspout.h5 has no count of electronic steps).
+        NSW; None if unknown (vaspout.h5 does not record the number of electronic steps).
     incar, parameters
-        The tags as given, and all in use with their defaults (vaspout.h5: as given only).
+        Tags as given in INCAR, and all tags in use including defaults (vaspout.h5: as given only).
     potcars
         TITEL of each POTCAR, in the order of the elements in POSCAR.
     types
-        Element of each POTCAR; one that occurs twice in POSCAR occurs twice here.
+        Element of each POTCAR; an element that occurs twice in POSCAR occurs twice here.
     valences
-        Valence electrons of each POTCAR; empty: unknown.
+        Valence electrons of each POTCAR; empty if unknown.
     version
         Version of VASP.
     initial, final
-        Crystal of the first and of the last ionic step; None: the file does not say.
+        Crystals of the first and the last ionic step; None if the file does not contain them.
     n_steps
         Number of ionic steps.
     largest_force
-        On an atom in the last ionic step, along directions that may relax, eV/A; None: unknown.
+        Largest force on an atom in the last ionic step, along directions that are free to relax, eV/A; None if unknown.
     largest_stress
-        Largest component in the last ionic step, kB; None: unknown.
+        Largest stress component in the last ionic step, kB; None if unknown.
     energy_change
-        Smallest difference (absolute) of the last ionic step's energy to those of the two steps before it, eV for the
-        cell; None with one step. (A line minimisation has two: VASP compares its end with its beginning.)
+        Smallest absolute difference between the energy of the last ionic step and those of the two steps before it, eV
+        per cell; None if there is only one step. (A line minimisation has two steps, and VASP compares its end with
+        its beginning.)
     expected_change
-        Energy that the relaxation may still gain, as far as forces, stress and the last move tell, eV for the cell;
-        None with one step, or where the file does not say.
+        Energy that the relaxation is expected to gain still, estimated from forces, stress and the last move, eV per
+        cell; None if there is only one step or the file lacks the data.
     on_path
         Whether the k-points lie on lines, as for a band structure.
     """
@@ -167,19 +168,19 @@ class VaspRun:
 class VaspDos(VaspRun):
     """Projected DOS of one VASP run, and a description of the run.
 
-    It has the attributes that `esnet.representation.dos.project_dos` and `esnet.representation.dos.source_spacing`
-    take from pymatgen's ``CompleteDos``, with the projections by the names that the file gives them.
+    It has the attributes of pymatgen's ``CompleteDos`` that `esnet.representation.dos.project_dos` and
+    `esnet.representation.dos.source_spacing` use; the projections keep their names in the file.
 
     Attributes
     ----------
     energies
-        (n,) float64, eV, absolute, as VASP wrote them.
+        Absolute energies as written by VASP, eV, float64, shape (n,).
     efermi
         Fermi level, eV.
     pdos
-        For each site: orbital name -> spin (1 up, -1 down) -> (n,) float64, states/eV.
+        For each site: orbital name -> spin (1 up, -1 down) -> densities, states/eV, float64, shape (n,).
     n_spins
-        1 or 2. A non-collinear run has 1: its total density, not the three of its magnetisation.
+        1 or 2. A non-collinear run has 1: its total density, without the three components of the magnetisation.
     """
 
     energies: NDArray[np.float64]

@@ -17,8 +17,8 @@ from esnet.files.errors import UserError
 
 ENERGY = "formation_energy_per_atom"
 _NAMES = ("id", "path")
-_FEW = 6  # samples; fewer may follow the size of their cells by chance
-_FOLLOWS = 0.9  # correlation
+_FEW = 6  # samples; with fewer, energies may correlate with the cell size by chance
+_FOLLOWS = 0.9  # correlation coefficient
 _OPTIONAL = ("kind", "material", "prototype")
 
 
@@ -28,20 +28,20 @@ class VaspEnergyError(UserError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyEntry:
-    """One line of a table of energies.
+    """One row of a table of energies.
 
     Attributes
     ----------
     name
-        Name or path of the folder, or path of the file, that it is about.
+        Name or path of a folder, or path of a file, that the row applies to.
     energy
         Formation energy of the relaxed crystal, eV/atom.
     kind
-        Of the DOS; None: the table does not say.
+        Kind of the DOS; None if the table does not state it.
     material
-        The same for all runs of one material.
+        Name of the material, the same for all of its runs.
     prototype
-        Structure type; empty: unknown.
+        Structure type; empty if unknown.
     """
 
     name: str
@@ -60,19 +60,19 @@ class EnergyTable:
 
     @classmethod
     def read(cls, path: Path) -> "EnergyTable":
-        """Return the table of a CSV file with a header, or of a JSON file.
+        """Read a CSV file with a header, or a JSON file.
 
         Parameters
         ----------
         path
-            Columns (CSV), or keys of the objects of a list (JSON): ``id`` or ``path``, ``formation_energy_per_atom``
-            (eV/atom, of the relaxed crystal), and, where wanted, ``kind`` (is_dos or rs_dos), ``material`` and
-            ``prototype``. JSON may also be an object: name -> energy, or name -> such an object.
+            File with the columns (CSV), or a list of objects with the keys (JSON), ``id`` or ``path``,
+            ``formation_energy_per_atom`` (eV/atom, of the relaxed crystal) and optionally ``kind`` (is_dos or rs_dos),
+            ``material`` and ``prototype``. JSON may also be an object that maps names to energies or to such objects.
 
         Raises
         ------
         VaspEnergyError
-            If the file cannot be read, lacks a column, has an energy that is no finite number, or a name twice.
+            If the file cannot be read, lacks a column, or has an energy that is not finite or a repeated name.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -91,12 +91,10 @@ class EnergyTable:
         return cls(path, entries)
 
     def find(self, file: Path) -> tuple[EnergyEntry, Path] | None:
-        """Return the most specific entry of a run, and the path it names: the run's file or a folder.
+        """Return the most specific entry for a run, and the path that the entry names (the run's file or a folder).
 
-        The run is known by the path of its output file inside the folder of runs.
-
-        An entry is about a run if it is the path of the file, of its folder or of a folder above that, or else the name
-        of one of these folders.
+        ``file`` is the path of the run's output file inside the folder of runs. An entry applies to a run if it names
+        the path of the file, of its folder or of a parent folder, or else the bare name of one of these folders.
         """
         folders = [folder for folder in file.parents if folder != Path()]
         names = [(place.as_posix(), place) for place in (file, *folders)]
@@ -105,18 +103,20 @@ class EnergyTable:
 
 
 def scaling_warning(n_atoms: Sequence[float], energies: Sequence[float]) -> str | None:
-    """Return a warning if the size of the formation energies follows the number of atoms in the cell.
+    """Return a warning if the magnitude of the formation energies correlates with the number of atoms in the cell.
 
     Parameters
     ----------
-    n_atoms, energies
-        Of the samples: atoms in the cell, and formation energies that should be eV/atom.
+    n_atoms
+        Number of atoms in the cell of each sample.
+    energies
+        Formation energies of the samples, which should be in eV/atom.
     """
     if len(n_atoms) < _FEW or len(set(n_atoms)) < 2 or len({abs(energy) for energy in energies}) < 2:
         return None
     if np.corrcoef(n_atoms, np.abs(energies))[0, 1] < _FOLLOWS:
         return None
-    return "the larger the cell, the larger the formation energies: they may be in eV for a cell; eV/atom is expected"
+    return "the formation energies increase with the size of the cell: they may be in eV per cell; eV/atom is expected"
 
 
 def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
@@ -160,7 +160,7 @@ def _json_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
 
 
 def _entry(where: str, row: Mapping[str, Any]) -> EnergyEntry:
-    # an empty cell is a cell that is not there
+    # an empty cell counts as missing
     given = {name: value for name, value in row.items() if name and value not in ("", None)}
     names = [str(given[name]).strip() for name in _NAMES if name in given]
     if names and ENERGY in row and ENERGY not in given:
@@ -173,7 +173,7 @@ def _entry(where: str, row: Mapping[str, Any]) -> EnergyEntry:
     if unknown := set(given) - {*_NAMES, ENERGY, *_OPTIONAL}:
         raise VaspEnergyError(f"{where}: {', '.join(sorted(unknown))} is not one of {', '.join(_OPTIONAL)}")
     try:
-        # JSON's true is no 1 eV/atom
+        # JSON's true must not be read as 1 eV/atom
         energy = math.nan if isinstance(given[ENERGY], bool) else float(given[ENERGY])
     except (TypeError, ValueError):
         energy = math.nan

@@ -10,30 +10,30 @@ from esnet.sources.vasp_report import FolderReport, VaspFolderError
 from esnet.sources.vasprun import OUTPUT_NAMES
 
 _COMPRESSED = r"(\.gz|\.bz2|\.xz|\.lzma|\.zst)?"
-# vasprun.xml.relax1 and vasprun.relax2.xml.gz are of the steps of a double relaxation
+# vasprun.xml.relax1 and vasprun.relax2.xml.gz belong to the steps of a double relaxation
 _STEP = re.compile(rf"(vasprun|vaspout)(\.relax(\d+))?(\.xml|\.h5)(\.relax(\d+))?{_COMPRESSED}(\.relax(\d+))?")
 _LOOKS_LIKE_VASP = re.compile(r"OUTCAR|vasprun|vaspout", re.IGNORECASE)
 
 
 def find_runs(folder: Path, *, pattern: str = "*", report: FolderReport | None = None) -> list[Path]:
-    """Return the output file of each run, as paths inside the folder, sorted.
+    """Return the output files of all runs in a folder, sorted, as paths relative to it.
 
-    Links are followed; a run reachable in two ways is found once, by the path without links. The steps of a double
+    Links are followed; a run reachable in two ways is found once, under the path without links. The steps of a double
     relaxation in one folder are separate runs.
 
     Parameters
     ----------
     folder
-        Is searched with all folders below it.
+        Folder to search, with all folders below it.
     pattern
-        Only runs whose path inside the folder matches.
+        Pattern that the path of a run inside the folder must match.
     report
-        Its ``passed_over`` is filled.
+        Report whose ``passed_over`` is filled.
 
     Raises
     ------
     VaspFolderError
-        If the folder is absent or has no run.
+        If the folder does not exist or contains no run.
     """
     if not folder.is_dir():
         raise VaspFolderError(f"{folder}: there is no such folder")
@@ -68,7 +68,7 @@ def find_runs(folder: Path, *, pattern: str = "*", report: FolderReport | None =
 
 
 def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder once with its file names: real folders first, then the targets of links."""
+    """Yield each folder once with the names of its files: real folders first, then the targets of links."""
     waiting, known = [top], set[str]()
     while waiting:
         for place, folders, names in os.walk(waiting.pop(0), onerror=_refuse_unreadable):
@@ -87,7 +87,7 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _outputs(names: list[str]) -> list[str]:
-    """Return the outputs among the files of one folder: one per run, and one per step of a double relaxation."""
+    """Return the output files in one folder: one per run, and one per step of a double relaxation."""
     steps: dict[int, str] = {}
     for name in sorted(names, key=lambda name: (not name.startswith("vasprun"), len(name))):
         if found := _STEP.fullmatch(name):

@@ -1,7 +1,7 @@
 """A folder of VASP runs as a source of samples.
 
-Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasp_find.find_runs`) is one run. What a
-run calculated is taken from its own tags, which runs are of one material from their crystals.
+Every subfolder with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasp_find.find_runs`) is one run. The kind of
+calculation is determined from the tags of the run, and runs are assigned to materials by their crystals.
 """
 
 import itertools
@@ -23,11 +23,11 @@ __all__ = ["FolderReport", "VaspFolderError", "find_runs", "read_vasp_folder"]
 
 _ADD_A_CRYSTAL = "add a run of the element's crystal, or give the formation energies in a table (--energies)"
 _MOST_FORCE, _MOST_STRESS = 0.3, 30.0
-"""eV/A and kB in a crystal at rest. What such forces could still gain is a few meV/atom."""
+"""Largest force (eV/A) and stress (kB) in a relaxed crystal; relaxing them further would gain a few meV/atom."""
 _OTHER_SETTINGS = "other settings"
 _NAMED = 3
 _MOST_OF_ONE_ENTRY = 30
-"""Runs of one entry of a table that are compared with each other."""
+"""Number of runs per table entry that are compared with each other."""
 
 _Entry = tuple[EnergyEntry, Path]
 
@@ -45,47 +45,51 @@ def read_vasp_folder(
 ) -> Iterator[Sample]:
     """Yield samples from the runs in a folder, in the order of their paths.
 
-    A DOS is taken from static runs and from non-self-consistent ones on a mesh; from a relaxation only where its grid
-    is fine and there is no other DOS of its crystal. The crystal that a relaxation begins with has an IS-DOS, the one
-    it ends with an RS-DOS. A static run that no relaxation begins or ends with is of a relaxed crystal where the folder
-    has no relaxation; otherwise it is left out, unless it is the reference of its element.
+    The DOS is taken from static runs and from non-self-consistent runs on a mesh; it is taken from a relaxation only if
+    its grid is fine and no other run has the DOS of its crystal. A DOS of the crystal at the start of a relaxation is
+    an IS-DOS, one of the crystal at its end an RS-DOS. If the folder has no relaxations, static runs are assumed to be
+    of relaxed crystals; otherwise a static run that no relaxation starts from or ends in is left out, unless it is the
+    reference of its element.
 
     Parameters
     ----------
     folder
-        Is searched with all folders below it, and what links lead to.
+        Folder to search, with all folders below it and the targets of links.
     representation
-        How to make the features.
+        Representation of the features.
     energies
         CSV or JSON file with the formation energies of the relaxed crystals, eV/atom (see
-        `esnet.sources.vasp_energies.EnergyTable`). None: computed from the total energies of the relaxed crystals,
-        against the lowest run of each pure element's crystal in the folder, within the largest set of runs of the same
-        settings (`esnet.sources.vasp_settings`). No corrections are made: the energies of the Materials Project are
-        corrected ones and differ.
+        `esnet.sources.vasp_energies.EnergyTable`). If None, they are computed from the total energies of the relaxed
+        crystals, relative to the lowest-energy run of each pure element in the folder, within the largest set of runs
+        that share their settings (`esnet.sources.vasp_settings`). They contain no corrections, unlike the energies of
+        the Materials Project, so the two differ.
     pattern
-        Only runs whose path inside the folder matches, with ``*``, ``?`` and ``[...]`` (``*`` matches ``/`` too).
+        Pattern that the path of a run inside the folder must match, with ``*``, ``?`` and ``[...]`` (``*`` also matches
+        ``/``).
     is_pattern
-        Static runs whose path matches are of unrelaxed structures (``is_dos``), all others of relaxed ones
-        (``rs_dos``), unless the table says. None: their crystals say.
+        Pattern for static runs of unrelaxed structures (``is_dos``); all others are of relaxed ones (``rs_dos``),
+        unless the table states the kind. If None, the kind is derived from the crystals.
     unconverged
-        Whether runs that did not converge are used.
+        Whether to use runs that did not converge.
     strict
-        Whether a run that cannot be used ends the reading; otherwise it is reported and left out.
+        Whether to raise an error for a run that cannot be used, instead of reporting it and leaving it out.
     report
-        Is filled. None: omitted runs are logged as warnings.
+        Report to fill. If None, omitted runs are logged as warnings.
 
     Yields
     ------
-    Sample Its material is given by the table, otherwise its name in the table. Where that does not say which IS-DOS and
-        RS-DOS are of one crystal (there is no table, or there are runs of both kinds and the entry is about one of
-        them), it is the reduced formula: too many are then taken for one material, but no split divides one.
+    Sample
+        One sample per DOS. Its material is the one given in the table, or else its name in the table. If these do not
+        tell which IS-DOS and RS-DOS belong to one crystal (there is no table, or an entry applies to only one of the
+        two kinds), the material is the reduced formula. Distinct crystals may then count as one material, but no split
+        divides a material.
 
     Raises
     ------
     VaspFolderError
-        If there is no run in the folder; with ``strict``, for the first run that cannot be used. It names the file.
+        If there is no run in the folder; with ``strict``, for the first run that cannot be used, naming the file.
     VaspEnergyError
-        If the table cannot be read; with ``strict``, if a run's energy cannot be compared with the others'.
+        If the table cannot be read; with ``strict``, if the energy of a run is not comparable with the others.
     """
     table = EnergyTable.read(Path(energies)) if energies is not None else None
     problems = Problems(Path(folder), strict, report)
@@ -96,12 +100,12 @@ def read_vasp_folder(
     yield from _samples_by_table(runs, table) if table else _samples_by_elements(runs)
     for element, without in runs.without_moment.items():
         problems.note(
-            f"{element} has no magnetic moment in {_first(without)}: is that right? ISPIN and MAGMOM decide it"
+            f"{element} has no magnetic moment in {_first(without)}; if that is not intended, check ISPIN and MAGMOM"
         )
 
 
 def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
-    """Yield samples with formation energies from the runs' own total energies."""
+    """Yield samples with formation energies computed from the total energies of the runs."""
     group = SettingsGroup.largest(
         run for file, run in runs.runs.items() if file not in runs.stopped and runs.has_energy(file)
     )
@@ -147,7 +151,7 @@ def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
             reason = "no reference of an element"
             energy = energies.formation_energy(target)
         except VaspEnergyError as error:
-            # its own energy would be the one, but for its settings
+            # its own energy would be the target if its settings did not differ
             if isinstance(error, NoEnergyError) and runs.has_energy(file) and (differs := group.difference(run)):
                 runs.leave_out(file, _OTHER_SETTINGS, differs, error=VaspEnergyError)
             else:
@@ -157,7 +161,7 @@ def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
 
 
 def _samples_by_table(runs: FolderRuns, table: EnergyTable) -> Iterator[Sample]:
-    """Yield samples with the formation energies of a table."""
+    """Yield samples with formation energies from a table."""
     pairing = runs.pairing(None)
     found = {file: known for file in runs.runs if (known := table.find(file)) is not None}
     stated = {
@@ -229,7 +233,7 @@ def _kind_or_refuse(runs: FolderRuns, file: Path, pairing: Pairing, energies: En
 def _several_crystals(
     runs: FolderRuns, found: Mapping[Path, _Entry], kinds: Mapping[Path, DosKind], pairing: Pairing
 ) -> dict[Path, Path]:
-    """Return the runs that share a table entry with a run of another material, with that run."""
+    """Map each run that shares a table entry with a run of another material to that run."""
     sharing: defaultdict[str, list[Path]] = defaultdict(list)
     for file in kinds:
         if runs.kinds[file] != "relaxation":
@@ -248,7 +252,7 @@ def _several_crystals(
 
 
 def _moving(run: VaspRun) -> str | None:
-    """Return what would move the atoms of a static run if they were free; None if nothing would or it is unknown."""
+    """Return the force or stress that shows a static run to be unrelaxed; None if there is none or it is unknown."""
     if run.largest_force is not None and not run.largest_force <= _MOST_FORCE:
         return f"the largest force is {run.largest_force:.2f} eV/A (at most {_MOST_FORCE:g} in a crystal at rest)"
     if run.largest_stress is not None and not run.largest_stress <= _MOST_STRESS:

@@ -1,4 +1,4 @@
-"""Kind of calculation of a VASP run, from its tags."""
+"""Determine the kind of calculation of a VASP run from its tags."""
 
 import math
 from typing import Literal
@@ -17,20 +17,20 @@ RunKind = Literal[
 ]
 
 GIVES_DOS = frozenset[RunKind]({"static", "non-self-consistent", "relaxation"})
-"""Kinds whose DOS may be that of a crystal; which DOS is taken is decided by `esnet.sources.vasp_folder`."""
+"""Kinds of runs whose DOS can be used; `esnet.sources.vasp_folder` decides which are."""
 
 _RELAX = (1, 2, 3)
 _MANY_BODY = ("CHI", "GW", "G0W0", "EVGW", "QPGW", "SCGW", "BSE", "TDHF", "TIMEEV", "ACFDT", "RPA", "CRPA")
 _FORCE_MARGIN = 1.02
-"""Forces are written with fewer digits than VASP compares."""
+"""Tolerance factor, since VASP compares more digits of the forces than it writes."""
 _ROUGHLY = 3.0
-"""The energy that is left is an estimate: where it is less than this many times EDIFFG, a small last change counts."""
+"""The remaining energy is an estimate: below this multiple of EDIFFG, a small last energy change suffices."""
 _STILL = 0.1
-"""eV/A: with one ionic step there is no change of energy; a crystal with smaller forces may have needed one only."""
+"""Largest force, eV/A, for which a relaxation with one ionic step (and thus no energy change) counts as converged."""
 
 
 def kind_of(run: VaspRun) -> RunKind:
-    """Return the kind of a run's calculation; a missing tag has VASP's default."""
+    """Return the kind of calculation of a run; missing tags have VASP's default values."""
     tags = run.tags
     nsw, algorithm = whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
     ibrion = whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
@@ -51,11 +51,11 @@ def kind_of(run: VaspRun) -> RunKind:
 
 
 def not_converged(run: VaspRun) -> str | None:
-    """Return why a run's energy, or a relaxation's last crystal, is not converged; None if it is.
+    """Return why the energy of a run, or the last crystal of a relaxation, is not converged; None if it is.
 
-    Relaxations are judged by their criterion EDIFFG: below 0 by the last forces; above 0 by the last change of the
-    energy, and with conjugate gradients (IBRION = 2) by the expected further decrease of the energy, as in VASP: a
-    line search may end with a long step. Selective dynamics: forces on what may not move do not count.
+    Relaxations are judged by EDIFFG. If it is negative, by the last forces. If it is positive, by the last change of
+    the energy and, for conjugate gradients (IBRION = 2), by the expected further decrease of the energy, as in VASP,
+    since a line search may end with a long step. With selective dynamics, forces along fixed directions are ignored.
     """
     if run.converged is False:
         return "is not converged (electronic steps reached NELM, or ionic steps NSW)"
@@ -81,14 +81,14 @@ def not_converged(run: VaspRun) -> str | None:
 
 
 def is_true(value: object) -> bool:
-    """Return the value of a logical tag, which vaspout.h5 may hold as text."""
+    """Return the value of a logical tag, which vaspout.h5 may store as text."""
     if isinstance(value, str):
         return value.strip(" .").upper().startswith("T")
     return bool(value)
 
 
 def number(value: object, default: float) -> float:
-    """Return a tag as a number, or the default if it is missing or overflowed its column (``****``)."""
+    """Return the value of a tag, or the default if it is missing or overflowed its column (``****``)."""
     try:
         found = float(value) if value is not None else default  # type: ignore[arg-type]
     except (TypeError, ValueError):

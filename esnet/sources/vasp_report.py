@@ -12,12 +12,12 @@ from esnet.files.errors import UserError
 logger = logging.getLogger(__name__)
 
 _NAMED = 5
-#: Of the outcomes that a reader cannot guess.
-_MEANING = "energy only: the energy counts, the DOS is that of another run; structure only: neither counts"
+#: Explanations of outcomes that are not self-explanatory.
+_MEANING = "energy only: the DOS is taken from another run; structure only: neither energy nor DOS is used"
 
 
 class VaspFolderError(DatasetError):
-    """A folder of VASP runs gives no samples, or, when reading strictly, a run gives none."""
+    """A folder of VASP runs contains no usable run or, in strict mode, one run cannot be used."""
 
 
 @dataclass
@@ -27,23 +27,23 @@ class FolderReport:
     Attributes
     ----------
     n_runs
-        Runs found.
+        Number of runs found.
     n_samples
-        Runs that gave a sample.
+        Number of runs that gave a sample.
     problems
-        For each run that gave none, and each entry of the table that is about no run: which, and why.
+        Name and reason for each run that gave no sample, and for each table entry that matches no run.
     references
-        Element -> energy (eV/atom) and file that formation energies were computed against; empty with a table.
+        Element -> reference energy (eV/atom) of the formation energies and its file; empty with a table.
     outcomes
-        Kind of run -> what became of how many of them.
+        Kind of run -> outcome -> number of runs.
     reasons
-        Why runs were left out, in a few words -> which.
+        Short reason for leaving out runs -> the runs.
     notes
-        What is doubtful about runs that were used.
+        Doubts about runs that were used.
     without_sample
-        Runs that were used, but whose DOS was not: which, and as what.
+        Runs that were used, but not for their DOS, and their use.
     passed_over
-        Folders that look like those of VASP runs but have no output that is read, or one that was read elsewhere.
+        Folders that look like those of VASP runs but contain no output to read, or one already read elsewhere.
     """
 
     n_runs: int = 0
@@ -62,7 +62,7 @@ class FolderReport:
         Parameters
         ----------
         verbose
-            Whether every run without a sample is named; otherwise the first few left out for each reason are.
+            Whether to name every run without a sample, rather than the first few for each reason.
         """
         yield f"{self.n_samples} of {self.n_runs} runs gave a sample"
         for kind, outcomes in sorted(self.outcomes.items()):
@@ -79,7 +79,7 @@ class FolderReport:
             yield f"left out, {reason}: {len(files)}"
             yield from _named([(file, whys[file]) for file in files], verbose)
         if self.passed_over:
-            yield f"passed over, no run that is read: {len(self.passed_over)}"
+            yield f"folders without output that can be read: {len(self.passed_over)}"
             yield from _named(self.passed_over, verbose)
         yield from (f"note: {note}" for note in self.notes)
 
@@ -93,7 +93,7 @@ def _named(which: list[tuple[str, str]], verbose: bool) -> Iterator[str]:
 
 @dataclass
 class Problems:
-    """Handler that reports omissions, or stops reading if strict."""
+    """Handler of problems, which reports omitted runs or, if ``strict``, raises an error."""
 
     folder: Path
     strict: bool
@@ -109,7 +109,7 @@ class Problems:
         Raises
         ------
         UserError
-            With ``strict``, an ``error`` that names the file.
+            With ``strict``: an instance of ``error`` that names the file.
         """
         why = why.removeprefix(f"{self.folder / file}: ")
         if self.strict:

@@ -1,4 +1,4 @@
-"""Runs in a folder: their descriptions, and the samples from their DOS."""
+"""Runs in a folder: their descriptions, and samples made from their DOS."""
 
 import fnmatch
 import math
@@ -20,10 +20,10 @@ from esnet.sources.vasp_targets import Pairing
 from esnet.sources.vasprun import read_dos, read_run
 
 FINEST_RELAXATION = 0.05
-"""eV. A relaxation's DOS is taken where its energies are no further apart and there is no other of its crystal."""
+"""Largest energy spacing, eV, for which the DOS of a relaxation is used if there is no other DOS of its crystal."""
 _SELDOM_MAGNETIC = {"V", "Ce", "Yb"}
 _SMALLEST_MOMENT = 0.1
-"""Bohr magnetons. A site with less has no moment."""
+"""Smallest magnetic moment of a site that counts, Bohr magnetons."""
 
 
 @dataclass
@@ -33,13 +33,13 @@ class FolderRuns:
     Attributes
     ----------
     files
-        Of all runs.
+        Files of all runs.
     runs
-        What can be used; of relaxations that did not converge, the crystals only.
+        Usable runs; only the crystals are used of relaxations that did not converge.
     kinds
-        What each readable run calculated.
+        Kind of calculation of each readable run.
     stopped
-        Relaxations that did not converge, and why.
+        Relaxations that did not converge, with the reason.
     without_moment
         Magnetic element -> samples in which it has no moment.
     """
@@ -72,7 +72,7 @@ class FolderRuns:
                 why = "neither its DOS nor its energy is that of a crystal at rest"
                 self.leave_out(file, kind, f"is a run of another kind ({kind}): {why}")
             elif stopped and kind == "relaxation":
-                # its crystals still identify others
+                # its crystals still help to identify those of other runs
                 self.runs[file] = run
                 self.stopped[file] = stopped
                 self.leave_out(file, "not converged", stopped)
@@ -84,7 +84,7 @@ class FolderRuns:
                 self.runs[file] = run
 
     def pairing(self, same_settings: frozenset[Path] | None) -> Pairing:
-        """Pair the runs by their crystals; ``same_settings`` lists the files with the settings of the energies."""
+        """Pair the runs by their crystals; ``same_settings`` holds the files whose settings match the energies."""
         relaxations = {file for file in self.runs if self.kinds[file] == "relaxation"}
         return Pairing(
             (run for file, run in self.runs.items() if file not in relaxations),
@@ -93,7 +93,7 @@ class FolderRuns:
         )
 
     def kind(self, file: Path, pairing: Pairing) -> DosKind | None:
-        """Return the kind of a run's DOS, or None if unknown; a relaxation's DOS is of its last crystal."""
+        """Return the kind of a run's DOS, or None if unknown; the DOS of a relaxation belongs to its last crystal."""
         if self.kinds[file] == "relaxation":
             return "rs_dos"
         if self.is_pattern is not None:
@@ -162,9 +162,7 @@ class FolderRuns:
         )
 
     def _has_other_dos(self, file: Path, pairing: Pairing) -> bool:
-        """Return whether another run has the DOS of a relaxation's last crystal, or another relaxation starts
-        from it.
-        """
+        """Return whether another run has the DOS of a relaxation's last crystal, or another relaxation starts there."""
         crystal = pairing.crystals[self.runs[file].path]
         if any(link.initial == crystal != link.final for link in pairing.own):
             return True
@@ -175,7 +173,7 @@ class FolderRuns:
         )
 
     def has_energy(self, file: Path) -> bool:
-        """Return whether a run's energy is that of its crystal."""
+        """Return whether the energy of a run is that of its crystal."""
         return self.kinds[file] != "non-self-consistent" and self.runs[file].energy is not None
 
     def inside(self, path: Path) -> str:
@@ -187,18 +185,18 @@ class FolderRuns:
         self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
 
     def count_without_dos(self, file: Path, outcome: str) -> None:
-        """Count a run that is used for something other than its DOS."""
+        """Count a run that is used, but not for its DOS."""
         self.became(file, outcome)
         self.problems.found.without_sample.append((file.as_posix(), f"{self.kinds[file]}, {outcome}"))
 
     def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
-        """Count a run as left out with the reason, or raise an error if ``strict``."""
+        """Count a run as left out and record the reason, or raise an error if ``strict``."""
         self.became(file, "left out")
         self.problems.add(file, reason, why, error=error)
 
 
 def _without_moment(dos: VaspDos) -> list[str]:
-    """Return the magnetic elements of a collinear run of which no site has a moment."""
+    """Return the magnetic elements of a collinear run that have no moment on any site."""
     if is_true(dos.tags.get("LNONCOLLINEAR")) or is_true(dos.tags.get("LSORBIT")):
         return []
     occupied = dos.energies <= dos.efermi
@@ -231,7 +229,7 @@ def _provenance(dos: VaspDos, kind: RunKind, file: Path, source: str) -> dict[st
         "file": file.as_posix(),
         "run": kind,
         "formation_energy_from": source,
-        "total_energy": dos.energy,  # eV for the cell
+        "total_energy": dos.energy,  # eV per cell
         "n_sites": dos.n_sites,
         "n_spins": dos.n_spins,
         "spin_orbit": is_true(dos.tags.get("LSORBIT")),

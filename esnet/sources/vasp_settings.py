@@ -1,4 +1,4 @@
-"""Settings that the energies of VASP runs must share to be subtracted."""
+"""Settings that VASP runs must share for their energies to be comparable."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,19 +13,19 @@ from esnet.sources.vasp_kinds import is_true, number, whole
 _NO_METAGGA = ("", "--", "NONE", "F", "FALSE")
 _FUNCTIONALS = {"PAW_PBE": "PE", "PAW_GGA": "91", "PAW": "CA"}
 NUMERICAL = frozenset({"ENCUT", "PREC", "LREAL", "LASPH"})
-"""Change an energy a little and a DOS hardly: the DOS of a crystal may have others than its energy."""
+"""Settings in which a DOS and its target energy may differ: they change an energy slightly, a DOS hardly at all."""
 
 MAGNETIC = frozenset(
     "V Cr Mn Fe Co Ni Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb U Np Pu Am Cm".split()  # noqa: SIM905 (one line)
 )
-"""Elements whose crystals or compounds commonly have a moment: their energy depends on ISPIN."""
+"""Elements whose crystals or compounds are commonly magnetic, so that their energy depends on ISPIN."""
 _SMALLEST_CHARGE = 1e-3
 
 
 def settings_of(run: VaspRun) -> dict[str, Any]:
     """Return the settings of a run that apply to all atoms.
 
-    As in pymatgen, ``GGA = --`` means the functional of the POTCARs, which is PBE for those of the PBE set.
+    As in pymatgen, ``GGA = --`` means the functional of the POTCARs, which is PBE for the PBE set.
     """
     tags = run.tags
     gga, metagga = (str(tags.get(name, "--")).strip().upper() for name in ("GGA", "METAGGA"))
@@ -88,8 +88,8 @@ def _hubbard(run: VaspRun) -> dict[str, Any]:
 def charge_of(run: VaspRun) -> str | None:
     """Return a note if a cell is or may be charged; None if it is neutral.
 
-    It is charged where NELECT is not the sum of the valences in its POTCARs. A vaspout.h5 has NELECT only where INCAR
-    has it (else VASP takes that sum), and valences only where its POTCAR was not taken out.
+    A cell is charged if NELECT differs from the sum of the valences in its POTCARs. A vaspout.h5 contains NELECT only
+    if it was set in INCAR (otherwise VASP uses that sum), and the valences only if its POTCAR was not removed.
     """
     electrons = number(run.tags.get("NELECT"), float("nan"))
     if not run.valences or len(run.valences) != len(run.types):
@@ -108,16 +108,16 @@ def charge_of(run: VaspRun) -> str | None:
 
 @dataclass(frozen=True)
 class SettingsGroup:
-    """Settings of the largest set of runs whose energies can be subtracted, each with a file that has it."""
+    """Settings of the largest set of runs with comparable energies, each with a file that has the setting."""
 
     common: dict[str, tuple[Any, Path]]
 
     @classmethod
     def largest(cls, runs: Iterable[VaspRun]) -> "SettingsGroup":
-        """Return the group with most runs whose elements all have a reference in it, then with most runs.
+        """Return the group with the most runs whose elements all have a reference in it; ties go to the most runs.
 
-        Of an element's POTCARs, U and ISPIN those count that a run of the pure element has; where several do, or none,
-        those of most runs.
+        For each element, the POTCAR, U and ISPIN are those of its pure-element run; if there are several such runs or
+        none, the most common ones.
         """
         groups: defaultdict[tuple[Any, ...], list[VaspRun]] = defaultdict(list)
         for run in runs:
@@ -127,7 +127,7 @@ class SettingsGroup:
 
     @classmethod
     def _of(cls, shared: dict[str, Any], runs: list[VaspRun]) -> "SettingsGroup":
-        """Return the group of runs that share the settings of all atoms, with the settings chosen per element."""
+        """Return the group of runs that share the general settings, with the settings chosen for each element."""
         votes: defaultdict[str, Counter[Any]] = defaultdict(Counter)
         example: dict[tuple[str, Any], Path] = {}
         for run in runs:
@@ -140,7 +140,7 @@ class SettingsGroup:
         return cls(common | {name: (value, example[name, value]) for name, value in chosen.items()})
 
     def _sizes(self, runs: list[VaspRun]) -> tuple[int, int]:
-        """Return the number of the group's runs with references of all their elements, and of all its runs."""
+        """Return the number of runs in the group with references for all their elements, and of all runs in it."""
         own = [run for run in runs if self.difference(run) is None]
         pure = {run.structure.elements[0] for run in own if len(run.structure.elements) == 1}
         return sum(pure.issuperset(run.structure.elements) for run in own), len(own)
@@ -151,7 +151,7 @@ class SettingsGroup:
         Parameters
         ----------
         numerical
-            Whether the settings of `NUMERICAL` count.
+            Whether to compare the settings in `NUMERICAL` too.
         """
         for name, value in {**settings_of(run), **settings_of_elements(run)}.items():
             known, path = self.common.get(name, (value, run.path))
@@ -164,7 +164,7 @@ class SettingsGroup:
 
 
 def _element_in(titel: str) -> str:
-    """Return ``Fe`` of ``PAW_PBE Fe_pv 02Aug2007``, or the whole title if it has another form."""
+    """Return ``Fe`` for ``PAW_PBE Fe_pv 02Aug2007``, or the whole title if it has another form."""
     words = titel.split()
     return words[1].partition("_")[0] if len(words) > 1 else titel
 

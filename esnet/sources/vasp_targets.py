@@ -1,7 +1,7 @@
 """Grouping of VASP runs by material, and the target formation energy of each DOS.
 
-A relaxation leads from one crystal to another: a DOS of the first is an IS-DOS, of the last an RS-DOS, and the energy
-of the last is the target of both. Runs are paired by their crystals, never by their formulas.
+A relaxation leads from one crystal to another: a DOS of the first is an IS-DOS, a DOS of the last an RS-DOS, and the
+energy of the last is the target of both. Runs are paired by their crystals, never by their formulas.
 """
 
 import math
@@ -15,18 +15,18 @@ from esnet.sources.vasp_dos import Crystal, VaspRun
 from esnet.sources.vasp_energies import VaspEnergyError
 
 AMBIGUOUS = 0.01
-"""eV/atom. Energies of one relaxed crystal that lie further apart are not of one state."""
+"""Largest difference between energies of one relaxed crystal in the same state, eV/atom."""
 _COPY = 1e-4
-"""A. A crystal that was copied from a file deviates from it by less."""
+"""Largest deviation of a crystal from the file that it was copied from, A."""
 
 
 class NoEnergyError(VaspEnergyError):
-    """No run has the energy of a relaxed crystal."""
+    """No run provides the energy of a relaxed crystal."""
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Relaxation that links two crystals, given by their numbers."""
+    """Relaxation from one crystal to another, both given by their numbers."""
 
     run: VaspRun
     initial: int
@@ -40,11 +40,12 @@ class Pairing:
     Parameters
     ----------
     statics
-        Runs of one crystal, self-consistent or not.
+        Runs with a fixed crystal, self-consistent or not.
     relaxations
-        All relaxations, and whether each has reached its minimum.
+        All relaxations, and whether each of them has converged.
     same_settings
-        Whether a relaxation has the settings of the energies; links by others count only where there is none by these.
+        Files whose settings match those of the energies. Links by other relaxations are used only if there is no link
+        by one of these.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Pairing:
         self.crystals |= {link.run.path: link.final for link in self.relaxations}
 
     def kind(self, run: VaspRun) -> DosKind | None:
-        """Return the kind of DOS of a run of one crystal; None if no relaxation starts or ends there."""
+        """Return the kind of DOS of a run with a fixed crystal; None if no relaxation starts or ends there."""
         crystal = self.crystals[run.path]
         for links in (self.own, self.relaxations):
             if any(link.initial == crystal != link.final for link in links):
@@ -78,7 +79,7 @@ class Pairing:
         return any(link.initial == self.crystals[run.path] != link.final for link in self.own)
 
     def ends(self, crystal: int) -> set[int]:
-        """Return the final crystals of chains of relaxations that start from this one."""
+        """Return the final crystals of all chains of relaxations that start from this crystal."""
         reached, waiting = set[int](), [crystal]
         while waiting:
             place = waiting.pop()
@@ -95,25 +96,29 @@ class Pairing:
     def cells(
         self, run: VaspRun, kind: DosKind, target: VaspRun | None = None
     ) -> tuple[Crystal | None, Crystal | None]:
-        """Return the crystals before and after the relaxation of a DOS; None if unknown.
+        """Return the crystals before and after the relaxation that a DOS belongs to; None if unknown.
 
-        The two may be given in different cells. Where relaxations from several crystals end in one, or from one in
-        several, it is not known which is meant.
+        The two may be given in different cells. If relaxations from several crystals end in the same one, or several
+        crystals are reached from one, the crystal is ambiguous and thus unknown.
 
         Parameters
         ----------
+        run
+            Run that provides the DOS.
+        kind
+            Kind of the DOS.
         target
-            Run that has the energy of the relaxed crystal, where it is known.
+            Run that provides the energy of the relaxed crystal, if known.
         """
         crystal = self.crystals[run.path]
         if kind == "is_dos":
-            initial = None if self._is_relaxed(run) else run.final  # a table may call the DOS of either is_dos
+            initial = None if self._is_relaxed(run) else run.final  # a table may label the DOS of either is_dos
             return initial, target.final if target is not None else self._at(self.ends(crystal), last=True)
         mine = [link.initial for link in self.relaxations if link.run is run]
         return self._at(self._starts(mine[0] if mine else crystal), last=False), run.final
 
     def _is_relaxed(self, run: VaspRun) -> bool:
-        """Return whether a run's crystal is certainly relaxed: the end of a relaxation, or the start of none."""
+        """Return whether a run's crystal is certainly relaxed: it ends a relaxation, or starts none."""
         if any(link.run is run for link in self.relaxations):
             return True
         crystal = self.crystals[run.path]
@@ -121,7 +126,7 @@ class Pairing:
         return ends and not any(link.initial == crystal for link in self.relaxations)
 
     def _starts(self, crystal: int) -> set[int]:
-        """Return the initial crystals of chains of relaxations that lead to this one."""
+        """Return the initial crystals of all chains of relaxations that lead to this crystal."""
         reached, waiting = set[int](), [crystal]
         while waiting:
             place = waiting.pop()
@@ -131,7 +136,7 @@ class Pairing:
         return reached - {link.final for link in self.relaxations if link.initial != link.final}
 
     def _at(self, crystals: set[int], *, last: bool) -> Crystal | None:
-        """The crystal, if it is one, as the relaxation that begins or ends (``last``) with it has it."""
+        """Return the only crystal as given by a relaxation that starts from it or (``last``) ends in it, else None."""
         if len(crystals) != 1:
             return None
         (number,) = crystals
@@ -144,7 +149,7 @@ class Pairing:
 
 
 def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:
-    """Return whether a run of a crystal that hardly moved in a relaxation is of its start rather than its end."""
+    """Return whether a run has the start rather than the end of a relaxation in which the crystal hardly changed."""
     if run.final is None or link.run.initial is None or link.run.final is None or link.initial != link.final:
         return False
     return deviation(run.final, link.run.initial) + _COPY < deviation(run.final, link.run.final)
@@ -152,18 +157,18 @@ def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:
 
 @dataclass
 class Energies:
-    """Total energies with one set of settings, including those of the elements.
+    """Total energies computed with one set of settings, including those of the elements.
 
     Attributes
     ----------
     pairing
-        All runs.
+        All runs, paired by crystal.
     runs
-        Those whose energies count: static runs of relaxed crystals and converged relaxations, of one set of settings.
+        Runs whose energies are used: static runs of relaxed crystals and converged relaxations with the same settings.
     references
-        Element -> its run of lowest energy.
+        Element -> its run with the lowest energy.
     refused
-        Runs of one element that are no crystal, and why.
+        Runs of pure elements that are not crystals, with the reason.
     """
 
     pairing: Pairing
@@ -174,7 +179,7 @@ class Energies:
 
     def __post_init__(self) -> None:
         relaxed = {link.run.path for link in self.pairing.own if link.converged}
-        # of one crystal, relaxations come before static runs: energies of one kind are compared with each other
+        # for one crystal, relaxations precede static runs, so that energies of one kind are compared with each other
         for run in sorted(self.runs.values(), key=lambda run: run.path not in relaxed):
             at = self._at.setdefault(self.pairing.crystals[run.path], [])
             if not at or (at[0].path in relaxed) == (run.path in relaxed):
@@ -199,12 +204,12 @@ class Energies:
         return any(reference is run for reference in self.references.values())
 
     def relaxed(self, run: VaspRun, kind: DosKind) -> VaspRun:
-        """Return the run that has the energy of the relaxed crystal for a DOS.
+        """Return the run that provides the energy of the relaxed crystal for a DOS.
 
         Raises
         ------
         VaspEnergyError
-            If there is none, or several that contradict each other; it says why.
+            If there is none, or there are several that contradict each other; the message says which.
         """
         crystal = self.pairing.crystals[run.path]
         ends = self.pairing.ends(crystal) if kind == "is_dos" else {crystal}
@@ -230,19 +235,19 @@ class Energies:
         return lowest
 
     def contradictions(self) -> Iterator[list[VaspRun]]:
-        """Yield the runs of each crystal that has several energies."""
+        """Yield the runs of each crystal that has several different energies."""
         for runs in self._at.values():
             energies = [per_atom(run) for run in runs]
             if max(energies) - min(energies) > AMBIGUOUS:
                 yield runs
 
     def formation_energy(self, run: VaspRun) -> float:
-        """Return the formation energy of a run's structure, eV/atom.
+        """Return the formation energy of the structure of a run, eV/atom.
 
         Raises
         ------
         VaspEnergyError
-            If an element has no reference; it names them.
+            If elements have no reference; the message names them.
         """
         if missing := sorted(set(run.composition) - set(self.references)):
             refused = [path for path in self.refused if self.runs[path].structure.symbols[0] in missing]

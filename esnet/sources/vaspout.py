@@ -31,14 +31,14 @@ def read_vaspout(path: Path) -> VaspDos:
     Raises
     ------
     VaspReadError
-        If the file is no HDF5, is truncated, or has no projected DOS.
+        If the file is not HDF5, is truncated, or has no projected DOS.
     """
     with _opened(path) as file:
         return VaspDos(**_run_fields(file, path), **_dos(file, path))
 
 
 def read_vaspout_settings(path: Path) -> VaspRun:
-    """Read the description of the run of a vaspout.h5, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
+    """Read the description of a run from a vaspout.h5, with or without DOS; see `esnet.sources.vasprun.read_run`."""
     with _opened(path) as file:
         return VaspRun(**_run_fields(file, path))
 
@@ -47,7 +47,7 @@ def read_vaspout_settings(path: Path) -> VaspRun:
 def _opened(path: Path) -> Iterator[Any]:
     h5py = require("h5py", extra="esnet")
     try:
-        # an uncompressed file is not read as a whole: besides the DOS it may contain gigabytes of projections
+        # an uncompressed file is not read completely: apart from the DOS, it may contain gigabytes of projections
         with h5py.File(path if is_plain(path) else read_all(path), "r") as file:
             yield file
     except (KeyError, IndexError, TypeError, ValueError, MemoryError) as error:
@@ -123,7 +123,7 @@ def _dos(file: Any, path: Path) -> dict[str, Any]:
     partial = np.asarray(dos["dospar"][()], dtype=np.float64)
     energies = np.asarray(dos["energies"][()], dtype=np.float64)
     n_total = len(dos["dos"])
-    n_spins = n_total if n_total <= 2 else 1  # four: a non-collinear run
+    n_spins = n_total if n_total <= 2 else 1  # four in a non-collinear run
     if partial.ndim != 4 or partial.shape[1] < n_spins or partial.shape[2:] != (len(names), len(energies)):
         raise VaspReadError(
             f"{path}: dospar has shape {partial.shape}, must be (sites, {n_spins} spins, {len(names)} orbitals, "
@@ -158,7 +158,7 @@ def _total_energy(file: Any) -> float | None:
 
 
 def _potcars(file: Any) -> dict[str, tuple[Any, ...]]:
-    """Return titles and valences of the POTCARs; no valences if pymatgen replaced POTCAR by its ``spec``."""
+    """Return titles and valences of the POTCARs; no valences if pymatgen replaced the POTCAR by its ``spec``."""
     if "input/potcar/content" in file:
         content = _text(file["input/potcar/content"][()])
         return {

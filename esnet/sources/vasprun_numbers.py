@@ -1,8 +1,8 @@
-"""Fast reader (about tenfold) of rows of numbers in vasprun.xml, ``<r>  -38.2675  0.0000 ... </r>``.
+"""Fast reader (about tenfold) for rows of numbers in vasprun.xml, ``<r>  -38.2675  0.0000 ... </r>``.
 
-Fortran writes fixed-point numbers into columns of a fixed width. A block of such rows is a matrix of characters: each
-number is an integer, exact in float64, divided by a power of ten, which is correctly rounded, so that the values are
-those that ``float`` gives, to the last bit. A block that is not laid out like that is read number by number.
+Fortran writes fixed-point numbers into columns of fixed width, so a block of rows is a matrix of characters. Each
+number is read as an integer, which is exact in float64, and divided by a power of ten, which is correctly rounded. The
+values therefore equal those of ``float`` to the last bit. A block with another layout is read number by number.
 """
 
 import re
@@ -17,7 +17,7 @@ _SPACE, _MINUS, _POINT, _ZERO = b" -.0"
 
 
 class RowsError(ValueError):
-    """Text that is not rows of numbers."""
+    """The text does not consist of rows of numbers."""
 
 
 def read_rows(text: bytes, n_columns: int) -> NDArray[np.float64]:
@@ -28,18 +28,18 @@ def read_rows(text: bytes, n_columns: int) -> NDArray[np.float64]:
     text
         Rows ``<r> ... </r>`` and white space, nothing else.
     n_columns
-        Numbers in each row.
+        Number of values in each row.
 
     Returns
     -------
     ndarray
-        float64, shape (rows, n_columns), Fortran order (one column is contiguous). A number that overflowed its
-        column, ``*******``, is NaN.
+        Values, float64, shape (rows, n_columns), in Fortran order (each column is contiguous). A number that overflowed
+        its column (``*******``) is NaN.
 
     Raises
     ------
     RowsError
-        If there is anything else than such rows, or a row has another number of numbers.
+        If there is anything other than such rows, or a row has another number of values.
     """
     fixed = _read_fixed_width(text, n_columns)
     return fixed if fixed is not None else _read_any(text, n_columns)
@@ -82,7 +82,7 @@ def _read_fixed_width(text: bytes, n_columns: int) -> NDArray[np.float64] | None
         return None
     if (lines[:, :start] != _SPACE).any() or (lines[:, stop:] != _SPACE).any():
         return None
-    # one place of a number in all rows lies together: what follows runs along the rows
+    # each character position is contiguous over all rows, so the following operations run along the rows
     cells = np.ascontiguousarray(lines[:, start:stop].T).reshape(n_columns, width, len(lines))
     return _values(cells, decimals) if _are_fixed_point(cells, decimals) else None
 
@@ -111,12 +111,12 @@ def _digits_after(row: NDArray[np.uint8], point: int) -> int:
 
 
 def _are_fixed_point(cells: NDArray[np.uint8], decimals: int) -> bool:
-    """Return whether every number consists of blanks, an optional minus, digits, the point and ``decimals`` digits."""
+    """Return whether each number consists of blanks, an optional minus, digits, a point and ``decimals`` digits."""
     point = cells.shape[1] - decimals - 1
     whole, after = cells[:, :point], cells[:, point + 1 :]
     is_digit, is_blank = (whole - _ZERO) < 10, whole == _SPACE
     is_start = is_blank | (whole == _MINUS)
-    # before a blank or a minus there are only blanks
+    # a blank or a minus is preceded only by blanks
     ordered = is_digit[:, 1:] | (is_start[:, 1:] & is_blank[:, :-1])
     return bool(
         ((after - _ZERO) < 10).all()

@@ -12,19 +12,19 @@ from esnet.sources.vasp_dos import Crystal
 from esnet.sources.vasprun_stream import VasprunParts
 
 StepArrays = tuple[Any, Any, Any, Any]
-"""Lattice, positions, forces and stress of an ionic step; None for each that is absent."""
+"""Lattice, positions, forces and stress of an ionic step; None for those that are missing."""
 
 _ENERGY = re.compile(rb'<i name="(e_fr_energy|e_0_energy)"[^>]*>\s*([^<]*?)\s*</i>')
 _VECTOR = re.compile(rb"<v[^>]*>([^<]*)</v>")
 _SAME = 1e-5
-"""Largest difference of two coordinates or weights that are equal but for their last digit."""
+"""Largest difference of two coordinates or weights that differ only in their last digit."""
 _HALF_MESH = 2
-"""A mesh whose points have one weight is whole, or halved by inversion; lines have far fewer points than a mesh."""
+"""A mesh whose points all have the same weight is full or halved by inversion; lines have far fewer points."""
 _SHORTEST_LINE = 4
 _KILOBAR = 1 / 1602.176634
-"""eV/A^3."""
+"""One kB in eV/A^3."""
 _SMALLEST_VOLUME = 1.0
-"""A^3 per atom. Less is a damaged file."""
+"""Smallest plausible volume, A^3/atom; a smaller one indicates a damaged file."""
 
 
 def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
     Parameters
     ----------
     header
-        The parsed header.
+        The parsed header of the file.
     parts
-        The file.
+        The parts of the file.
     symbols
         Element of each site.
     """
@@ -82,16 +82,17 @@ def largest_force(forces: NDArray[np.float64] | None, free: NDArray[np.bool_] | 
 def expected_change(before: StepArrays, after: StepArrays, free: NDArray[np.bool_] | None = None) -> float | None:
     """Return the energy, in eV per cell, that a relaxation may still gain, estimated from its last step.
 
-    This is what VASP's conjugate gradients (IBRION = 2) compare with EDIFFG above 0, and not the energies of two steps:
-    half the squared gradient over the curvature along the last move. A strain is a length as in VASP: times the square
-    root of the number of atoms, in A. None where the files lack an array, or the curvature is not above 0.
+    This quantity, rather than the energies of two steps, is what VASP's conjugate gradients (IBRION = 2) compare with a
+    positive EDIFFG: half the squared gradient divided by the curvature along the last move. As in VASP, a strain is
+    converted to a length in A by multiplying it with the square root of the number of atoms. None if an array is
+    missing or the curvature is not positive.
 
     Parameters
     ----------
     before, after
         Lattice (A), fractional positions, forces (eV/A) and stress (kB) of the last two ionic steps.
     free
-        Directions in which the atoms may move; None: all.
+        Directions in which the atoms may move; all if None.
     """
     cells, places, forces, stresses = zip(before, after, strict=True)
     n = 0 if places[1] is None else len(places[1])
@@ -125,8 +126,8 @@ def _are(arrays: Sequence[Any], shape: tuple[int, ...]) -> bool:
 def total_energy(step: bytes) -> float | None:
     """Return e_0_energy of a step, eV per cell, with pymatgen's correction.
 
-    Some versions of VASP write another e_0_energy behind the last electronic step than the step's own; the difference
-    of the step's two energies is right (see pymatgen's ``Vasprun.final_energy``).
+    Some versions of VASP write a wrong e_0_energy after the last electronic step; the difference of the two energies
+    within that step is correct (see pymatgen's ``Vasprun.final_energy``).
     """
     electronic, _, last = step.rpartition(b"</scstep>")
     energies = _energies(last)
@@ -157,7 +158,7 @@ def _energy_change(parts: VasprunParts) -> float | None:
 
 
 def _is_path(kpoints: Any) -> bool:
-    """Return whether k-points lie on lines, from VASP's line mode or from the points themselves."""
+    """Return whether the k-points lie on lines, judged by VASP's line mode or by the points themselves."""
     if kpoints is None:
         return False
     generation = kpoints.find("generation")
@@ -166,7 +167,7 @@ def _is_path(kpoints: Any) -> bool:
     points, weights = _varray(kpoints, "kpointlist"), _varray(kpoints, "weights")
     if points is None or weights is None or len(points) != len(weights):
         return False
-    # k-points without weight are not in the DOS
+    # k-points with zero weight do not contribute to the DOS
     counted = weights[:, 0] > 0
     points, weights = points[counted], weights[counted, 0]
     if len(points) < _SHORTEST_LINE or np.ptp(weights) > _SAME * weights.max():

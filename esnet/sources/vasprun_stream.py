@@ -1,7 +1,7 @@
-"""Parts of vasprun.xml that features need, extracted while streaming the file.
+"""Extract the parts of a vasprun.xml that the features need, while streaming the file.
 
-By far the most of a vasprun.xml is eigenvalues and their projections, of which the features need nothing. The file
-is read in pieces: its header, the last ionic step and the densities of states are kept, the rest is dropped unparsed.
+By far the largest part of a vasprun.xml is eigenvalues and their projections, which the features do not need. The file
+is read in pieces: its header, the last ionic steps and the densities of states are kept, the rest is dropped unparsed.
 """
 
 import bz2
@@ -20,7 +20,7 @@ from esnet.sources.vasp_dos import VaspReadError
 
 PIECE = 1 << 18
 LARGEST_PART = 1 << 31
-"""Bytes of a header, an ionic step or a DOS beyond which a file is not one of VASP's (a 500-atom DOS has 0.2 GB)."""
+"""Largest plausible header, ionic step or DOS in bytes; larger ones are not from VASP (500 atoms: 0.2 GB of DOS)."""
 
 _STEP, _DOS, _DOS_END = b"<calculation", b"<dos", b"</dos>"
 _STEP_ENDS = (b"<eigenvalues", _DOS, _STEP, b"</calculation>")
@@ -34,7 +34,7 @@ class VasprunParts:
     Attributes
     ----------
     header
-        From the beginning to the first ionic step.
+        Text from the beginning to the first ionic step.
     step
         The last ionic step, from ``<calculation>`` to its eigenvalues: electronic steps, structure, forces, energy.
     n_steps
@@ -53,12 +53,12 @@ class VasprunParts:
 
 
 def read_parts(path: Path) -> VasprunParts:
-    """Cut a vasprun.xml, compressed or not, into its parts.
+    """Split a vasprun.xml, compressed or not, into its parts.
 
     Raises
     ------
     VaspReadError
-        If the file cannot be opened or decompressed, is no vasprun.xml, or ends before its last tag.
+        If the file cannot be opened or decompressed, is not a vasprun.xml, or ends before its last tag.
     """
     with _open_compressed(path) as file:
         return _Cutter(file, path).parts()
@@ -66,12 +66,12 @@ def read_parts(path: Path) -> VasprunParts:
 
 @contextmanager
 def _open_compressed(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that may be compressed by gzip, bzip2, xz, lzma or zstandard, going by its first bytes.
+    """Open a file, recognising compression with gzip, bzip2, xz, lzma or zstandard from its first bytes.
 
     Raises
     ------
     VaspReadError
-        If there is no such file, or its compressed data are truncated or damaged.
+        If the file does not exist, or its compressed data are truncated or damaged.
     """
     try:
         with path.open("rb") as raw:
@@ -93,13 +93,13 @@ def _decompressed(raw: BinaryIO, start: bytes) -> BinaryIO:
     if start.startswith((b"\xfd7zXZ\x00", b"]\x00\x00")):
         return cast(BinaryIO, lzma.LZMAFile(raw))
     if start.startswith(b"\x28\xb5\x2f\xfd"):
-        # Python has zstandard in its library from 3.14 on; pyarrow comes with what fetches and tunes
+        # Python's standard library has zstandard from 3.14 on; pyarrow comes with mp-api and Ray Tune
         return cast(BinaryIO, require("pyarrow", extra="mp").CompressedInputStream(raw, "zstd"))
     return raw
 
 
 class _Cutter:
-    """Incremental reader of a file; ``text`` is the input not yet kept or dropped."""
+    """Incremental reader of a file; ``text`` is the input that is neither kept nor dropped yet."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
@@ -138,7 +138,7 @@ class _Cutter:
         return piece
 
     def _skip_to(self, tags: tuple[bytes, ...]) -> bool:
-        """Drop everything before the first of the tags; False at the end of the file."""
+        """Drop everything before the first of the tags; return False at the end of the file."""
         while True:
             place = self._first(tags, 0)
             if place >= 0:
@@ -151,7 +151,7 @@ class _Cutter:
             self.text += piece
 
     def _up_to(self, tags: tuple[bytes, ...], *, past: int = 0) -> bytes | None:
-        """Keep the text before the first of the tags, searching from ``past`` on; None if there is none."""
+        """Return the text before the first of the tags, searching from ``past`` on; None if there is no tag."""
         pieces, size, past_now = [], 0, past
         while True:
             place = self._first(tags, past_now)
@@ -170,7 +170,7 @@ class _Cutter:
 
     def _first(self, tags: tuple[bytes, ...], start: int) -> int:
         """Return the position of the first of the tags, or -1 if absent."""
-        # searching backwards is two to three times faster in CPython, and almost no piece has a tag
+        # searching backwards is two to three times faster in CPython, and few pieces contain a tag
         found = [tag for tag in tags if self.text.rfind(tag, start) >= 0]
         return min((self.text.find(tag, start) for tag in found), default=-1)
 
@@ -187,11 +187,11 @@ class _Cutter:
 def is_plain(path: Path) -> bool:
     """Return whether a file is uncompressed; raise VaspReadError if it cannot be opened."""
     with _open_compressed(path) as file:
-        # the file itself, with nothing between that decompresses
+        # plain if the opened stream is the file itself, without a decompressor in between
         return isinstance(file, io.BufferedReader)
 
 
 def read_all(path: Path) -> io.BytesIO:
-    """Return a file's content, decompressed."""
+    """Return the decompressed content of a file."""
     with _open_compressed(path) as file:
         return io.BytesIO(file.read())

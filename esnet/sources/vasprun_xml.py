@@ -1,8 +1,8 @@
-"""Reader of vasprun.xml for the fields of `esnet.sources.vasp_dos.VaspDos` only.
+"""Read the fields of `esnet.sources.vasp_dos.VaspDos` from a vasprun.xml.
 
-pymatgen's ``Vasprun`` is the reference that the tests compare with; its rules are followed for non-collinear runs, for
-convergence and for the total energy. The header is parsed as XML, without entities, DTD or network; of the rest, only
-the last ionic step and the densities of states are looked at.
+The tests compare the results with pymatgen's ``Vasprun``, whose rules are followed for non-collinear runs, convergence
+and the total energy. The header is parsed as XML, without entities, DTD or network access; of the rest, only the last
+ionic steps and the densities of states are read.
 """
 
 import re
@@ -25,7 +25,7 @@ _FIELD = re.compile(rb"<field[^>]*>([^<]*)</field>")
 _EFERMI = re.compile(rb'<i name="efermi"[^>]*>\s*([^<]*?)\s*</i>')
 _TEXT = re.compile(rb'(<i [^>]*type="string"[^>]*>)(.*?)(</i>)')
 _AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
-_SYMBOLS = {"X": "Xe", "r": "Zr"}  # VASP cuts these two in the list of atoms
+_SYMBOLS = {"X": "Xe", "r": "Zr"}  # VASP truncates these two in the list of atoms
 
 
 def read_vasprun(path: Path) -> VaspDos:
@@ -34,7 +34,7 @@ def read_vasprun(path: Path) -> VaspDos:
     Raises
     ------
     VaspReadError
-        If the file is no vasprun.xml, is cut off or malformed in a part that is read, or has no projected DOS.
+        If the file is not a vasprun.xml, is truncated or malformed in a part that is read, or has no projected DOS.
     """
     parts = read_parts(path)
     said = _run_fields(path, parts)
@@ -51,7 +51,7 @@ def read_vasprun(path: Path) -> VaspDos:
 
 
 def read_vasprun_settings(path: Path) -> VaspRun:
-    """Read the description of the run of a vasprun.xml, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
+    """Read the description of a run from a vasprun.xml, with or without DOS; see `esnet.sources.vasprun.read_run`."""
     return VaspRun(**_run_fields(path, read_parts(path)))
 
 
@@ -77,12 +77,12 @@ def _run_fields(path: Path, parts: VasprunParts) -> dict[str, Any]:
 
 
 def elements_of(path: Path, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the elements of species as VASP names them: ``Fe`` also for ``Fe_pv``.
+    """Return the elements of species as VASP names them, e.g. ``Fe`` for ``Fe_pv``.
 
     Raises
     ------
     VaspReadError
-        If there is none, or one is no element.
+        If there are no species, or one is not an element.
     """
     symbols = tuple(_SYMBOLS.get(name, name).partition("_")[0].partition("/")[0].strip() for name in names)
     if not symbols:
@@ -95,7 +95,7 @@ def elements_of(path: Path, names: Iterable[str]) -> tuple[str, ...]:
 def _header(path: Path, text: bytes) -> Any:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise VaspReadError(f"{path}: has a document type or entities, which VASP never writes; it is not read")
-    # VASP writes text (e.g. SYSTEM) as in INCAR
+    # VASP copies text such as SYSTEM unescaped from INCAR
     text = _TEXT.sub(lambda found: found[1] + found[2].replace(b"<", b"&lt;") + found[3], text)
     text = _AMPERSAND.sub(b"&amp;", text)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
@@ -114,8 +114,8 @@ def _column(atominfo: Any, name: str, place: int) -> list[str]:
 def _tags(element: Any) -> dict[str, Any]:
     """Return INCAR tags as bool, int, float, str, or lists of them.
 
-    For a tag that occurs twice, the last one counts, except for the repetitions among the response functions (as in
-    pymatgen). Numbers that overflowed their column (``****``) stay text.
+    If a tag occurs twice, the last one counts, except for the repetitions among the response functions (as in
+    pymatgen). Numbers that overflowed their column (``****``) remain text.
     """
     tags: dict[str, Any] = {}
     for item in [] if element is None else element.iter("i", "v"):
@@ -145,7 +145,7 @@ def _dos(text: bytes) -> tuple[float, NDArray[np.float64], dict[int, dict[str, d
     if efermi is None or total < 0:
         raise RowsError("no Fermi level or no total DOS among them")
     totals = [table for _, table in _tables(text, total, partial)]
-    # four sets are a non-collinear run: its density and three components of the magnetisation
+    # a non-collinear run has four sets: the density and the three components of the magnetisation
     n_spins = len(totals) if len(totals) <= 2 else 1
     names = _fields(text, partial)
     sites: dict[int, list[NDArray[np.float64]]] = {}
@@ -160,7 +160,7 @@ def _dos(text: bytes) -> tuple[float, NDArray[np.float64], dict[int, dict[str, d
         ion - 1: {
             name: {1 - 2 * spin: table[:, column] for spin, table in enumerate(tables[:n_spins])}
             for column, name in enumerate(names)
-            if column  # the first one is the energy
+            if column  # the first column is the energy
         }
         for ion, tables in sites.items()
     }
@@ -179,7 +179,7 @@ def _tables(text: bytes, start: int, stop: int) -> Iterator[tuple[int, NDArray[n
             ion, spin = int(number), 0
         elif kind == b"spin" and number == b"%d" % (spin + 1):
             spin += 1
-            # the sets have the same length, as a rule; searching for the end of each would take longer than reading it
+            # the sets usually have the same length; searching for the end of each would take longer than reading it
             guess = text[opened + length : opened + length + len(_SET_END)]
             if guess != _SET_END:
                 length = text.find(_SET_END, opened, stop) - opened
@@ -193,7 +193,7 @@ def _tables(text: bytes, start: int, stop: int) -> Iterator[tuple[int, NDArray[n
 
 
 def _fields(text: bytes, start: int) -> list[str]:
-    """Return the names of a table's columns, which precede its rows."""
+    """Return the names of the columns of a table, which precede its rows."""
     end = text.find(b"<set", start)
     return [name.decode("ascii", "replace").strip() for name in _FIELD.findall(text, start, end)]
 

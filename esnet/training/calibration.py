@@ -1,6 +1,6 @@
 """Calibration and novelty reference of a bundle's networks, fitted to samples.
 
-The reference is made from training samples, the calibration from samples that the networks were not trained on.
+The reference is built from training samples, the calibration from samples that the networks were not trained on.
 """
 
 import logging
@@ -30,10 +30,10 @@ class EnsembleError(TrainingError):
 def fit_reference(
     networks: Networks, source: Dataset | Samples, training: NDArray[np.intp], *, materials: Sequence[str], seed: int
 ) -> NoveltyReference | None:
-    """Make the novelty reference from samples that the networks were trained on.
+    """Build the novelty reference from samples that the networks were trained on.
 
-    From a large training part, the seed chooses materials (`esnet.bundle.novelty.reference_places`). None if there is
-    only one material, or all samples have the same hidden layer.
+    From a large training part, materials are drawn with the seed (`esnet.bundle.novelty.reference_places`). None if
+    there is only one material, or all samples have the same hidden layer.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def fit_reference(
     hidden = np.concatenate([outputs.hidden for outputs in outputs_by_block(networks, source, indices)], axis=1)
     reference = NoveltyReference.fit(hidden, [materials[place] for place in indices])
     if reference is None:
-        logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
+        logger.warning("no novelty: the training part has only one material, or all samples look alike to the network")
     return reference
 
 
@@ -58,7 +58,7 @@ def calibrate(
 ) -> tuple[Calibration | None, dict[str, Any]]:
     """Calibrate the uncertainties on the validation part; also return a description of that part.
 
-    ``kinds`` are those of all samples of the source. No calibration (None) with too few samples.
+    ``kinds`` lists the kind of DOS of every sample in the source. The calibration is None if there are too few samples.
 
     Raises
     ------
@@ -97,8 +97,12 @@ def calibrate(
 
 
 def outputs_by_block(networks: Networks, source: Dataset | Samples, indices: NDArray[np.intp]) -> Iterator[Outputs]:
-    """Yield the networks' outputs for samples read block by block; EnsembleError names a sample without finite
-    energy.
+    """Yield the networks' outputs for samples read block by block.
+
+    Raises
+    ------
+    EnsembleError
+        If an energy is not finite; the message names the sample.
     """
     start = 0
     for block in source.blocks(indices, size=_BLOCK):

@@ -1,7 +1,7 @@
 """The state of a training run on disk: written atomically, read back without executing anything.
 
 A checkpoint is one NumPy archive (``.npz``: no pickle, a CRC-32 for each array) with the arrays of the network and of
-the optimiser and a JSON document. A folder keeps the last two, so that a damaged one only costs the epochs since the
+the optimiser and a JSON document. A folder keeps the last two, so a damaged checkpoint costs only the epochs since the
 previous one.
 """
 
@@ -65,8 +65,8 @@ class Checkpoint:
     def save(self, folder: Path) -> Path:
         """Write ``epoch-NNNNN.npz``, remove all but the last checkpoints, and return the path.
 
-        The file gets its name once it is complete and on disk; a process killed at any moment leaves the earlier
-        checkpoints.
+        The file is renamed into place once it is complete and on disk, so a process killed at any moment leaves the
+        earlier checkpoints intact.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob("*epoch-*.npz.part"):
@@ -84,7 +84,7 @@ class Checkpoint:
             arrays |= {f"{name}-{place:05d}": array for place, array in enumerate(getattr(self, name))}
         with whole_file(target) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
-        # by age: after a restart a damaged file of a later epoch may exist, which must not displace this one
+        # by age: after a restart there may be a damaged file of a later epoch, which must not displace this one
         others = sorted(set(_files(folder)) - {target}, key=lambda file: file.stat().st_mtime_ns)
         for old in others[: 1 - KEPT]:
             old.unlink(missing_ok=True)
@@ -92,15 +92,16 @@ class Checkpoint:
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Read one file; raises NumPy's and zipfile's errors if it is damaged, CheckpointError if it is of another
-        version.
+        """Read one file.
+
+        Raises NumPy's and zipfile's errors if it is damaged, CheckpointError if it is of another version.
         """
         with np.load(file, allow_pickle=False) as archive:
             meta = json.loads(archive[_META].tobytes())
             if meta["format"] != FORMAT or meta["format_version"] != FORMAT_VERSION:
                 raise CheckpointError(
                     f"{file} has format {meta['format']} {meta['format_version']}, this program reads {FORMAT} "
-                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start afresh"
+                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start over"
                 )
             # reading every array verifies every checksum
             arrays = {name: archive[name] for name in sorted(archive.files) if name != _META}
@@ -119,8 +120,8 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
     Raises
     ------
     CheckpointError
-        If the checkpoint belongs to another run, so that continuing would mix the two, or to another version, or is not
-        readable by this user.
+        If the checkpoint belongs to another run (continuing would mix the two) or another version, or is not readable
+        by this user.
     """
     for file in reversed(_files(folder)):
         try:
@@ -130,12 +131,12 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
         except PermissionError as error:
             raise CheckpointError(f"{file} is not readable ({error.strerror}): correct its permissions") from error
         except _DAMAGED as error:
-            logger.warning("%s cannot be read (%s): going on from the one before", file, error)
+            logger.warning("%s cannot be read (%s): continuing from the previous one", file, error)
             continue
         differing = differences(found.fingerprint, fingerprint)
         if differing:
             raise CheckpointError(
-                f"{file} is of another training: {'; '.join(differing)}. Name another folder, or start afresh"
+                f"{file} belongs to another training: {'; '.join(differing)}. Name another folder, or start over"
             )
         return found
     return None
@@ -152,7 +153,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
 
 
 def _flat(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    # through JSON, so that a tuple equals the list read back
+    # via JSON, so that a tuple equals the list read back
     flat: dict[str, Any] = {}
     for key, value in json.loads(json.dumps(fingerprint)).items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Combine trained networks into one bundle, which predicts their mean and its uncertainty."""
+"""Combine trained networks into one bundle, which predicts their mean and an uncertainty."""
 
 import shutil
 from collections.abc import Sequence
@@ -32,17 +32,17 @@ def assemble_bundle(
 ) -> Bundle:
     """Combine bundles of one network each into one bundle, with calibrated uncertainty and novelty.
 
-    The uncertainties are calibrated on the validation part, of both kinds of DOS regardless of the training, since a
-    screening uses IS-DOS. The novelty is relative to the training part (at most `esnet.bundle.novelty.REFERENCE_LIMIT`
-    samples of it, which the split's seed chooses). The test part is only used to compare a potential's residuals with
-    the networks' predictions of them.
+    The uncertainties are calibrated on both kinds of DOS in the validation part, whichever kinds were trained on, since
+    a screening uses IS-DOS. The novelty is relative to the training part (at most
+    `esnet.bundle.novelty.REFERENCE_LIMIT` of its samples, drawn with the split's seed). The test part is only used to
+    compare a potential's residuals with the networks' predictions of them.
 
     Parameters
     ----------
     path
-        Directory to create, completely or not at all.
+        Directory to create; written completely or not at all.
     members
-        Bundles of one network, trained on the same part of the same data with different seeds; one is enough.
+        Bundles of one network each, trained on the same part of the same data with different seeds; at least one.
     dataset, split, kinds
         The training data of the members.
 
@@ -79,7 +79,7 @@ def assemble_bundle(
             records=[_with_comparison(info.record, comparison) for info in infos],
         )
         assessor.write(folder)
-    # the networks were read from the very files now in the bundle
+    # the networks were read from the same files that are now in the bundle
     return Bundle(BundleInfo.read(path, residual=True), networks, UncertaintyEstimator.read(Path(path)))
 
 
@@ -102,14 +102,14 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
             raise EnsembleError(f"{info.path} and {first.path} scale features or energies differently")
         seed = info.record.seed
         if seed in seeds:
-            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they say the same")
+            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they are equal")
         seeds[seed] = info.path
 
 
 def _comparison(
     networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds
 ) -> dict[str, Any] | None:
-    """Compare a potential alone and with the networks, by task; None if the energies are not residuals."""
+    """Compare a potential without and with the networks, by task; None if the energies are not residuals."""
     if info.record.residual_of is None:
         return None
     parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
@@ -146,12 +146,12 @@ def _make_assessor(
     training, validation = parts.training, parts.metrics["validation"]
     reference = fit_reference(networks, dataset, training, materials=dataset.materials, seed=split.seed)
     element_counts = (dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64)
-    # no uncertainty is given for unseen elements, so they are left out of the calibration too
+    # unseen elements get no uncertainty, so they are left out of the calibration too
     unseen = has_unseen(dataset.compositions[validation], element_counts)
     calibration, about = calibrate(networks, reference, dataset, validation[~unseen], kinds=dataset.kinds)
     materials = np.asarray(dataset.materials, dtype=object)
     digests = np.asarray(dataset.digests, dtype=object)
-    # either kind of DOS of a material distinguishes it from a new one, whichever was trained on
+    # either kind of DOS identifies a material as known, whichever kind was trained on
     of_training = np.isin(materials, materials[training])
     return UncertaintyEstimator(
         element_counts=element_counts,

@@ -1,9 +1,12 @@
-"""Train networks one after the other in a working folder and combine them into a bundle; a kill costs one epoch at
-most.
+"""Train networks one after the other in a working folder and combine them into a bundle.
 
-WORK/training.json            marks the folder as one of these WORK/lock                     held by the process that
-trains in it WORK/member-01/checkpoints/   state after each epoch, while the member is in training WORK/member-01/logs/
-epochs.csv and tensorboard/ WORK/member-01/bundle/        the trained member
+A killed process loses at most one epoch. The working folder contains
+
+* ``training.json``: marks the folder as a working folder of a training;
+* ``lock``: held by the process that is training in it;
+* ``member-01/checkpoints/``: state after each epoch, until the member is trained;
+* ``member-01/logs/``: ``epochs.csv`` and ``tensorboard/``;
+* ``member-01/bundle/``: the trained member.
 """
 
 import json
@@ -31,7 +34,7 @@ _FORMAT = {"format": "esnet-training-work", "format_version": 1}
 _BUNDLE, _CHECKPOINTS, _LOGS = "bundle", "checkpoints", "logs"
 
 MemberProgress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each epoch with the numbers of member and epoch (from 1) and the values passed to `Progress`."""
+"""Called after each epoch with the member (from 1), the epoch (from 1) and the values passed to `Progress`."""
 
 
 def train_bundle(
@@ -55,13 +58,13 @@ def train_bundle(
     path
         The bundle to create.
     dataset, split, kinds, checkpoint_every, devices
-        As in `esnet.training.train.train_on`; all members have the same split.
+        As in `esnet.training.train.train_on`; all members use the same split.
     settings
-        Settings of the first member; the seed of each further one is higher by 1.
+        Settings of the first member; each further member adds 1 to the seed.
     members
         Number of networks.
     work
-        Working folder. If None, ``PATH.work``. Trained members are kept, so that more can be added.
+        Working folder; ``PATH.work`` if None. Trained members are kept, so that more can be added later.
     fresh
         Clear the working folder instead of resuming.
     progress
@@ -84,7 +87,7 @@ def train_bundle(
             for member in folder.glob("member-*"):
                 shutil.rmtree(member)
         wanted = [replace(settings, seed=settings.seed + number) for number in range(members)]
-        # detect what cannot be resumed before anything is trained
+        # detect members that cannot be resumed before training anything
         for number, member_settings in enumerate(wanted, start=1):
             _check_member(
                 member_folder(folder, number), fingerprint(dataset, split, settings=member_settings, kinds=kinds)
@@ -116,7 +119,7 @@ def member_folder(work: Path, number: int) -> Path:
 
 
 def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
-    """Refuse a trained member of another training."""
+    """Refuse a member that was trained with other data or settings."""
     if not (folder / _BUNDLE).exists():
         return
     record = BundleInfo.read(folder / _BUNDLE, residual=True).record
@@ -124,7 +127,7 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
         "data": record.data_checksum,
         "split": record.split,
         "kinds": record.kinds,
-        # records of earlier versions lack later settings, which then had their defaults
+        # records of earlier versions lack settings added since, which had their default values
         "settings": TrainingSettings.from_dict(record.settings).to_dict(),
     }
     differing = differences(found, made_of)
@@ -137,7 +140,7 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[None]:
-    """Create the working folder, or open an earlier one, for this process alone."""
+    """Create or open the working folder, locked for this process."""
     marker = folder / MARKER
     if folder.is_dir() and not marker.is_file() and any(entry.name != "lock" for entry in folder.iterdir()):
         raise TrainingError(f"{folder} is not a working folder of a training (it has no {MARKER}): name another one")
@@ -145,7 +148,7 @@ def _opened(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise TrainingError(f"{folder} is a file: name a working folder") from error
-    busy = TrainingError(f"another process trains in {folder}: wait for it, or name another folder")
+    busy = TrainingError(f"another process is training in {folder}: wait for it, or name another folder")
     with exclusive(folder / "lock", busy=busy):
         if not marker.is_file():
             write_whole(marker, json.dumps(_FORMAT) + "\n")

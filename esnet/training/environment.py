@@ -1,4 +1,4 @@
-"""Hardware and software of a training run, for the record, without names of hosts, users or folders."""
+"""Hardware and software of a training run for its record, without names of hosts, users or folders."""
 
 import os
 import platform
@@ -11,8 +11,8 @@ from esnet.training.settings import TrainingSettings
 def training_environment(settings: TrainingSettings, *, replicas: int = 1) -> dict[str, Any]:
     """Describe the machine and how TensorFlow uses it, in JSON types.
 
-    The ``replicas`` are the devices that share each batch (MirroredStrategy). ``cores`` are those available to this
-    process; ``threads`` 0 means TensorFlow's default.
+    ``replicas`` is the number of devices that share each batch (MirroredStrategy). In the result, ``cores`` counts the
+    cores available to this process, and 0 ``threads`` means TensorFlow's default.
     """
     import keras
     import tensorflow

@@ -1,15 +1,17 @@
 """Fine-tune a bundle on further samples: all its networks, its calibration and its novelty reference.
 
-The claims of the new bundle are based on this training:
+The new bundle is described as follows:
 
-* Calibration: fitted to whole materials that neither the initial bundle nor this training was fitted to. That of the
-  initial bundle is never reused: its residuals belong to other weights and other materials. A bundle with
-  uncertainties is not replaced by one without: `fine_tune` then raises TrainingError.
-* Elements and samples trained on: those of the initial bundle and the new ones.
-* Novelty: training changes the last hidden layer, in which distances are measured, so the reference is made again from
-  the available samples. If these are not all that the initial bundle was trained on, ``details["novelty_of"]`` is
-  ``fine-tuning``: a material similar only to old samples counts as novel, never the reverse.
-* If the training data of the initial bundle are unknown, novelty cannot be judged, and the bundle gives energies only.
+* Calibration: fitted to whole materials that neither the initial bundle nor this training was fitted to. The
+  calibration of the initial bundle is never reused, since its residuals belong to other weights and other materials. A
+  bundle with uncertainties is never replaced by one without; `fine_tune` raises TrainingError instead.
+* Elements and samples trained on: those of the initial bundle plus the new ones.
+* Novelty: training changes the last hidden layer, in which distances are measured, so the reference is rebuilt from the
+  available samples. If these do not include everything that the initial bundle was trained on,
+  ``details["novelty_of"]`` is ``fine-tuning``: a material similar only to old samples then counts as novel, never the
+  reverse.
+* If the training data of the initial bundle are unknown, novelty cannot be judged, and the bundle predicts energies
+  only.
 """
 
 from __future__ import annotations
@@ -57,16 +59,16 @@ def fine_tune(
     source: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Continue training a bundle on samples in memory, and make a bundle of the same number of networks.
+    """Continue training a bundle on samples in memory, and write a bundle with the same number of networks.
 
-    Each network continues with its own seed, all with the same samples. Validation and calibration use whole materials
-    that the initial bundle was not trained on, chosen by ``settings.seed`` and their names:
-    ``settings.validation_fraction`` of all samples, at most half of the new materials.
+    Each network continues with its own seed; all use the same samples. Validation and calibration use whole materials
+    that the initial bundle was not trained on, chosen by ``settings.seed`` and the names of the materials:
+    ``settings.validation_fraction`` of all samples, but at most half of the new materials.
 
     Parameters
     ----------
     path
-        The bundle to create, completely or not at all.
+        The bundle to create; written completely or not at all.
     initial
         The bundle to continue from.
     dos, compositions, targets, ids, settings, representation, source, progress
@@ -77,8 +79,8 @@ def fine_tune(
     kinds
         ``is_dos`` or ``rs_dos`` for each sample; None if unknown.
     earlier
-        Names of further materials that the initial bundle was trained on. For a bundle that records none, all of them,
-        which must be among the samples; None if unknown.
+        Names of further materials that the initial bundle was trained on. For a bundle that does not record its
+        materials, the names of all of them, which must be among the samples; None if unknown.
 
     Returns
     -------
@@ -94,10 +96,10 @@ def fine_tune(
     FeatureError
         If a shape is wrong or a value is not finite.
     RepresentationError
-        If a setting differs from the initial bundle's; names it.
+        If a setting differs from that of the initial bundle; the message names it.
     TrainingError
-        As in `esnet.training.train.train`; also if no sample is new, or too few are new to calibrate the uncertainties
-        that the initial bundle gives.
+        As in `esnet.training.train.train`; also if no sample is new, or if the initial bundle gives uncertainties and
+        too few samples are new to calibrate them.
     """
     refuse_existing(Path(path))
     info = BundleInfo.read(initial, representation=representation)
@@ -162,7 +164,7 @@ class _Parts:
     Attributes
     ----------
     samples
-        Those within the limits of the settings.
+        Samples within the limits of the settings.
     materials, kinds
         Material and kind of each sample.
     new
@@ -198,7 +200,7 @@ class _Parts:
         if before is not None:
             known |= np.isin(fingerprints(materials), before.seen.train_materials)
             known |= np.isin(_dos_fingerprints(samples), before.seen.train_dos)
-            # if one DOS of a material was trained on, the other cannot be used for validation
+            # if the network was trained on one DOS of a material, the other cannot be used for validation
             known |= np.isin(materials, materials[known])
         if known.all():
             raise TrainingError(f"none of {len(samples.ids)} samples is new to {info.path}: nothing to continue with")
@@ -223,7 +225,7 @@ class _Parts:
         )
 
     def assessor(self, networks: Any, info: BundleInfo, *, seed: int) -> UncertaintyEstimator:
-        """Make the new bundle's uncertainty estimator."""
+        """Build the uncertainty estimator of the new bundle."""
         training, compositions = self.training, self.samples.compositions
         digests = _dos_fingerprints(self.samples)
         materials = fingerprints(self.materials)
@@ -273,9 +275,7 @@ class _Parts:
         )
 
     def _numbers_of_elements(self, fresh: NDArray[np.floating]) -> dict[str, int] | None:
-        """Return the counts by number of elements over all training data; None if the initial bundle does not state its
-        own.
-        """
+        """Return the counts by number of elements over all training data; None if unknown for the initial bundle."""
         earlier = {} if self.before is None else self.before.details.get("numbers_of_elements")
         if earlier is None:
             return None
@@ -285,7 +285,7 @@ class _Parts:
 def _validated(
     found: NDArray[np.uint64], trained: NDArray[np.uint64], seen: TrainingFingerprints | None, what: str
 ) -> NDArray[np.uint64]:
-    """Return fingerprints ever validated on but never trained on."""
+    """Return the fingerprints that were used for validation at some point, but never for training."""
     if seen is not None:
         found = np.union1d(found, getattr(seen, f"validation_{what}"))
     return np.setdiff1d(found, trained)
@@ -294,7 +294,7 @@ def _validated(
 def _held_out(
     materials: NDArray[np.object_], new: NDArray[np.bool_], settings: TrainingSettings, *, at_least: int
 ) -> set[str]:
-    """Choose whole new materials: the number of samples given by the settings, at most half of the new materials."""
+    """Choose new materials to hold out: as many samples as the settings ask for, at most half of the new materials."""
     wanted = max(round(settings.validation_fraction * len(materials)), at_least)
     order = sorted(set(materials[new]), key=lambda name: hashlib.sha256(f"{settings.seed}:{name}".encode()).digest())
     chosen: set[str] = set()
@@ -308,9 +308,7 @@ def _held_out(
 
 
 def _dos_fingerprints(samples: Samples) -> NDArray[np.uint64]:
-    """Return fingerprints of the densities, like those of a data set's digests
-    (`esnet.dataset.sample.Sample.digest`).
-    """
+    """Return fingerprints of the densities, as computed from a data set's digests (`Sample.digest`)."""
     return fingerprints(
         hashlib.sha256(np.ascontiguousarray(dos, dtype="<f4").tobytes()).digest() for dos in samples.dos
     )

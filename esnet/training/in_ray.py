@@ -23,10 +23,10 @@ _POLL_S = 1.0
 
 
 class _Trainer:
-    """Class of a Ray actor with two threads: one trains, the other reports progress."""
+    """Ray actor with two threads: one trains, the other reports progress."""
 
     def __init__(self, name: str) -> None:
-        # Ray's process has no log handler; the dashboard shows an actor's log
+        # Ray's worker process has no log handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = name
         self._epochs: list[tuple[int, dict[str, float]]] = []
@@ -98,7 +98,7 @@ def train_in_ray(
         Name of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with the part before the first
         ``/``.
     progress
-        Called in this process, about once a second, with each epoch finished since.
+        Called in this process for each finished epoch, polled about once a second.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def train_in_ray(
     path = Path(bundle_path).resolve()
     refuse_existing(path)
     options = worker_options(cpu_threads=1, num_gpus=gpus_of_a_worker())
-    # actor names must be unique, and the same step may run twice
+    # names of actors must be unique, and the same step may run twice
     named = {"name": f"{name} ({uuid.uuid4().hex[:6]})"}
     trainer = ray.remote(**options, **named, max_restarts=0, max_concurrency=2)(_Trainer).remote(name)
     samples = {

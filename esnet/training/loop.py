@@ -22,7 +22,7 @@ Progress = Callable[[int, Mapping[str, float]], None]
 It may raise StopIteration, which ends the training after this epoch."""
 
 EpochData = Callable[[int], Mapping[str, Any]]
-"""Returns, for an epoch (from 0), the arguments of ``keras.Model.fit``: ``x``, ``validation_data`` and the like."""
+"""Function from an epoch (from 0) to the arguments of ``keras.Model.fit``: ``x``, ``validation_data`` and so on."""
 
 _PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 _STOPPING_STATE = ("best", "best_epoch", "wait", "stopped_epoch")
@@ -39,11 +39,11 @@ class LoopState:
     history
         One value per epoch: losses of the standardised energies, mean absolute errors in eV/atom, learning rate.
     stopped
-        Why the run ended; None before that.
+        Why the run ended; None while it is running.
     wall_s, cpu_s
         Time spent on the epochs so far, in all processes.
     earlier_wall_s, earlier_cpu_s
-        Part of it spent by other processes before this one resumed.
+        Part of that time spent by earlier processes, before this one resumed.
     initial
         ``loss`` and ``mae`` (eV/atom) of a pretrained network on the validation part before the first epoch; None
         otherwise.
@@ -92,7 +92,7 @@ def run_epochs(
     trained: bool = False,
     progress: Progress | None = None,
 ) -> LoopState:
-    """Train a compiled network, from the start or the last checkpoint, and set its best weights.
+    """Train a compiled network, from the start or the last checkpoint, and restore its best weights.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def run_epochs(
     feed
         Data of an epoch; the batches of an epoch must always be the same.
     settings
-        Provides patiences, factor and number of epochs.
+        Provides the patiences, the plateau factor and the number of epochs.
     deviation
-        Standard deviation of the energies, eV/atom, which converts standardised errors.
+        Standard deviation of the energies, eV/atom, to convert standardised errors.
     validated
-        Whether the feed has validation data; otherwise all epochs are run and the last weights kept.
+        Whether the feed has validation data; if not, all epochs are run and the last weights kept.
     keeping
         Checkpoints and logs.
     trained
@@ -137,7 +137,7 @@ def run_epochs(
         fitted = model.fit(**feed(epoch), initial_epoch=epoch, epochs=epoch + 1, verbose=0)
         logs = {name: float(values[-1]) for name, values in fitted.history.items()}
         logs |= {name: logs[name] * deviation for name in ("mae", "val_mae") if name in logs}
-        # before the scheduler changes it
+        # recorded before the scheduler changes it
         logs["learning_rate"] = float(model.optimizer.learning_rate.numpy())
         _require_finite(logs, epoch, settings)
         callbacks.on_epoch_end(epoch, logs)
@@ -170,7 +170,7 @@ def _require_finite(logs: Mapping[str, float], epoch: int, settings: TrainingSet
 
 
 class _Loop:
-    """State of one run, with saving to and restoring from disk."""
+    """State of one run, which can be saved to and restored from disk."""
 
     def __init__(self, model: Any, settings: TrainingSettings, *, validated: bool, keeping: CheckpointConfig) -> None:
         import keras
@@ -210,11 +210,11 @@ class _Loop:
             vars(self._stopping).update(found.state["stopping"], best_weights=list(found.best))
         self.state = LoopState(**found.state["loop"])
         self.state.earlier_wall_s, self.state.earlier_cpu_s = self.state.wall_s, self.state.cpu_s
-        logger.info("going on after epoch %d (%s)", found.epoch, self._keeping.checkpoints)
+        logger.info("continuing after epoch %d (%s)", found.epoch, self._keeping.checkpoints)
         return self.state
 
     def measure(self, validation: Any, *, deviation: float) -> None:
-        """Take the unchanged network as the best so far."""
+        """Record the pretrained network, not yet changed, as the best so far."""
         found = self._model.evaluate(validation, verbose=0, return_dict=True)
         self.state.initial = {"loss": float(found["loss"]), "mae": float(found["mae"]) * deviation}
         if self._stopping is not None:

@@ -11,16 +11,16 @@ from esnet.representation.samples import Samples
 from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 TASKS = {"is_dos": "IS2RE", "rs_dos": "RS2RE"}
-"""Name of predicting the relaxed energy from each kind of DOS."""
+"""Name of the task of predicting the relaxed energy from each kind of DOS."""
 
 ALL = "all"
-"""Key of the figures over all kinds trained on."""
+"""Key of the errors over all kinds trained on."""
 
 _BATCH = 256
 
 
 def errors(predicted: NDArray[np.floating], energies: NDArray[np.floating]) -> dict[str, float | int]:
-    """Return ``n``, ``mae`` and ``rmse`` (eV/atom) of at least one prediction."""
+    """Return ``n``, ``mae`` and ``rmse`` (eV/atom) of one or more predictions."""
     difference = np.asarray(predicted, dtype=np.float64) - energies
     return {
         "n": len(difference),
@@ -32,7 +32,7 @@ def errors(predicted: NDArray[np.floating], energies: NDArray[np.floating]) -> d
 def predict_places(
     model: Any, source: Dataset | Samples, indices: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
-    """Predict formation energies, eV/atom, of samples that are read on demand."""
+    """Predict formation energies, eV/atom, for samples that are read on demand."""
     with reading_errors() as failed:
         read = batches(
             source,
@@ -61,14 +61,14 @@ def errors_by_kind(
     Parameters
     ----------
     indices
-        Samples of the part; both kinds are predicted even if only one was trained on.
+        Samples of the part; both kinds are predicted even if the network was trained on one only.
     kinds
         ``is_dos``, ``rs_dos`` or ``both``: the kinds covered by the key ``all``.
 
     Returns
     -------
     dict
-        From task or ``all`` to ``n``, ``mae`` and ``rmse``; tasks without samples are left out.
+        Maps each task, and ``all``, to ``n``, ``mae`` and ``rmse`` (eV/atom); tasks without samples are left out.
     """
     if not len(indices):
         return {}

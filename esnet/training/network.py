@@ -1,4 +1,4 @@
-"""The network at the start of a training, with its devices and precision, and its stored form."""
+"""Build the network for a training, with its devices and precision, and convert it to its stored form."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ _FEW_BATCHES = 10
 
 
 class TrainingError(UserError, ValueError):
-    """A training run cannot start or failed; the message says why and what would help."""
+    """A training run cannot start or failed; the message gives the reason and a remedy."""
 
 
 def require_tensorflow() -> None:
-    """Raise TrainingError on another Keras backend, since data reading and distribution use TensorFlow."""
+    """Raise TrainingError if the Keras backend is not TensorFlow, which data reading and distribution rely on."""
     with without_chatter():  # TensorFlow is first imported here, and the first operation repeats its messages
         import keras
 
@@ -35,7 +35,7 @@ def require_tensorflow() -> None:
 
 
 def device_strategy(devices: Sequence[str] | None) -> Any:
-    """Return the MirroredStrategy over devices such as ``GPU:0``; None (TensorFlow's default device) for None.
+    """Return a MirroredStrategy over devices such as ``GPU:0``; None (TensorFlow's default device) for None.
 
     Raises
     ------
@@ -62,8 +62,8 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
     Returns
     -------
     keras.Model
-        Compiled with the mean absolute error (of the standardised energies) as metric ``mae``. In mixed precision
-        its layers compute in bfloat16 and its output layer, like all weights, is float32.
+        Network with the mean absolute error (of the standardised energies) as the metric ``mae``. In mixed precision
+        the layers compute in bfloat16, except the output layer, which is float32 like all weights.
 
     Raises
     ------
@@ -99,7 +99,8 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
 def kept_network(model: Any, settings: TrainingSettings, *, momentum: float, replicas: int = 1) -> Any:
     """Return a network with the same weights in the form stored in a bundle: float32, one device, no optimiser.
 
-    The optimiser's state would triple the size of the saved file, and float32 predicts the same on any machine.
+    The optimiser's state would triple the size of the saved file, and a float32 network predicts the same on any
+    machine.
     """
     import keras
 
@@ -118,7 +119,7 @@ def momentum_for(settings: TrainingSettings, n_train: int) -> float:
 
 
 def batch_size_for(wanted: int, n_train: int) -> int:
-    """Return the smallest batch size, from the requested one on, whose last batch is at least half full."""
+    """Return the smallest batch size, starting from the requested one, whose last batch is at least half full."""
     size = min(wanted, n_train)
     while 0 < n_train % size < size / 2:
         size += 1

@@ -1,4 +1,4 @@
-"""The pretrained network from which a training continues, with everything fitted together with it."""
+"""The pretrained network from which a training continues, with the scalings that were fitted with it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from esnet.training.settings import TrainingSettings
 class PretrainedNetwork:
     """One network of a bundle from which a training continues.
 
-    Channel scaler and target scaling are the bundle's: the weights were fitted to their output, and with others the
-    network would first have to unlearn.
+    The channel scaler and the target scaling are taken from the bundle, since the weights were fitted to their output;
+    with new ones, the network would have to adapt to them first.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class PretrainedNetwork:
     n_new
         Number of training samples that are new to the bundle, for the record; None if unknown.
     held_out
-        Ids of the validation samples. If None, chosen by the settings' seed.
+        Ids of the validation samples. If None, they are drawn with the settings' seed.
     """
 
     info: BundleInfo
@@ -40,14 +40,14 @@ class PretrainedNetwork:
 
     @classmethod
     def of(cls, given: PretrainedNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
-        """Open the bundle given by a caller.
+        """Open the bundle, or return the pretrained network, that a caller has given.
 
         Raises
         ------
         BundleError
             If a bundle cannot be read.
         RepresentationError
-            If a setting differs from the bundle's; names it.
+            If a setting differs from that of the bundle; the message names it.
         TrainingError
             If the bundle is an ensemble: `esnet.training.fine_tuning.fine_tune` continues from all of its networks.
         """
@@ -64,7 +64,7 @@ class PretrainedNetwork:
         return cls(info=info)
 
     def settings(self, asked: TrainingSettings) -> TrainingSettings:
-        """Return the settings of a run from here: the bundle's widths, and a smaller learning rate."""
+        """Return the settings of a run that continues from here: the bundle's widths and a smaller learning rate."""
         widths = self.info.records[self.member - 1].settings["widths"]
         return replace(asked, widths=tuple(widths), learning_rate=asked.learning_rate * asked.fine_tuning_factor)
 

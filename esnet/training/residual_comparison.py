@@ -1,4 +1,4 @@
-"""Whether ESNet improves a potential: both are compared on the same samples, which neither was fitted to."""
+"""Test whether ESNet improves a potential, by comparing both on the same samples, which neither was fitted to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def compare(
     held_out: NDArray[np.intp],
     materials: NDArray[np.object_],
 ) -> dict[str, Any]:
-    """Compare a potential alone, with offsets fitted on the training part, and with ESNet on held-out samples.
+    """Compare a potential alone, with offsets fitted to the training part, and with ESNet, on held-out samples.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ def compare(
     predicted
         ESNet's predictions for the held-out samples, eV/atom, shape (k,).
     training, held_out
-        Indices of the samples fitted to and of the k held-out ones.
+        Indices of the training samples and of the k held-out ones.
     materials
-        Materials of the n samples, since samples of one material are not independent.
+        Material of each of the n samples, since samples of one material are not independent.
 
     Returns
     -------
     dict
         ``errors`` by `RAW`, `SHIFTED`, `BY_ELEMENT` and `WITH_ESNET` (``n``, ``mae``, ``rmse``, ``bias``),
-        ``compared_with``: the best of the first three here, ``gain``: its MAE minus that with ESNet, and its
-        ``standard_error`` (None for fewer than two materials), eV/atom.
+        ``compared_with``: the best of the first three on these samples, ``gain``: its MAE minus the MAE with ESNet, and
+        ``standard_error`` of the gain (None for fewer than two materials). Energies in eV/atom.
     """
     true = residuals[held_out]
     offset = float(residuals[training].mean())
@@ -54,7 +54,7 @@ def compare(
         name: errors(correction, true) | {"bias": float((correction - true).mean())}
         for name, correction in corrections.items()
     }
-    # compare with the strictest of the three: the one that is best on these very samples
+    # compare with the strictest of the three: the one that is best on these samples
     best = min((RAW, SHIFTED, BY_ELEMENT), key=lambda name: float(np.abs(corrections[name] - true).mean()))
     gains = np.abs(corrections[best] - true) - np.abs(predicted - true)
     gain = float(gains.mean())
@@ -82,6 +82,6 @@ def verdict(potential: str, task: str, compared: Mapping[str, Any]) -> str:
         f"{found[WITH_ESNET]['n']} held-out samples"
     )
     if error is None:
-        return f"{task}: one material cannot say whether the DOS improves on {potential} ({figures})"
+        return f"{task}: one material is not enough to tell whether the DOS improves on {potential} ({figures})"
     how = "improved" if gain > 2 * error else "made worse" if gain < -2 * error else "did not measurably improve"
     return f"{task}: the DOS {how} the predictions of {potential}: {figures}; gain {gain:.3f} +/- {error:.3f} eV/atom"

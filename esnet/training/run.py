@@ -1,4 +1,4 @@
-"""Common parts of training in memory and on a data set: the network, its epochs and the record."""
+"""Code shared by training in memory and training on a data set: the network, its epochs and the record."""
 
 import logging
 import time
@@ -128,7 +128,7 @@ class Run:
         with reading_errors() as failed:
             options["failed"] = failed
             epoch = 0
-            # made once: TensorFlow would otherwise recompile the reading in each epoch
+            # created once; otherwise TensorFlow would retrace the reading in each epoch
             data: dict[str, Any] = {"x": batches(source, training, epoch=lambda: epoch, **options), "shuffle": False}
             if len(validation):
                 data["validation_data"] = batches(source, validation, shuffle=False, **options)
@@ -164,7 +164,7 @@ class Run:
         representation: Representation,
         **about_data: Any,
     ) -> TrainingRecord:
-        """Return the record of the run; ``about_data`` are the fields that only the caller knows."""
+        """Return the record of the run; ``about_data`` holds the fields that only the caller knows."""
         history = state.history
         monitored = history.get("val_loss")
         mae = {part: found.get(ALL, {}).get("mae") for part, found in metrics.items()}
@@ -213,7 +213,7 @@ def _best_epoch(state: LoopState, monitored: Sequence[float] | None) -> int:
 
 
 def _undivided(batches: Any) -> Any:
-    """Keep TensorFlow from dividing files among processes: a single process reads for all devices."""
+    """Keep TensorFlow from sharding files among workers: a single process reads for all devices."""
     import tensorflow
 
     options = tensorflow.data.Options()

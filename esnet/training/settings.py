@@ -20,13 +20,13 @@ class TrainingSettings:
         Initial learning rate of Adam.
     batch_size
         Samples per step. If the last batch would be less than half full, the next larger size that avoids this is used
-        (at most the number of samples), since batch statistics of one or two samples spoil the network's running ones.
-        The record states the size used.
+        (at most the number of samples), since batch statistics of one or two samples corrupt the running statistics of
+        the network. The record states the size used.
     max_epochs
-        Largest number of epochs, all of which are run without a validation part.
+        Largest number of epochs. Without a validation part, all of them are run.
     fine_tuning_factor
-        The learning rate is multiplied by this if training continues from a bundle: its weights are already good, and
-        larger steps would destroy them. A tenth is the usual choice for fine-tuning.
+        Factor on the learning rate if training continues from a bundle, whose weights are already good and would be
+        destroyed by larger steps. A tenth is the usual choice for fine-tuning.
     plateau_factor, plateau_patience
         The learning rate is multiplied by the factor after this many epochs without a better loss.
     stop_patience
@@ -41,11 +41,11 @@ class TrainingSettings:
         Momentum of the running statistics that predictions use. If None, 0.99 as in the paper, or 0.9 if an epoch has
         fewer than 10 batches, since the statistics would lag behind the weights.
     max_dos
-        Samples with a density above this (either sign) are left out, in states/eV per atom. If None, no limit.
+        Largest absolute density, in states/eV per atom; samples above it are left out. If None, no limit.
     max_abs_formation_energy
-        Samples further than this from 0 are left out, in eV/atom. If None, no limit.
+        Largest absolute formation energy, in eV/atom; samples above it are left out. If None, no limit.
     seed
-        Seed of split, initial weights and order of batches.
+        Seed of the split, the initial weights and the order of batches.
     deterministic
         Whether to request bitwise reproducible operations from TensorFlow (for the whole process). Keras refuses it
         together with ``xla``.
@@ -75,7 +75,7 @@ class TrainingSettings:
     fine_tuning_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        # YAML and JSON files have lists
+        # YAML and JSON files give lists instead of tuples
         object.__setattr__(self, "widths", tuple(self.widths))
         check_widths(self.widths)
         for name in ("batch_size", "max_epochs", "plateau_patience", "stop_patience"):

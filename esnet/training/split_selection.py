@@ -1,4 +1,4 @@
-"""Choice of the training, validation and test samples of a data set."""
+"""Select the training, validation and test samples of a data set."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ Kinds = Literal["is_dos", "rs_dos", "both"]
 
 MIN_TRAINING = 2
 MIN_VALIDATION = 5
-"""With fewer validation samples, the loss depends on the samples more than on the model."""
+"""With fewer validation samples, the loss depends more on the samples than on the model."""
 
 _LISTED = 1000
 
@@ -96,7 +96,7 @@ def choose_parts(dataset: Dataset, split: Split, *, kinds: Kinds, settings: Trai
 def _over_limits(
     dataset: Dataset, indices: NDArray[np.intp], settings: TrainingSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which samples exceed the limits of DOS and of energy (those exceeding both count for the first)."""
+    """Return which samples exceed the limits of DOS and of energy (samples that exceed both count as the former)."""
     over_dos = np.zeros(len(dataset), dtype=bool)
     over_energy = np.zeros(len(dataset), dtype=bool)
     if settings.max_dos is not None and not _already_below(dataset, settings.max_dos):
@@ -110,6 +110,6 @@ def _over_limits(
 
 
 def _already_below(dataset: Dataset, max_dos: float) -> bool:
-    """Whether the data set was written with at least this filter, so that no densities need to be read for it."""
+    """Whether the data set was already written with this or a stricter filter, so that no densities need be read."""
     written = dataset.manifest.filters["max_dos"]
     return written is not None and written <= max_dos

@@ -81,15 +81,15 @@ def train(
     targets
         Formation energies of the relaxed crystals, eV/atom, shape (n,).
     settings, representation
-        How to train, and how the features were made (for the record).
+        Settings of the training, and how the features were computed (for the record).
     ids
         n distinct names, for the record and error messages.
     source
         Origin of the samples, for the record (`esnet.bundle.record.TrainingRecord.data_source`).
     initial
         A bundle of one network to continue from, or one network of a bundle. Widths, channel scaler and target scaling
-        are the bundle's, the learning rate is ``settings.fine_tuning_factor`` times as large, and the bundle's weights
-        are kept if no epoch is better on the validation part. For complete bundles, including ensembles, see
+        are taken from the bundle, the learning rate is multiplied by ``settings.fine_tuning_factor``, and the bundle's
+        weights are kept if no epoch is better on the validation part. For complete bundles, including ensembles, see
         `esnet.training.fine_tuning.fine_tune`.
     progress
         Called after each epoch; may raise StopIteration to end the training.
@@ -97,18 +97,18 @@ def train(
     Returns
     -------
     TrainingResult
-        The network (predicts standardised energies), both scalings and the record. Both scalings are fitted to the
-        training part alone (or taken from ``initial``).
+        The network (which predicts standardised energies), both scalings and the record. The scalings are fitted to
+        the training part only, or taken from ``initial``.
 
     Raises
     ------
     FeatureError
         If a shape is wrong or a value is not finite.
     TrainingError
-        If too few samples are left by the filters, the loss stops being finite, the Keras backend is not TensorFlow, or
+        If the filters leave too few samples, the loss stops being finite, the Keras backend is not TensorFlow, or
         ``initial`` is an ensemble.
     BundleError, RepresentationError, CorrectionsError
-        If ``initial`` cannot be read, has another representation, or other corrections in its energies.
+        If ``initial`` cannot be read, has another representation, or predicts energies with other corrections.
 
     Notes
     -----
@@ -179,13 +179,13 @@ def train_on(
     dataset, split
         Training data and their parts. The test part is read once, after the last epoch, for its errors.
     settings
-        How to train; ``validation_fraction`` is taken from the split.
+        Settings of the training; ``validation_fraction`` is taken from the split.
     kinds
         Kinds of DOS to train and validate on. The record always contains the errors of IS2RE and of RS2RE.
     checkpoints
-        Folder for the state after each epoch (weights, optimiser, schedules, history). If there is one already,
-        training continues from there, with the same result as without an interruption. If None, no checkpoints are
-        written.
+        Folder for the state after each epoch (weights, optimiser, schedules, history). If it already holds a
+        checkpoint, training continues from there, with the same result as without an interruption. If None, no
+        checkpoints are written.
     checkpoint_every
         Epochs between two checkpoints.
     logs
@@ -199,8 +199,8 @@ def train_on(
     Returns
     -------
     TrainingResult
-        The network (float32, predicts standardised energies), both scalings (fitted on the training part alone) and
-        the record.
+        The network (float32, predicts standardised energies), both scalings (fitted to the training part only) and the
+        record.
 
     Raises
     ------
@@ -263,7 +263,7 @@ def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, k
 def _split(
     samples: Samples, settings: TrainingSettings, held_out: frozenset[str] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
-    """Return the indices of training and (possibly empty) validation part, and the reason if the latter is empty."""
+    """Return the indices of the training and validation parts, and the reason if the latter is empty."""
     n_samples = len(samples.ids)
     if n_samples < MIN_TRAINING:
         raise TrainingError(f"{n_samples} samples are left to train on; at least {MIN_TRAINING} are needed")

@@ -1,7 +1,7 @@
 """Bayesian optimisation with Ax, which proposes points and receives results; independent of Ray.
 
-Ax keeps no state that could not be rebuilt from the reported results, so a search resumes after a crash by reporting
-the known results to a new one (see `AxSearch.tell_past`).
+The state of Ax can be rebuilt from the reported results, so a search is resumed after a crash by reporting the known
+results to a new one (see `AxSearch.tell_past`).
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 METRIC = "objective"
 
 Ending = Literal["finished", "stopped", "failed"]
-"""How a trial ended: as planned, stopped early by a scheduler, or by an error or a result that is not finite."""
+"""How a trial ended: completed, stopped early by the scheduler, or failed (error, or a result that is not finite)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class Outcome:
     ending
         How it ended.
     value
-        Last value of the minimised metric; None where there is none.
+        Last value of the minimised metric; None if there is none.
     step
-        After how many steps (epochs) that was.
+        Number of steps (epochs) after which it was measured.
     """
 
     ending: Ending
@@ -43,24 +43,24 @@ class Outcome:
 
 
 class AxSearch:
-    """Search for the points of a space that minimise a value.
+    """Search for points of a space that minimise a value.
 
-    Ax (ax-platform 1.2) starts with the middle of the space and a quasi-random sequence and continues with a Gaussian
-    process and expected improvement, chosen by Ax (``method="fast"``).
+    Ax (ax-platform 1.2) starts with the centre of the space and a quasi-random sequence, and continues with a Gaussian
+    process and expected improvement, as selected by Ax (``method="fast"``).
 
     Parameters
     ----------
     space
-        What is tuned.
+        The search space.
     seed
-        Of the quasi-random sequence and of the optimisation of the acquisition function.
+        Seed of the quasi-random sequence and of the optimisation of the acquisition function.
     initial_trials
-        Trials before the model is used.
+        Number of trials before the model is used.
 
     Notes
     -----
-    A trial is reported to Ax once, at its end. Reporting every epoch costs 25 ms each with 1,000 epochs reported
-    (2026-11, one core), growing with their number, and its model uses the last one alone.
+    A trial is reported to Ax once, when it ends. The cost of reporting an epoch grows with the number of reported
+    epochs (25 ms after 1,000; 2026-11, one core), and the model uses only the last epoch anyway.
     """
 
     def __init__(self, space: Space, *, seed: int = 0, initial_trials: int = 5) -> None:
@@ -73,7 +73,7 @@ class AxSearch:
         self._client: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave Ax out: it is rebuilt from the reported results."""
+        """Leave out the Ax client, which is rebuilt from the reported results."""
         return self.__dict__ | {"_client": None, "_live": {}}
 
     def tell_past(self, trials: Iterable[tuple[Parameters, Outcome]]) -> None:
@@ -86,7 +86,7 @@ class AxSearch:
         Raises
         ------
         TuningError
-            If it is not a point of the space (Ax itself takes any).
+            If it is not a point of the space (which Ax itself does not check).
         """
         check_point(self._space, point)
         number = int(self._connected().attach_trial(dict(point)))
@@ -99,9 +99,9 @@ class AxSearch:
         Returns
         -------
         tuple or None
-            Number of the trial (for `tell`) and its parameters. None where Ax wants the results of running trials
-            first; where none is running (all of the first ones failed) a random point is proposed instead, so that
-            waiting for None to change always ends.
+            Number of the trial (for `tell`) and its parameters. None if Ax first needs the results of running trials.
+            If no trial is running (all initial ones failed), a random point is proposed instead, so callers never wait
+            forever.
         """
         from ax.exceptions.core import DataRequiredError, OptimizationComplete
         from ax.exceptions.generation_strategy import AxGenerationException
@@ -109,11 +109,11 @@ class AxSearch:
         client = self._connected()
         try:
             with warnings.catch_warnings():
-                # of pandas' future and of restarts of the optimiser: nothing that a user could act on
+                # deprecations in pandas and restarts of the optimiser: nothing that a user can act on
                 warnings.simplefilter("ignore")
                 proposed = client.get_next_trials(max_trials=1)
         except (DataRequiredError, OptimizationComplete, AxGenerationException) as error:
-            # the others: it has proposed all points, or as many trials run as it allows in parallel
+            # the other exceptions: all points were proposed, or the limit of parallel trials is reached
             logger.debug("Ax waits for results: %s", error)
             proposed = {}
         for number, parameters in proposed.items():
@@ -125,7 +125,7 @@ class AxSearch:
         return self.attach(point), point
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Report the outcome of a trial; a number that is not running is ignored."""
+        """Report the outcome of a trial; the number of a trial that is not running is ignored."""
         if self._live.pop(number, None) is None:
             logger.debug("Ax trial %d is not running", number)
             return
@@ -137,7 +137,7 @@ class AxSearch:
         return self._client
 
     def _new_client(self) -> Any:
-        # importing Ax warns of a database that it is not asked to write to
+        # importing Ax warns about a database that is not used here
         logging.getLogger("ax.storage.sqa_store.with_db_settings_base").disabled = True
         client = require("ax.api.client", extra="tune").Client(random_seed=self._seed)
         _quiet()
@@ -149,7 +149,7 @@ class AxSearch:
         client.configure_generation_strategy(
             method="fast",
             initialization_budget=self._initial_trials,
-            # a sequence with the same seed would propose its first points, and the middle, again
+            # a sequence with the same seed would propose its first points, and the centre, again
             initialization_random_seed=self._seed + n_past,
             initialize_with_center=n_past == 0,
             allow_exceeding_initialization_budget=True,
@@ -195,7 +195,7 @@ class GridSearch:
 def _report_outcome(client: Any, number: int, outcome: Outcome) -> None:
     finite = outcome.value is not None and math.isfinite(outcome.value)
     if outcome.ending == "failed" or not finite:
-        # not mark_trial_failed: Ax proposes a failed point again, and with a seed it is the same one for ever
+        # not mark_trial_failed: Ax would propose a failed point again, with a fixed seed the same one forever
         client.mark_trial_abandoned(number)
         return
     client.attach_data(number, {METRIC: float(outcome.value or 0.0)}, progression=outcome.step)
@@ -210,7 +210,7 @@ def _parameter_config(name: str, domain: Domain) -> Any:
 
     if isinstance(domain, Choice):
         kind = type(domain.values[0]).__name__
-        # two values are always ordered for Ax, and it warns if this is not stated
+        # Ax treats two values as ordered, and warns unless this is stated
         return ChoiceParameterConfig(
             name=name, parameter_type=kind, values=list(domain.values), is_ordered=len(domain.values) == 2
         )
@@ -223,13 +223,13 @@ def _parameter_config(name: str, domain: Domain) -> Any:
 
 
 def _as_json(space: Space, parameters: Parameters) -> dict[str, Any]:
-    """Return the parameters in the order of the space, as Python's own types."""
+    """Return the parameters in the order of the space, converted to built-in types."""
     values = {name: parameters[name] for name in space}
     return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
 
 
 def _quiet() -> None:
-    """Restrict Ax, which logs each trial to the terminal, to warnings."""
+    """Restrict the log of Ax, which writes each trial to the terminal, to warnings."""
     from ax.utils.common.logger import set_ax_logger_levels
 
     set_ax_logger_levels(logging.WARNING)

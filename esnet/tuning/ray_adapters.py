@@ -1,6 +1,7 @@
 """Adapters between a study and Ray Tune: a searcher, a scheduler and a callback.
 
-The classes are defined inside functions, since their bases come from Ray, which importing our modules must not load.
+The classes are defined inside functions because their base classes come from Ray, which must not be loaded when this
+module is imported.
 """
 
 import math
@@ -34,11 +35,17 @@ def new_searcher(
     Parameters
     ----------
     study
-        Where a trial is recorded as soon as it has parameters. search Proposes trials, and receives their results.
+        Study in which a trial is recorded as soon as it has parameters.
+    search
+        Proposes trials, and receives their results.
+    metric
+        Name of the minimised value.
     unfinished
-        Trials of an earlier process, resumed first. first_number Number of the first new trial.
+        Trials of an earlier process, which are resumed first.
+    first_number
+        Number of the first new trial.
     points
-        Parameters of the next trials, before ``search`` is asked.
+        Parameters of the next trials, tried before ``search`` is asked.
     """
     from ray.tune.search import Searcher
 
@@ -75,27 +82,31 @@ def new_searcher(
                 search.tell(number, _outcome(result, metric, error=error))
 
         def save(self, checkpoint_path: str) -> None:
-            """Write nothing, since the study's own files suffice for a restart."""
+            """Do nothing, since the files of the study suffice for a restart."""
 
     return StudySearcher()
 
 
 def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float, past: Sequence[Trial]) -> Any:
-    """Return ASHA (Li et al., arXiv:1810.05934; Ray's implementation) that knows the results of earlier processes.
+    """Return Ray's ASHA scheduler (Li et al., arXiv:1810.05934), initialised with the results of earlier processes.
 
     Parameters
     ----------
+    metric
+        Name of the minimised value.
+    max_epochs
+        Largest number of epochs of a trial.
     grace
-        Epochs before a trial may be stopped.
+        Number of epochs before a trial may be stopped.
     reduction
-        One of this many trials that reach a rung continues.
+        One in this many trials that reach a rung continues.
     past
         Trials of earlier processes, finished or not.
     """
     from ray.tune.schedulers import ASHAScheduler
 
     class StudyScheduler(ASHAScheduler):  # type: ignore[misc, unused-ignore]
-        """Scheduler by the study's names of trials, since Ray gives a resumed trial another id."""
+        """ASHA that identifies trials by their names in the study, since Ray gives a resumed trial a new id."""
 
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
             super().on_trial_add(tune_controller, _named(trial))
@@ -117,7 +128,7 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
         time_attr=EPOCH,
         metric=metric,
         mode="min",
-        # no rung at the last epoch, and no stop there: a trial that reaches it finishes and keeps its model
+        # there is no rung at the last epoch: a trial that reaches it is not stopped, and keeps its model
         max_t=longest,
         grace_period=min(grace, longest),
         reduction_factor=reduction,
@@ -133,16 +144,16 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
 
 
 def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -> Any:
-    """Return a ``ray.tune.Callback`` that writes each trial into the study as it happens."""
+    """Return a ``ray.tune.Callback`` that records the events of each trial in the study."""
     from ray.tune import Callback
 
     class StudyCallback(Callback):  # type: ignore[misc, unused-ignore]
         def __init__(self, progress: TrialProgress | None) -> None:
-            # an argument, since Ray pickles the class with all that it closes over
+            # passed as an argument, since Ray pickles the class with everything in its closure
             self._progress = progress
 
         def __getstate__(self) -> dict[str, Any]:
-            """Leave out the display, which may be a terminal; Ray's pickle of it is never read."""
+            """Leave out the progress display, which may be a terminal; Ray's pickle is never read."""
             return {"_progress": None}
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -180,7 +191,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
 
 
 def outcome_of(trial: Trial, metric: str) -> Outcome:
-    """Return how a trial of an earlier process ended, for `AxSearch.tell_past`."""
+    """Return the outcome of a trial of an earlier process, for `AxSearch.tell_past`."""
     ending: Ending = "failed" if trial.status == "running" else trial.status
     return Outcome(ending=ending, value=trial.last(metric), step=trial.epoch)
 
@@ -198,7 +209,7 @@ def _named(trial: Any) -> Any:
 
 
 def _row(result: Mapping[str, Any]) -> Row:
-    """Return the metrics of a result, without Ray's own fields and values that are not numbers."""
+    """Return the metrics in a result, without Ray's own fields and non-numeric values."""
     from ray.tune.result import AUTO_RESULT_KEYS
 
     return {

@@ -1,4 +1,4 @@
-"""Results of a tuning run for the user: a table, a plot of the surface, a summary."""
+"""Write the results of a tuning run: a table, a plot of the surface and a summary."""
 
 import csv
 import io
@@ -64,21 +64,21 @@ def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric:
 
 
 def write_plots(folder: Path, trials: Sequence[Trial], *, space: Space, metric: str, label: str) -> list[Path]:
-    """Plot the value over the first two parameters with numbers as PNG and SVG; return the files.
+    """Plot the value over the first two numeric parameters as PNG and SVG, and return the files.
 
-    Trials that were stopped early are shown with their last value, as triangles; failed ones as crosses. Where enough
-    points are there and not all on one line, the surface between them is filled by linear interpolation.
+    Trials that were stopped early are shown with their last value, as triangles; failed ones as crosses. If there are
+    enough points and they are not collinear, the surface between them is filled by linear interpolation.
 
     Parameters
     ----------
     folder
-        Where to write.
+        Folder to write to.
     trials
-        Ended ones.
+        Trials that have ended.
     space
-        With two parameters that are numbers; otherwise nothing is plotted.
+        The search space; nothing is plotted if fewer than two of its parameters are numeric.
     metric, label
-        What colours the points, and how its axis is labelled.
+        Value that colours the points, and the label of its axis.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _surface(trials: Sequence[Trial], axes: Sequence[str], space: Space, metric:
 
 
 def _limits(domain: FloatRange | IntRange) -> tuple[float, float]:
-    """Return the ends of an axis, slightly beyond the range so that no marker is cut."""
+    """Return the limits of an axis, slightly beyond the range so that no marker is cut off."""
     if domain.log:
         factor = (domain.high / domain.low) ** _MARGIN
         return domain.low / factor, domain.high * factor
@@ -164,9 +164,9 @@ def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float],
     if not spread.all():
         return
     try:
-        # in units of the ranges: a learning rate is 10,000 times smaller than a batch size
+        # in units of the ranges, since learning rates are 10,000 times smaller than batch sizes
         triangles = tri.Triangulation(*(indices / spread).T).triangles
-    except RuntimeError:  # all points on one line
+    except RuntimeError:  # collinear points
         return
     surface = tri.Triangulation(*indices.T, triangles)
     axis.tricontourf(surface, list(known.values()), levels=20, alpha=0.5, zorder=1, **shades)

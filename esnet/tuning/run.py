@@ -1,4 +1,4 @@
-"""Execution of a study's trials with Ray Tune, from the start or resumed."""
+"""Run the trials of a study with Ray Tune, from the start or resumed."""
 
 import logging
 import signal
@@ -40,27 +40,33 @@ def run_trials(
     objective
         Runs one trial, in a Ray worker.
     study
-        Where the trials are recorded; finished ones are not run again, unfinished ones continue.
+        Study in which the trials are recorded; finished trials are not run again, unfinished ones are resumed.
+    space
+        The search space.
     metric
-        The value that the objective reports and returns, to be minimised.
+        Name of the value that the objective reports and returns, and that is minimised.
     max_epochs
-        Of a trial.
+        Largest number of epochs of a trial.
+    search
+        Settings of the search.
+    resources
+        Resources of the trials. If None, the defaults.
     retry_failed
-        Resume trials that failed earlier.
+        Whether to resume trials that failed earlier.
     progress
-        Called in this process, with each trial that starts, reports or ends.
+        Called in this process for each trial that starts, reports or ends.
 
     Returns
     -------
     list of Trial
-        All of the study.
+        All trials of the study.
 
     Raises
     ------
     TuningError
-        If another process works on the study, the settings do not fit the space, or the run was interrupted.
+        If another process is using the study, the settings do not match the space, or the run was interrupted.
     RaySessionError
-        If no node has the resources of a trial.
+        If no node has the resources for a trial.
     MissingExtraError
         If Ray Tune or Ax is not installed.
     """
@@ -142,7 +148,7 @@ def _fit(
                 scheduler=scheduler,
                 num_samples=trials,
                 max_concurrent_trials=resources.concurrent or _room(cpus=resources.cpus, gpus=gpus),
-                # a new worker takes 25 to 31 s here, 24 s of it for importing TensorFlow (2026-11)
+                # a new worker takes 25 to 31 s to start, 24 s of it for importing TensorFlow (2026-11)
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
@@ -178,7 +184,7 @@ def _telling(study: Study, progress: TrialProgress | None, actors: TrialActors) 
 
 
 def _room(*, cpus: int, gpus: float) -> int:
-    """Return the number of trials that fit on Ray's nodes at a time."""
+    """Return the number of trials that fit on Ray's nodes at the same time."""
     found = 0
     for node in alive_nodes():
         room = int(node.get("CPU", 0) // cpus)
@@ -188,7 +194,7 @@ def _room(*, cpus: int, gpus: float) -> int:
 
 @contextmanager
 def _ray_settings() -> Iterator[None]:
-    """Keep Ray Tune from printing, since trials and their errors are the study's, and put signal handlers back."""
+    """Keep Ray Tune from printing, since the study reports trials and errors; restore signal handlers afterwards."""
     variables = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
     ray_logger = logging.getLogger("ray.tune")
     level = ray_logger.level

@@ -15,21 +15,21 @@ class SearchSettings:
     Attributes
     ----------
     trials
-        How many to run, failed ones counted. A finished study continues if this is raised. Not for a grid.
+        Number of trials, including failed ones. Raise it to continue a finished study. Not used for a grid.
     grid
-        Numbers of points along each parameter of a plain grid; None: Ax proposes the points.
+        Number of points along each parameter of a regular grid. If None, Ax proposes the points.
     points
         Points to try before Ax is asked.
     initial_trials
-        Trials before Ax uses its model.
+        Number of trials before Ax uses its model.
     stopping
-        ``asha`` stops trials early that are worse than others were at the same epoch; ``none``: no trial.
+        ``asha`` stops a trial early if it is worse than others were at the same epoch; ``none`` stops no trial.
     grace
-        Epochs before a trial may be stopped.
+        Number of epochs before a trial may be stopped.
     reduction
-        One of this many trials that reach a rung (grace, grace x reduction, ... epochs) continues.
+        One in this many trials that reach a rung (grace, grace x reduction, ... epochs) continues.
     seed
-        Of the search.
+        Seed of the search.
     """
 
     trials: int = 20
@@ -53,7 +53,7 @@ class SearchSettings:
         _require("reduction", self.reduction, self.reduction > 1, "above 1")
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that make the trials of a study comparable, as JSON types."""
+        """Return the settings that the trials of a study must share to be comparable, in JSON types."""
         return {
             "grid": list(self.grid) if self.grid else None,
             "stopping": self.stopping,
@@ -70,11 +70,12 @@ class Resources:
     Attributes
     ----------
     cpus, gpus
-        Of each trial; a part of a GPU lets several trials share one. GPUs None: one where Ray has any.
+        Resources of each trial. With a fraction of a GPU, several trials share one. If ``gpus`` is None, one GPU if Ray
+        has any.
     concurrent
-        Trials at a time; None: as many as Ray's nodes have room for.
+        Number of trials run at the same time. If None, as many as fit on Ray's nodes.
     retries
-        How often a trial is resumed after its worker died or raised an exception.
+        Number of times a trial is resumed after its worker died or raised an exception.
     """
 
     cpus: int = 1

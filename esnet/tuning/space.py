@@ -14,7 +14,7 @@ Parameters = Mapping[str, Any]
 
 
 class TuningError(UserError, ValueError):
-    """A tuning run cannot start or continue as requested, or found nothing; the message gives a remedy."""
+    """A tuning run cannot start or continue as requested, or has no result; the message gives a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class FloatRange:
         return _between(self.low, self.high, random.random(), log=self.log)
 
     def grid(self, points: int) -> list[float]:
-        """Return ``points`` evenly spaced values, including both ends (only the middle for one)."""
+        """Return ``points`` evenly spaced values including both ends, or the middle if ``points`` is 1."""
         return [_between(self.low, self.high, place, log=self.log) for place in _places(points)]
 
 
@@ -64,11 +64,11 @@ class IntRange:
         return round(_between(self.low, self.high, random.random(), log=self.log))
 
     def grid(self, points: int) -> list[int]:
-        """Return ``points`` different values, as evenly spaced as integers allow, including both ends."""
+        """Return ``points`` distinct values including both ends, as evenly spaced as integers allow."""
         if points > self.high - self.low + 1:
             raise TuningError(f"{points} different whole numbers do not fit into {self.low} to {self.high}")
         values = {round(_between(self.low, self.high, place, log=self.log)) for place in _places(points)}
-        # where a logarithmic grid rounds two values to one, the next free number takes the second's place
+        # if two values of a logarithmic grid round to the same integer, the second moves to the next free one
         for value in range(self.low, self.high + 1):
             if len(values) == points:
                 break
@@ -78,7 +78,7 @@ class IntRange:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Choice among values of one JSON type, without an order."""
+    """Unordered choice among values of one JSON type."""
 
     values: tuple[Any, ...]
 
@@ -149,10 +149,10 @@ def _places(points: int) -> list[float]:
 
 def _between(low: float, high: float, place: float, *, log: bool) -> float:
     if place == 1:
-        return high  # where rounding would miss it, above or below
+        return high  # rounding might miss it
     value = low * (high / low) ** place if log else low + place * (high - low)
     return min(max(value, low), high)
 
 
 PAPER_SPACE: Space = {"learning_rate": FloatRange(low=0.0005, high=0.002), "batch_size": IntRange(low=16, high=65)}
-"""The ranges of the paper (Mok et al. 2023): learning rate, and batch size with both ends."""
+"""The ranges of the paper (Mok et al. 2023) for learning rate and batch size, with both ends included."""

@@ -1,12 +1,13 @@
-"""Folder of a tuning run, with its settings and trials as JSON files that survive interruption.
+"""Folder of a tuning run, with its settings and trials in JSON files that survive interruption.
 
-study.json                    format, what makes the study what it is, versions, UTC
-trials/trial-001/trial.json   parameters, status and results by epoch of one trial; written anew after each epoch
-trials/trial-001/...          what the trial itself keeps there: checkpoints, then its bundle
-ray/                          what Ray writes: CSV, JSON and TensorBoard files of each trial
+* ``study.json``: format, identity of the study, versions, time (UTC);
+* ``trials/trial-001/trial.json``: parameters, status and results by epoch of one trial, rewritten after each epoch;
+* ``trials/trial-001/...``: other files of the trial: checkpoints, and finally its bundle;
+* ``ray/``: CSV, JSON and TensorBoard files that Ray writes for each trial.
 
-This is all that a restart reads. Ray's own experiment state (``Tuner.restore``, Ray 2.60) is not used: it forgets the
-scheduler's results, starts from the beginning, without saying so, where a kill cut its file off, and is a pickle.
+A restart reads nothing but the study's own files. Ray's experiment state (``Tuner.restore``, Ray 2.60) is not used,
+because it forgets the results of the scheduler, silently starts from the beginning if a kill truncated its file, and is
+a pickle.
 """
 
 import json
@@ -39,17 +40,18 @@ class Trial:
     name
         ``trial-001`` and so on, in the order of their starts.
     parameters
-        The values tried.
+        Values of the tuned parameters.
     status
-        ``running`` also where the process that ran it is gone; ``stopped``: early, by the scheduler.
+        ``running`` (also after the process that ran it has died), ``finished``, ``stopped`` (early, by the scheduler)
+        or ``failed``.
     curve
-        Results by epoch: ``epoch`` and the metrics, None where a value was not finite.
+        Results by epoch: ``epoch`` and the metrics; None for values that were not finite.
     recoveries
-        How often its worker died or raised and another went on.
+        Number of times that its worker died or raised an exception and another one resumed it.
     message
-        Why it failed, or the last reason of a recovery; empty where all went well.
+        Reason of the failure or of the last recovery; empty if there was none.
     started, ended
-        UTC, ISO 8601.
+        Times, UTC, ISO 8601.
     """
 
     name: str
@@ -63,7 +65,7 @@ class Trial:
 
     @property
     def epoch(self) -> int:
-        """Last epoch with a result; 0 if there is none."""
+        """Number of the last epoch with a result; 0 if there is none."""
         return int(self.curve[-1]["epoch"] or 0) if self.curve else 0
 
     def last(self, metric: str) -> float | None:
@@ -71,7 +73,7 @@ class Trial:
         return self.curve[-1].get(metric) if self.curve else None
 
     def with_row(self, row: Row) -> Self:
-        """Add the results of an epoch, replacing those that a restarted worker repeats."""
+        """Return the trial with the results of an epoch added, replacing those that a restarted worker repeats."""
         kept = [old for old in self.curve if (old["epoch"] or 0) < (row["epoch"] or 0)]
         return replace(self, curve=(*kept, dict(row)))
 
@@ -89,14 +91,14 @@ class Study:
         Parameters
         ----------
         identity
-            What makes results comparable: data, split, settings, search. JSON types.
+            Inputs that results must share to be comparable (data, split, settings, search), in JSON types.
         about
-            Written beside it and not compared: versions and the like.
+            Further information, such as versions, which is stored but not compared.
 
         Raises
         ------
         TuningError
-            If the folder holds something else, or a study with another identity: each difference is named.
+            If the folder contains something else, or a study with another identity; the message names the differences.
         """
         study = cls(Path(path).resolve())
         wanted = json.loads(json.dumps(identity))
@@ -146,18 +148,18 @@ class Study:
         _write_json(folder / TRIAL, asdict(trial))
 
     def end(self, trial: Trial, status: Status, *, message: str = "") -> None:
-        """Write one ended trial."""
+        """Record that a trial has ended."""
         self.write(replace(trial, status=status, message=message or trial.message, ended=_now()))
 
     def locked(self) -> AbstractContextManager[None]:
-        """Lock the study against other processes; the system releases the lock of a dead process.
+        """Lock the study against other processes; the operating system releases the lock of a dead process.
 
         Raises
         ------
         TuningError
-            If another process works on it.
+            If another process is using the study.
         """
-        busy = TuningError(f"{self.path}: another process tunes in this folder; wait for it, or end it")
+        busy = TuningError(f"{self.path}: another process is tuning in this folder; wait for it, or end it")
         return exclusive(self.path / ".lock", busy=busy)
 
     def _require_same(self, wanted: Mapping[str, Any]) -> None:
@@ -195,7 +197,7 @@ def best_trial(trials: Sequence[Trial], metric: str) -> Trial:
     Raises
     ------
     TuningError
-        If none finished: the first failure is quoted.
+        If no trial finished; the message quotes the first failure.
     """
     values = {trial.name: trial.last(metric) for trial in trials if trial.status == "finished"}
     finished = [trial for trial in trials if values.get(trial.name) is not None]
@@ -206,7 +208,7 @@ def best_trial(trials: Sequence[Trial], metric: str) -> Trial:
 
 
 def parameters_text(parameters: Parameters) -> str:
-    """Format parameters for the user: ``learning_rate 0.00112, batch_size 32``."""
+    """Format parameters as text: ``learning_rate 0.00112, batch_size 32``."""
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in parameters.items()
     )

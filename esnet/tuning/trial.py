@@ -1,4 +1,4 @@
-"""Execution of one trial in a Ray worker: its task, and the report of its results."""
+"""Run one trial in a Ray worker, and report its results."""
 
 import math
 import os
@@ -17,14 +17,13 @@ MESSAGE = "message"
 
 Report = Callable[[int, Mapping[str, float]], None]
 Objective = Callable[["TrialTask"], Mapping[str, float]]
-"""Runs a trial; returns the values that stand for it as a whole, the one that is minimised among them.
+"""Function that runs a trial and returns its final metrics, including the minimised one.
 
-It calls `TrialTask.report` after each epoch. It is called again, in another process, where the worker was killed or an
-exception was raised, and should then go on with what its folder has. A `UserError` is a trial that is not worth
+It calls `TrialTask.report` after each epoch. If the worker is killed or an exception is raised, it is called again in
+another process and should then resume from the contents of its folder. A `UserError` marks a trial that is not worth
 repeating."""
 
-# How long a worker waits for the previous trial to finish before its next one; that one finishes at its next report, so
-# soon
+# How long a worker waits for its previous trial, which finishes at its next report, before it starts the next one
 _THREAD_TIMEOUT_S = "120"
 
 
@@ -35,16 +34,16 @@ class TrialTask:
     Attributes
     ----------
     name
-        Of the trial.
+        Name of the trial.
     parameters
-        The values to try.
+        Values of the tuned parameters.
     folder
-        The trial's own folder; a restarted trial finds its files there.
+        Folder of the trial; a restarted trial finds its files there.
     curve
         Results of earlier epochs, if the trial resumes after an interruption.
     report
-        To be called after each epoch with its number (from 1) and metrics. It does not return where the scheduler
-        has stopped the trial.
+        Function to call after each epoch with its number (from 1) and metrics. It does not return if the scheduler has
+        stopped the trial.
     """
 
     name: str
@@ -57,14 +56,18 @@ class TrialTask:
 def trainable(
     objective: Objective, *, study: Study, metric: str, environment: Mapping[str, str]
 ) -> Callable[[dict[str, Any]], None]:
-    """Return the function that Ray Tune runs for each trial, to make ``metric`` small.
+    """Return the function that Ray Tune runs for each trial.
 
     Parameters
     ----------
+    objective
+        Function that runs a trial.
     study
-        At a path that all of Ray's nodes see.
+        Study in a folder that all Ray nodes can read and write.
+    metric
+        Name of the minimised value.
     environment
-        Variables that must stand before TensorFlow is imported.
+        Environment variables to set before TensorFlow is imported.
     """
     variables = {**environment, "TUNE_FUNCTION_THREAD_TIMEOUT_S": _THREAD_TIMEOUT_S}
 

@@ -1,8 +1,8 @@
-"""A name for each running trial in Ray's dashboard.
+"""Show each running trial by name in Ray's dashboard.
 
-A worker runs one trial after the other, since each new one would import TensorFlow again, and Ray asks an actor for
-its name once, when it is made. So each trial has an actor beside its worker that computes nothing: the list of actors
-shows its name and its settings, alive while the trial runs.
+A worker runs one trial after another, since each new worker would import TensorFlow again, and Ray asks an actor for
+its name only once, when it is created. Each trial therefore has an additional idle actor, whose name in the list of
+actors shows the trial and its parameters while it runs.
 """
 
 import logging
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 class TrialActors:
-    """The named actors of the trials that run. What keeps Ray from showing them is logged and ends no study.
+    """The named actors of the running trials; an error in creating one is logged and does not end the study.
 
     Parameters
     ----------
     study
-        Name of the study, which stands before the trial's.
+        Name of the study, used as a prefix of the names.
     """
 
     def __init__(self, study: str) -> None:
@@ -30,17 +30,17 @@ class TrialActors:
         self._actors: dict[str, Any] = {}
 
     def show(self, trial: Trial) -> None:
-        """Show a trial that runs; take away one that has ended."""
+        """Show a running trial; remove one that has ended."""
         with _logged():
             if trial.status != "running":
                 self._end(self._actors.pop(trial.name, None))
             elif trial.name not in self._actors:
                 name = f"{self._study}/{trial.name}: {parameters_text(trial.parameters)}"
-                # two studies of one name may share a Ray
+                # two studies with the same name may share a Ray cluster
                 self._actors[trial.name] = _named_actor(f"{name} ({secrets.token_hex(3)})")
 
     def close(self) -> None:
-        """Take all of them away."""
+        """Remove all actors."""
         while self._actors:
             with _logged():
                 self._end(self._actors.popitem()[1])
@@ -52,7 +52,7 @@ class TrialActors:
 
 
 class ShownTrial:
-    """Says its name; an actor of it is all that the dashboard has of a trial."""
+    """Class of the idle actors, whose representation is the name of a trial."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -65,7 +65,7 @@ class ShownTrial:
 def _logged() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 whatever Ray says: trials are what the study is for
+    except Exception as error:  # noqa: BLE001 no error in the display may stop the trials
         logger.warning("Ray's dashboard does not show the trials as they are: %s: %s", type(error).__name__, error)
 
 

@@ -1,4 +1,4 @@
-"""Tuning of ESNet's learning rate and batch size on a data set: trials, table, plot, and a bundle of the best."""
+"""Tune ESNet's learning rate and batch size on a data set; writes a table, a plot, and a bundle of the best trial."""
 
 import math
 import shutil
@@ -27,7 +27,7 @@ __all__ = ["METRIC", "PAPER_SPACE", "Resources", "SearchSettings", "TuningError"
 
 
 METRIC = "validation_mae"
-"""Mean absolute error on the validation part, eV/atom, of the weights that training would keep if it ended here."""
+"""Mean absolute error on the validation part, eV/atom, of the weights that would be kept if training ended now."""
 
 BEST = "best"
 _BUNDLE = "bundle"
@@ -36,16 +36,17 @@ _CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, kw_only=True)
 class TuningResult:
-    """What a tuning run found.
+    """Result of a tuning run.
 
     Attributes
     ----------
     trials
-        All trials, by name.
+        All trials, sorted by name.
     best
-        The finished one with the smallest error on the validation part.
+        The finished trial with the smallest error on the validation part.
     bundle
-        Its model, chosen by the validation part; its record has the error on the test part, as every trial's has.
+        Bundle of the best trial. Its record, like that of every trial, contains the error on the test part, which had
+        no influence on the choice.
     table, plots, summary
         Files in the study's folder: CSV, PNG and SVG, JSON.
     logs
@@ -63,18 +64,18 @@ class TuningResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EsnetObjective:
-    """Trains one ESNet in a worker and keeps it as a bundle in the trial's folder.
+    """Objective that trains one ESNet in a worker and saves it as a bundle in the folder of the trial.
 
     Attributes
     ----------
     dataset
         Path of the data set, the same on all nodes.
     checksum
-        Of the data set that was split.
+        Checksum of the data set that was split.
     split
-        As `Split.to_dict` gives it.
+        Result of `Split.to_dict`.
     kinds, settings
-        As in `esnet.training.train.train_on`; the tuned settings are replaced.
+        As in `esnet.training.train.train_on`; the tuned settings are replaced by the parameters of the trial.
     """
 
     dataset: str
@@ -84,7 +85,7 @@ class EsnetObjective:
     settings: TrainingSettings
 
     def __call__(self, task: TrialTask) -> dict[str, float]:
-        """Train, or go on where a killed worker was, and return the errors of the kept weights."""
+        """Train, or continue where a killed worker stopped, and return the errors of the kept weights."""
         import keras
 
         bundle = task.folder / _BUNDLE
@@ -92,7 +93,7 @@ class EsnetObjective:
             try:
                 self._train(task, bundle)
             finally:
-                # the worker continues with another trial, and Keras keeps its objects
+                # Keras would keep its objects while the worker continues with another trial
                 keras.utils.clear_session()
         shutil.rmtree(task.folder / _CHECKPOINTS, ignore_errors=True)
         record = BundleInfo.read(bundle).record
@@ -116,7 +117,7 @@ class EsnetObjective:
 
 
 class _Reporter:
-    """Reports each epoch, with the error at the epoch of the lowest validation loss so far: that one's weights stay."""
+    """Reports each epoch with the error at the epoch of lowest validation loss so far, whose weights are kept."""
 
     def __init__(self, task: TrialTask) -> None:
         self._task = task
@@ -143,38 +144,47 @@ def tune(
     retry_failed: bool = False,
     progress: TrialProgress | None = None,
 ) -> TuningResult:
-    """Look for the settings that make the error on the validation part small; the test part decides nothing.
+    """Search for the settings that minimise the error on the validation part; the test part is not used for it.
 
     Ray must be connected (see `esnet.ray.session.ray_session`), unless all trials have ended.
 
     Parameters
     ----------
     dataset, split, kinds
-        What to train on; all trials share the parts.
+        Training data; all trials use the same parts.
     out
-        Folder of the study, on a path that all of Ray's nodes see. If it already contains a study of the same data and
+        Folder of the study, at a path shared by all Ray nodes. If it already contains a study of the same data and
         settings, that study is resumed: finished trials are kept, and an interrupted one continues from its last epoch.
         A larger ``search.trials`` adds trials.
     training
-        All other settings of a trial, the seed among them: trials differ in what is tuned alone.
+        All other settings of a trial, including the seed: trials differ only in the tuned settings.
     space
-        Names are those of `TrainingSettings`.
+        Tuned settings, by their names in `TrainingSettings`, with their ranges.
+    search
+        Settings of the search. If None, the defaults.
+    resources
+        Resources of the trials. If None, the defaults.
     retry_failed
-        Resume trials that failed earlier.
+        Whether to resume trials that failed earlier.
     progress
-        Called in this process with each trial that starts, reports or ends.
+        Called in this process for each trial that starts, reports or ends.
+
+    Returns
+    -------
+    TuningResult
+        All trials, the bundle of the best one, and the files written.
 
     Raises
     ------
     TuningError
-        If the folder holds something else or a study of other settings, another process works on it, there is no
+        If the folder contains something else or a study with other settings, another process is using it, there is no
         validation part, the run was interrupted, or no trial finished.
     RaySessionError
-        If no node of Ray has what a trial is to be given.
+        If no Ray node has the resources for a trial.
     MissingExtraError
         If Ray Tune, Ax or matplotlib is not installed.
     """
-    # its last step needs it
+    # needed by the last step, so checked first
     require("matplotlib", extra="esnet")
     search = search or SearchSettings()
     _check_names(space, training)
@@ -225,7 +235,7 @@ def tune(
 
 
 def _best_bundle(study: Study, best: Trial, *, dataset: Dataset, split: Split, kinds: Kinds) -> Path:
-    """Assemble the bundle of the best trial, unless it is there; a former best one's makes room for it."""
+    """Assemble the bundle of the best trial unless it exists, replacing that of an earlier best trial."""
     path, member = study.path / BEST, study.folder(best.name) / _BUNDLE
     if path.exists() and BundleInfo.read(path).record == BundleInfo.read(member).record:
         return path

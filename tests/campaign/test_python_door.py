@@ -158,7 +158,7 @@ def test_a_file_and_its_complete_dos_are_predicted_the_same(tmp_path, loaded_onc
     assert (of_dos.id, of_dos.novel) == ("AlCu", of_file.novel)
     assert of_dos.e_form == pytest.approx(of_file.e_form, abs=1e-4)
     assert 0.0 < of_file.uncertainty < 1.0
-    # with a file that is none, and one of another engine than the model has learnt from
+    # with a file that is none, and one of another engine than the model was trained on
     text = gzip.decompress(file.read_bytes())
     of_vasp, wrong = tmp_path / "vasprun.xml", tmp_path / "OUTCAR"
     of_vasp.write_bytes(re.sub(rb"6\.\d\.\d-gpaw-[\d.]+", b"6.4.3", text))
@@ -172,7 +172,7 @@ def test_a_file_and_its_complete_dos_are_predicted_the_same(tmp_path, loaded_onc
     assert (failed["file"], failed["e_form"]) == (str(wrong), None)
     assert other["e_form"] == pytest.approx(row["e_form"], abs=1e-4)
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
-    assert [f"{of_vasp}: computed by vasp, and gpaw-fast-binary has learnt from gpaw" in line for line in notes] == [
+    assert [f"{of_vasp}: computed by vasp, but gpaw-fast-binary was trained on gpaw" in line for line in notes] == [
         True
     ]
     with pytest.raises(UserError, match=r"sources\[1\] is int; right: the path of a vasprun\.xml"):

@@ -81,7 +81,7 @@ def test_a_pool_waits_longer_than_that_for_cores_that_others_hold_and_says_so(po
     with caplog.at_level(logging.WARNING, logger=pools.__name__):
         assert answers(pool_of(0.0)) == ["a"]
     release.join()
-    assert "waiting for Ray: it has no room for an actor ({'CPU': 2.0})" in caplog.text
+    assert "waiting for Ray, which has no free resources for an actor ({'CPU': 2.0})" in caplog.text
 
 
 def test_no_more_memory_is_reserved_for_a_worker_than_the_largest_node_has(ray_here):

@@ -89,7 +89,7 @@ def test_the_files_say_what_the_table_says(compared, tmp_path):
         assert model["test"]["IS2RE"]["rmse"] == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-12)
         assert model["source"]
     assert compared.markdown() in (tmp_path / "out" / "table.md").read_text()
-    assert "compare nothing" in (tmp_path / "out" / "table.md").read_text()
+    assert "do not compare models by these errors" in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_the_scaler_of_the_moments_sees_the_training_part_only(dataset):
@@ -199,6 +199,9 @@ def test_the_command_writes_its_folder_and_leaves_nothing_else(dataset, tmp_path
     options = ["--models", "rf", "--quick", "--validation-fraction", "0.2", "--output", str(output), "--threads", "1"]
     run = CliRunner().invoke(app, ["benchmark", str(dataset.path), *options])
     assert run.exit_code == 0, run.output
+    assert "training on the DOS of relaxed crystals only (--train-kinds rs_dos), testing on both; not comparable" in (
+        run.stderr
+    )
     assert "mean of the training part" in run.output
     assert sorted(file.name for file in output.iterdir()) == [
         "benchmark.json",

@@ -85,7 +85,7 @@ def test_a_folder_of_vasp_runs_gives_other_samples_than_it_has(tmp_path: Path, v
     assert "gave a sample" in shown
     assert "energies.csv has no entry for it" in shown
     assert "1 of 3 (1 by max_abs_formation_energy)" in shown
-    assert "does not say which corrections its energies contain; --corrections does" in shown
+    assert "does not say which corrections its energies contain; state them with --corrections" in shown
     shown = run("from-vasp", vasp_runs, tmp_path / "e", "--energies", table, "--unconverged", "--corrections", "mp2020")
     assert Dataset.open(tmp_path / "e").manifest.source["corrections"] == "mp2020"
     assert "which corrections" not in shown
@@ -129,6 +129,6 @@ def test_a_model_is_compared_with_data_of_other_corrections():
     require_same_corrections({"corrections": "mp2020"}, {"kind": "Materials Project"})
     require_same_corrections({}, {"corrections": "none"})
     with pytest.raises(
-        CorrectionsError, match=r"the corrections mp2020, and those of the data set .* corrections none"
+        CorrectionsError, match=r"the corrections mp2020, but those of the data set .* corrections none"
     ):
         require_same_corrections({"kind": "Materials Project"}, {"corrections": "none"})

@@ -248,7 +248,7 @@ def test_materials_trained_on_are_left_out_of_another_data_set(world, tmp_path):
     assert not chosen & fitted
     assert chosen == set(more.materials) - fitted
     assert selection.n_left_out == 2 * len(fitted)
-    assert "another data set" in selection.notes[0]
+    assert "not the data set that the model was trained on" in selection.notes[0]
     validation = select_samples(world.ensemble, more, part="validation")
     assert {more.ids[place] for place in validation.indices} == {
         world.dataset.ids[place] for place in world.split.validation

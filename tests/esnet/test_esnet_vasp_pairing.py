@@ -350,7 +350,7 @@ def test_a_folder_that_looks_like_a_run_is_passed_over_in_silence(tmp_path):
     report = FolderReport()
     read(tmp_path, report=report)
     assert [name for name, _ in report.passed_over] == ["OUTCAR", "vasprun"]
-    assert "passed over, no run that is read: 2" in list(report.lines())
+    assert "folders without output that can be read: 2" in list(report.lines())
     (tmp_path / "Al" / "vasprun.xml").unlink()
     with pytest.raises(VaspFolderError, match=r"2 folders look like VASP runs"):
         read(tmp_path)
@@ -494,7 +494,7 @@ def from_vasp(folder: Path, name: str, *options: str) -> str:
 def test_a_set_of_elements_only_is_not_warned_of(tmp_path):
     write_vasprun(tmp_path / "runs" / "Al" / "vasprun.xml", AL)
     write_vasprun(tmp_path / "runs" / "Pd" / "vasprun.xml", PD)
-    assert "every sample is of one element (Al, Pd)" in from_vasp(tmp_path, "d")
+    assert "there are only elements (Al, Pd) and no compounds" in from_vasp(tmp_path, "d")
 
 
 def test_small_energies_of_whole_cells_are_not_warned_of(tmp_path):
@@ -507,7 +507,7 @@ def test_small_energies_of_whole_cells_are_not_warned_of(tmp_path):
         per_cell[f"r{number}"] = per_atom[f"r{number}"] * 2 * pairs
     table, options = tmp_path / "e.json", ("--corrections", "none")
     table.write_text(json.dumps(per_cell))
-    words = "they may be in eV for a cell"
+    words = "they may be in eV per cell"
     assert words in from_vasp(tmp_path, "d", "--energies", str(table), *options)
     table.write_text(json.dumps(per_atom))
     assert words not in from_vasp(tmp_path, "e", "--energies", str(table), *options)

@@ -91,7 +91,7 @@ def test_without_crystals_only_roost_is_trained_and_the_others_are_named(tmp_pat
     assert None not in found.rows[1].predictions
     notes = [note for note in found.notes if "is not in the table" in note]
     assert [note.split()[0] for note in notes] == ["CGCNN-HD", "MEGNet", "Wren"]
-    assert "0 of 36 samples to train on and 0 of 9 to stop by have one" in notes[0]
+    assert "0 of 36 training samples and 0 of 9 validation samples have one" in notes[0]
     assert "esnet fetch-mp: with another --cache" in notes[0]
     assert notes[0] in told
     assert "| MEGNet |" not in found.markdown()
@@ -110,7 +110,7 @@ def test_a_model_that_can_use_no_crystal_is_named_and_the_others_are_trained(tmp
     found = run_benchmark(dataset, settings=settings)
     assert [row.name for row in found.rows] == ["mean", "roost"]
     (note,) = [note for note in found.notes if "is not in the table" in note]
-    assert note.startswith("CGCNN-HD is not in the table: 0 samples to train on and 0 to stop by")
+    assert note.startswith("CGCNN-HD is not in the table: 0 training and 0 validation samples")
 
 
 def test_crystals_are_read_in_blocks(dataset, compared, monkeypatch):

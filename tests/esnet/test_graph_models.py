@@ -144,7 +144,7 @@ def test_the_seed_alone_decides_the_weights(alloys):
 
 
 def test_too_few_samples_are_refused(alloys):
-    with pytest.raises(GraphModelError, match="1 samples to train on and 14 to stop by"):
+    with pytest.raises(GraphModelError, match="1 training and 14 validation samples"):
         fit(KINDS["roost"], alloys.part(alloys.training[:1]), alloys.part(alloys.validation))
     with pytest.raises(GraphModelError, match="'cgcnn' is not known; there are cgcnn-hd, megnet"):
         kind_of("cgcnn")
@@ -271,7 +271,7 @@ def test_crystals_that_cannot_be_treated_have_a_reason(trained):
     assert said[0].e_form is not None
     assert (said[6].e_form is None, said[6].reason) == (False, None)
     assert said[1].reason == f"{trained.info.kind.title}: there is no composition"
-    assert said[2].reason == f"{trained.info.kind.title}: no sample that it was trained on has Os"
+    assert said[2].reason == f"{trained.info.kind.title}: it was not trained on Os"
     (other,) = trained.predict([unknown], any_element=True)
     assert other.e_form is not None
     if trained.info.kind.name == "roost":

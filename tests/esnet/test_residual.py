@@ -178,7 +178,7 @@ def test_samples_of_one_material_are_no_independent_evidence():
     assert apart["n_materials"] == 20
     assert apart["standard_error"] > 0
     assert (alike["n_materials"], alike["standard_error"]) == (1, None)
-    assert "one material cannot say" in verdict("CHGNet", "IS2RE", alike)
+    assert "one material is not enough" in verdict("CHGNet", "IS2RE", alike)
 
 
 def test_another_version_of_the_potential_is_refused_but_not_of_what_runs_it():
@@ -218,9 +218,9 @@ def test_a_model_of_the_change_by_the_relaxation_is_taken_where_the_energy_is_th
     folder = bundle_folder("gpaw-fast-relaxation")
     assert BundleInfo.read(folder, residual=SINGLE_POINT).record.adds_single_point
     for refuse in (BundleInfo.read, esnet.open_bundle, lambda folder: esnet.predict(folder, [])):
-        with pytest.raises(BundleError, match=r"energy of the IS-DOS calculation leaves over.*campaigns \(scorer"):
+        with pytest.raises(BundleError, match=r"predicts the change of formation energies .*campaigns \(scorer"):
             refuse(folder)
-    with pytest.raises(BundleError, match="leaves over"):
+    with pytest.raises(BundleError, match="predicts the change of formation energies"):
         BundleInfo.read(folder, residual="CHGNet")
     shown = CliRunner().invoke(app, ["describe", "gpaw-fast-relaxation"])
     assert "what the relaxation changes in the formation energy" in " ".join(shown.output.split())
@@ -269,7 +269,7 @@ def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp
     compared = record.residual_of["comparison"]["tasks"]["IS2RE"]
     assert compared["errors"][WITH_ESNET]["mae"] == pytest.approx(record.mae_test, rel=1e-4)
     assert compared["errors"][WITH_ESNET]["n"] == record.n_test
-    assert "what the potential EMT leaves over" in CliRunner().invoke(app, ["describe", str(bundle)]).output
+    assert "residuals of the potential EMT" in CliRunner().invoke(app, ["describe", str(bundle)]).output
     # evaluated with the potential's energies, which are kept, on the test part that the training has left
     with monkeypatch.context() as patch:
         patch.setattr(ResidualPotential, "energy", lambda *_: pytest.fail("was relaxed again"))
@@ -303,8 +303,8 @@ def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp
     )
     checked = CliRunner().invoke(campaign, ["check", str(tmp_path / "alloys.yaml"), "--engine-elsewhere"])
     assert checked.exit_code != 0
-    assert "trained on what the potential EMT leaves over" in checked.output + str(checked.exception)
-    with pytest.raises(BundleError, match="trained on what the potential EMT leaves over"):
+    assert "predicts residuals of the potential EMT" in checked.output + str(checked.exception)
+    with pytest.raises(BundleError, match="predicts residuals of the potential EMT"):
         esnet.open_bundle(bundle)
 
     run = write_vasprun(
