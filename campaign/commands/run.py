@@ -35,7 +35,7 @@ from campaign.store.states import CandidateState
 from campaign.views.example_inputs import write_example_inputs
 from campaign.views.failures import pause_reason, stop_reason
 from campaign.views.preview import format_preview
-from campaign.views.results import format_model, result_rows, rows_as_table
+from campaign.views.results import closing_lines, result_rows, rows_as_table
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
@@ -245,8 +245,9 @@ def run(
         if notifier is not None:
             notifier.look(campaign, status, is_over=True)
         # before waiting for the last message
-        console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
-        console.print(f"\n{format_model(campaign)}", highlight=False)
+        rows = result_rows(campaign)
+        console.print(rows_as_table(rows, title=f"campaign {spec.name}"))
+        print_plain(console, *closing_lines(campaign, rows))
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)

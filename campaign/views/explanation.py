@@ -15,6 +15,7 @@ from campaign.spec.given import AS_GIVEN
 from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED, CandidateState, PrefilterState
 from campaign.store.usage import cpu_seconds_by_document
+from campaign.views.near_threshold import near_threshold, what_to_do
 from campaign.views.results import dos_changed
 from campaign.views.reused import reused_from
 
@@ -31,6 +32,7 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign, documents=[document["_id"]]).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
+    told["near_threshold"] = near_threshold(document, campaign.spec.policy)
     told["policy_changed"] = _policy_changed(campaign, document.get("decision"))
     content: dict[str, Any] = _as_json(told)
     return content
@@ -95,6 +97,11 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _format_prediction(told["prediction"])
     if told["decision"]:
         yield from _format_decision(told["decision"], told["made_again"])
+    if told["near_threshold"]:
+        yield (
+            "  uncertain: lower by one standard deviation, it would be promoted; "
+            f"{what_to_do(told['campaign'], told['_id'])}"
+        )
     if told["policy_changed"]:
         yield f"  changed since: {told['policy_changed']} (campaign history {told['campaign']})"
     for earlier in reversed(told["previous_decisions"]):
