@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ from campaign.commands.shared_database import worker_for
 from campaign.config.wording import format_count
 from campaign.config.yaml_file import CampaignFileError
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
-from campaign.runner import RunSettings, default_workers, run_campaign
+from campaign.runner import Others, RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
@@ -172,14 +173,10 @@ def run(
         launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker, stored=stored
     )
 
-    def on_start(started: Started, folder: Path, elsewhere: int) -> None:
+    def on_start(started: Started, folder: Path, others: Others) -> None:
         console.print(started.message, soft_wrap=True)
         _print_reused(store, spec.name, console)
-        if elsewhere:
-            others = (
-                f"other workers on this machine already run {format_count(elsewhere, 'firework')} of this campaign;"
-            )
-            print_labelled(console, others, "the workers started now are additional")
+        _print_others(others, number, spec.name, console)
         said = (
             f"{format_count(number, 'worker')}"
             if why is None
@@ -251,6 +248,19 @@ def run(
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)
+
+
+def _print_others(others: Others, number: int, name: str, console: Console) -> None:
+    """Print which other workers of the campaign are running on this machine."""
+    for pid, workers in others.runs.items():
+        label = f"another `campaign run` of this campaign is running (host {socket.gethostname()}, process {pid});"
+        total = format_count(number + sum(others.runs.values()), "worker")
+        said = f"it has {format_count(workers, 'worker')}, with this one there are {total}. "
+        said += f"Ctrl-C ends this one, `kill -INT {pid}` the other; `campaign pause {name}` starts nothing more in any"
+        print_labelled(console, label, said)
+    if others.fireworks and not others.runs:
+        label = f"other workers on this machine already run {format_count(others.fireworks, 'firework')} of it;"
+        print_labelled(console, label, "the workers started now are additional")
 
 
 def _is_name(file: Path) -> bool:
