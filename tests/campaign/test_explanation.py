@@ -53,6 +53,19 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
     assert "recomputed from the stored data: the same" in text
 
 
+def test_a_queued_calculation_is_not_said_to_run(store, launchpad, decided):
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    promoted = document(store, decided[0])
+    (fw_id,) = store.database["fireworks"].distinct("fw_id", {"spec.document": decided[0], "spec._category": "relax"})
+    for state, said in (("READY", "waits for a worker"), ("RUNNING", "is running"), ("RESERVED", "waits in a sched")):
+        launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"state": state}})
+        first = next(format_explanation(explanation(Campaign.read(store, "small"), promoted)))
+        assert f": its relaxation {said}" in first
+        assert first.endswith(" (relax_running)")
+    other = next(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[3]))))
+    assert other.endswith(": rejected")
+
+
 def test_an_explanation_says_why_a_candidate_failed_for_good(store, decided):
     failure = {"stage": "relax", "kind": "science", "error": "it did not converge"}
     store.candidates.update_one({"_id": decided[0]}, {"$set": {"final_failure": failure}})
