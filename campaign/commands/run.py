@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from campaign.views.status.run_view import RunView
 from esnet.commands.console import console as _console
-from esnet.commands.console import draws_on, print_labelled, print_plain
+from esnet.commands.console import draws_on, print_labelled, print_plain, typed_program
 from esnet.files.output_folder import OutputPlaceError
 from esnet.ray.dashboard_link import DashboardLink
 from launchers.database.settings import find_launchpad_file
@@ -235,7 +236,9 @@ def run(
             )
         except KeyboardInterrupt:
             progress.close()
-            print_labelled(console, "stopped;", f"`campaign run {file}` resumes it")
+            print_labelled(
+                console, "stopped;", f"`{typed_program('campaign')} run {shlex.quote(str(file))}` resumes it"
+            )
             raise typer.Exit(130) from None
         progress.close()
         campaign = Campaign.read(store, spec.name)
@@ -294,10 +297,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
+    program = typed_program("campaign")
     console.print(
-        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in total. See the results again with `campaign results "
-        f"{status.name}`, or in a browser with `campaign report {status.name} --open`. The database keeps running; "
-        "`campaign db stop` stops it",
+        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in total. See the results again with `{program} results "
+        f"{status.name}`, or in a browser with `{program} report {status.name} --open`. The database keeps running; "
+        f"`{program} db stop` stops it",
         highlight=False,
     )
     if held := status.candidates.get(CandidateState.HELD):

@@ -83,7 +83,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     lines = plain_lines(terminal.output)
     assert [line for line in lines if len(line) > 60 and "running:" in line] == []
     assert f"worker {workers[0].pid} ended with code -9; starting another" in lines
-    assert lines[-1].startswith("stopped; `campaign run "), lines[-3:]
+    assert re.fullmatch(rf"stopped; `(\S*/)?campaign run {file}` resumes it", lines[-1]), lines[-3:]
 
     monkeypatch.setenv("ENGINE_S", "0")
     subprocess.run([words[0], "resume", "small", "--launchpad", launchpad_file], check=True, timeout=600)
