@@ -73,7 +73,8 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         yield from _format_unknown(spec, model, candidates)
         error = format_error(model)
         yield (
-            f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
+            f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle}), "
+            f"trained on {format_count(model.record.n_materials, 'material')}"
             f"{'' if error is None else f'; {error}'}"
         )
     if spec.prefilter is not None:

@@ -247,7 +247,7 @@ def format_model(campaign: Campaign) -> str:
     if model is None:
         return "No model yet: nothing has been predicted."
     count = model["n_structures"]
-    line = f"Predictions (ML) are from a model trained on {count} structures"
+    line = f"Predictions (ML) are from a model trained on {count} materials"
     if model["source"] == "bootstrap":
         line += " of this campaign's own bootstrap sample and references"
     number = len(campaign.document.get("models") or [])
