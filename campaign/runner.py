@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar, get_args
+from typing import NamedTuple, Self, TypeVar, get_args
 
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
@@ -31,7 +31,7 @@ from esnet.ray.kept import keep_ray
 from esnet.ray.session import RaySession
 from launchers.database.patience import is_outage, patiently
 from launchers.workers.command_cores import command_cores
-from launchers.workers.local import LocalWorkers
+from launchers.workers.local import LocalWorkers, workers_of_others
 from workflows.engine import CalculationKind, vasp_commands
 
 logger = logging.getLogger(__name__)
@@ -98,13 +98,28 @@ def _vasp_commands(spec: CampaignSpec) -> list[str]:
     return [vasp_commands(settings, kind)[0].text for kind in get_args(CalculationKind)]
 
 
+class Others(NamedTuple):
+    """Other workers of a campaign on this machine.
+
+    Attributes
+    ----------
+    runs
+        Number of workers of each other `campaign run`, by its process id.
+    fireworks
+        Number of the campaign's fireworks that other workers are running.
+    """
+
+    runs: dict[int, int]
+    fireworks: int
+
+
 def run_campaign(
     store: CampaignStore,
     launchpad: LaunchPad,
     spec: CampaignSpec,
     settings: RunSettings,
     *,
-    on_start: Callable[[Started, Path, int], None],
+    on_start: Callable[[Started, Path, Others], None],
     on_ray: Callable[[str | None, Path], None],
     on_ray_change: Callable[[str], None],
     on_progress: Callable[[RunView], None],
@@ -120,8 +135,8 @@ def run_campaign(
     settings
         Folder and number of processes.
     on_start
-        Called once with the result of starting the campaign, the folder of launch directories and logs, and the number
-        of its fireworks that other workers on this machine are already running.
+        Called once with the result of starting the campaign, the folder of launch directories and logs, and the other
+        workers of the campaign on this machine.
     on_ray
         Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called if
         the scorer needs no Ray.
@@ -154,7 +169,9 @@ def run_campaign(
     else:
         started = start_campaign(store, launchpad, spec, worker=settings.worker, made=made)
     directory = settings.directory.resolve() / name
-    on_start(started, directory, _running_elsewhere(launchpad, name))
+    query = {"spec.campaign_name": name}
+    others = Others(workers_of_others(settings.launchpad_file, query), _running_elsewhere(launchpad, name))
+    on_start(started, directory, others)
     campaign = RunningCampaign.open(store, launchpad, name)
     watch = RunWatch()
     view = watch.look(campaign)
@@ -178,7 +195,6 @@ def run_campaign(
                 files.write_dashboard(ray)
                 on_ray(ray.dashboard_url, write_private(files.token, ray_token()))
                 environment["RAY_ADDRESS"] = ray.address
-            query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)
                 return _Watch(campaign, workers, on_progress, on_outage, watch).until_end()

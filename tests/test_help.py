@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 from command_lines import PROGRAMS, commands, problem_of
+from typer.testing import CliRunner
+
+from campaign.cli.app import app as campaign_app
+from esnet.cli.app import app as esnet_app
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = commands()
+APPS = {"campaign": campaign_app, "esnet": esnet_app}
 ALL = pytest.mark.parametrize("words", COMMANDS)
 
 
@@ -40,6 +45,15 @@ def test_every_command_says_what_it_does_and_every_option_what_it_means(words):
     assert len(said) > 20, words
     silent = [found.name for found in command.params if not (getattr(found, "help", None) or "").strip()]
     assert not silent, f"{words}: no help text for {silent}"
+
+
+@ALL
+def test_help_is_also_h_and_shows_no_value_where_none_is_typed(words):
+    program, *rest = words.split()
+    said = [CliRunner().invoke(APPS[program], [*rest, option], env={"COLUMNS": "200"}) for option in ("--help", "-h")]
+    assert said[0].output == said[1].output
+    assert "Example: " in said[0].output
+    assert "bool" not in said[0].output
 
 
 @ALL

@@ -34,7 +34,7 @@ ADDED = (
     *("corrections", "dos_changed", "state", "uncertainty", "novel", "chemsys", "n_sites", "reason", "space_group"),
     *("space_group_number", "relaxed_space_group", "relaxed_space_group_number", "decomposition", "name"),
     *("columns", "structure", "relaxed_structure", "reused_from"),
-    *("e_form_raw", "e_hull_raw", "recalibration", "e_form_prefilter", "e_hull_prefilter", "parts"),
+    *("e_form_raw", "e_hull_raw", "recalibration", "e_form_prefilter", "e_hull_prefilter", "parts", "near_threshold"),
 )
 TOLD = ("state", "decision.outcome", "decision.audit", "decision.rank", "decision.promoted", "result.stable")
 TOLD_ENERGIES = ("prediction.e_form", "prediction.e_hull", "prediction.uncertainty", "result.e_form", "result.e_hull")

@@ -112,3 +112,22 @@ def test_ctrl_c_is_one_line_from_the_first_import_on(words, seconds):
     else:  # it had come to its end, and Python, which puts SIGINT back as it was, to its own
         assert process.returncode in (0, 2, -signal.SIGINT)
     assert lines == [] or is_one_line(errors.decode().removesuffix("stopped by Ctrl-C\n"))
+
+
+def test_advice_names_a_program_as_the_shell_finds_it(tmp_path):
+    """`make` starts .venv/bin/campaign of a folder whose programs the user's shell does not find."""
+    program = tmp_path / "its bin" / "campaign"
+    program.parent.mkdir()
+    code = f"from esnet.commands.console import typed_program\nprint(typed_program('{program.name}'))\n"
+    program.write_text(f"#!{sys.executable}\n{code}")
+    program.chmod(0o755)
+    others = os.environ["PATH"].replace(str(Path(sys.executable).parent), "/nowhere")
+
+    def said(line: str, path: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return done.stdout.strip() or done.stderr
+
+    assert said("'its bin/campaign'", others) == "'its bin/campaign'"
+    for line in ("campaign", "'its bin/campaign'"):
+        assert said(line, f"{program.parent}:{others}") == "campaign"

@@ -3,8 +3,6 @@
 import os
 from collections.abc import Callable
 
-import typer
-
 from campaign.cli.budget import budget
 from campaign.cli.changes.add import add
 from campaign.cli.changes.history import history
@@ -33,15 +31,14 @@ from campaign.cli.serve import serve
 from campaign.cli.status import status
 from campaign.cli.verify import verify
 from esnet.cli.lazy import implemented_in
+from esnet.cli.program import Program
 from esnet.commands.console import global_options, run_app
 
-app = typer.Typer(
+app = Program(
     name="campaign",
     help="Find the few stable crystals among tens of thousands, with DOS, ESNet, and relaxations of promising "
     "candidates."
     "\n\nExample: campaign example quickstart",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
 # in the order in which a user needs them

@@ -7,11 +7,11 @@ import typer
 
 from campaign.cli.options import LaunchpadOption
 from esnet.cli.lazy import implemented_in
+from esnet.cli.program import Program
 
-app = typer.Typer(
+app = Program(
     help="References for the convex hull: files of entries, and frozen reference sets."
-    "\n\nExample: campaign references check alloys.json.gz",
-    no_args_is_help=True,
+    "\n\nExample: campaign references check alloys.json.gz"
 )
 EntriesArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="File of entries: .json or .jsonl, optionally .gz")

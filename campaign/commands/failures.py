@@ -120,7 +120,8 @@ def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, qui
 def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     """Show the failures of a campaign: a row for each kind, with an example, its last output, and the remedy."""
     campaign = read_campaign(launchpad, name)
-    kinds, waits_for = failure_kinds(campaign), blocked(campaign)
+    waits_for = blocked(campaign)
+    kinds = failure_kinds(campaign, waits_for)
     if as_json:
         typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=1))
         return

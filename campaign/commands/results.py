@@ -11,7 +11,7 @@ from campaign.commands.connection import read_campaign
 from campaign.store.campaigns import Campaign
 from campaign.views.export.formats import csv_texts, json_texts, write_parquet
 from campaign.views.export.full_rows import FullRow, full_rows
-from campaign.views.results import format_model, result_rows, rows_as_table, why_no_energy
+from campaign.views.results import closing_lines, result_rows, rows_as_table, why_no_energy
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_plain
 from esnet.files.atomic import whole_file
@@ -89,7 +89,7 @@ def _print_table(campaign: Campaign, *, wide: bool) -> None:
     rows = result_rows(campaign)
     more = _more_columns(full_rows(campaign, rows)) if wide else None
     console.print(rows_as_table(rows, title=f"campaign {campaign.name}", more=more))
-    console.print(f"\n{format_model(campaign)}", highlight=False)
+    print_plain(console, *closing_lines(campaign, rows))
 
 
 def _more_columns(rows: Iterable[FullRow]) -> dict[str, list[str]]:

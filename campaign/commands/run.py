@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shlex
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,7 +21,7 @@ from campaign.commands.shared_database import worker_for
 from campaign.config.wording import format_count
 from campaign.config.yaml_file import CampaignFileError
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
-from campaign.runner import RunSettings, default_workers, run_campaign
+from campaign.runner import Others, RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
@@ -35,13 +37,13 @@ from campaign.store.states import CandidateState
 from campaign.views.example_inputs import write_example_inputs
 from campaign.views.failures import pause_reason, stop_reason
 from campaign.views.preview import format_preview
-from campaign.views.results import format_model, result_rows, rows_as_table
+from campaign.views.results import closing_lines, result_rows, rows_as_table
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from campaign.views.status.run_view import RunView
 from esnet.commands.console import console as _console
-from esnet.commands.console import draws_on, print_labelled, print_plain
+from esnet.commands.console import draws_on, print_labelled, print_plain, typed_program
 from esnet.files.output_folder import OutputPlaceError
 from esnet.ray.dashboard_link import DashboardLink
 from launchers.database.settings import find_launchpad_file
@@ -172,14 +174,10 @@ def run(
         launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker, stored=stored
     )
 
-    def on_start(started: Started, folder: Path, elsewhere: int) -> None:
+    def on_start(started: Started, folder: Path, others: Others) -> None:
         console.print(started.message, soft_wrap=True)
         _print_reused(store, spec.name, console)
-        if elsewhere:
-            others = (
-                f"other workers on this machine already run {format_count(elsewhere, 'firework')} of this campaign;"
-            )
-            print_labelled(console, others, "the workers started now are additional")
+        _print_others(others, number, spec.name, console)
         said = (
             f"{format_count(number, 'worker')}"
             if why is None
@@ -238,18 +236,34 @@ def run(
             )
         except KeyboardInterrupt:
             progress.close()
-            print_labelled(console, "stopped;", f"`campaign run {file}` resumes it")
+            print_labelled(
+                console, "stopped;", f"`{typed_program('campaign')} run {shlex.quote(str(file))}` resumes it"
+            )
             raise typer.Exit(130) from None
         progress.close()
         campaign = Campaign.read(store, spec.name)
         if notifier is not None:
             notifier.look(campaign, status, is_over=True)
         # before waiting for the last message
-        console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
-        console.print(f"\n{format_model(campaign)}", highlight=False)
+        rows = result_rows(campaign)
+        console.print(rows_as_table(rows, title=f"campaign {spec.name}"))
+        print_plain(console, *closing_lines(campaign, rows))
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)
+
+
+def _print_others(others: Others, number: int, name: str, console: Console) -> None:
+    """Print which other workers of the campaign are running on this machine."""
+    for pid, workers in others.runs.items():
+        label = f"another `campaign run` of this campaign is running (host {socket.gethostname()}, process {pid});"
+        total = format_count(number + sum(others.runs.values()), "worker")
+        said = f"it has {format_count(workers, 'worker')}, with this one there are {total}. "
+        said += f"Ctrl-C ends this one, `kill -INT {pid}` the other; `campaign pause {name}` starts nothing more in any"
+        print_labelled(console, label, said)
+    if others.fireworks and not others.runs:
+        label = f"other workers on this machine already run {format_count(others.fireworks, 'firework')} of it;"
+        print_labelled(console, label, "the workers started now are additional")
 
 
 def _is_name(file: Path) -> bool:
@@ -283,10 +297,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
+    program = typed_program("campaign")
     console.print(
-        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in total. See the results again with `campaign results "
-        f"{status.name}`, or in a browser with `campaign report {status.name} --open`. The database keeps running; "
-        "`campaign db stop` stops it",
+        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in total. See the results again with `{program} results "
+        f"{status.name}`, or in a browser with `{program} report {status.name} --open`. The database keeps running; "
+        f"`{program} db stop` stops it",
         highlight=False,
     )
     if held := status.candidates.get(CandidateState.HELD):

@@ -7,7 +7,7 @@ and in a replay.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -113,6 +113,14 @@ class Policy(StrictModel, ABC):
     @abstractmethod
     def verdict(self, prediction: Prediction) -> Verdict:
         """Judge a candidate with a prediction."""
+
+    def is_near(self, prediction: Prediction) -> bool:
+        """Whether it would be promoted if its energies were lower by one standard deviation; False without one."""
+        if not (prediction.is_known and prediction.uncertainty):
+            return False
+        deviation = prediction.uncertainty
+        lower = replace(prediction, e_form=prediction.e_form - deviation, e_hull=prediction.e_hull - deviation)
+        return self.judge(lower).promising
 
     def priority(self, prediction: Prediction) -> tuple[float, ...]:
         """Return the sort key among the candidates of a Screen, smallest first; by default lowest E_hull(ML) first."""

@@ -41,14 +41,16 @@ def stage_workflow(
     Parameters
     ----------
     document
-        Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, and the stage's fields.
+        Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, the stage's fields, and for a
+        candidate ``prototype`` and ``parent.name``: two candidates may have one formula.
     fw_ids
         Reserved ids; two are used.
     worker
         Name of the only FireWorker that takes it. If None, any.
     """
     first, second = next(fw_ids), next(fw_ids)
-    name = f"{document['formula']} {stage.title}"
+    which = (document.get("parent") or {}).get("name") or document.get("prototype")
+    name = " ".join([document["formula"], *([which] if which else []), stage.title])
     of_what = {"document": document["_id"], "stage": stage.name}
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
     priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)

@@ -192,6 +192,12 @@ def running_fireworks(campaign: Campaign) -> list[Document]:
     return list(campaign.store.database["fireworks"].find(query, fields).sort("fw_id"))
 
 
+def read_firework_state(store: CampaignStore, fw_id: int | None) -> str | None:
+    """Return FireWorks' state of a firework; None if it does not exist."""
+    found = None if fw_id is None else store.database["fireworks"].find_one({"fw_id": fw_id}, ["state"])
+    return None if found is None else str(found["state"])
+
+
 def launches_by_id(store: CampaignStore, launch_ids: Sequence[int]) -> dict[int, Document]:
     """Read where and when launches run, by launch id."""
     fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]

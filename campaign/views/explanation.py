@@ -13,8 +13,10 @@ from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
 from campaign.spec.given import AS_GIVEN
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED, CandidateState, PrefilterState
+from campaign.store.listings import read_firework_state
+from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
 from campaign.store.usage import cpu_seconds_by_document
+from campaign.views.near_threshold import near_threshold, what_to_do
 from campaign.views.results import dos_changed
 from campaign.views.reused import reused_from
 
@@ -31,9 +33,34 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign, documents=[document["_id"]]).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
+    told["calculation"] = _calculation(campaign, document)
+    told["near_threshold"] = near_threshold(document, campaign.spec.policy)
     told["policy_changed"] = _policy_changed(campaign, document.get("decision"))
     content: dict[str, Any] = _as_json(told)
     return content
+
+
+#: What a submitted calculation does in each state of its firework.
+_DOES = {
+    "READY": "waits for a worker",
+    "WAITING": "waits for a worker",
+    "RESERVED": "waits in a scheduler's queue",
+    "PAUSED": "is paused",
+    "RUNNING": "is running",
+    "COMPLETED": "has ended and is being recorded",
+    "FIZZLED": "has failed and is being recorded",
+}
+
+
+def _calculation(campaign: Campaign, document: Mapping[str, Any]) -> str | None:
+    """Return what the submitted calculation of a candidate is doing: its state alone does not tell running from queued;
+    None without one.
+    """
+    stage = next((stage for stage in STAGES.values() if document["state"] == stage.running), None)
+    if stage is None:
+        return None
+    found = read_firework_state(campaign.store, (document.get(stage.fields) or {}).get("fw_id"))
+    return f"its {stage.title} {_DOES.get(found or '', f'has a firework in the state {found}')}"
 
 
 def _policy_changed(campaign: Campaign, decision: Mapping[str, Any] | None) -> str | None:
@@ -71,7 +98,8 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     """Yield the explanation as lines of text."""
-    yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
+    state = told["state"] if told["calculation"] is None else f"{told['calculation']} ({told['state']})"
+    yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {state}"
     parent = told.get("parent") or {}
     if parent.get("source") == AS_GIVEN:
         yield f"as given: {parent['name']}, from {parent['file']}"
@@ -95,6 +123,11 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _format_prediction(told["prediction"])
     if told["decision"]:
         yield from _format_decision(told["decision"], told["made_again"])
+    if told["near_threshold"]:
+        yield (
+            "  uncertain: lower by one standard deviation, it would be promoted; "
+            f"{what_to_do(told['campaign'], told['_id'])}"
+        )
     if told["policy_changed"]:
         yield f"  changed since: {told['policy_changed']} (campaign history {told['campaign']})"
     for earlier in reversed(told["previous_decisions"]):

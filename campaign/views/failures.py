@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from campaign.attempts.blocked import Blocked, blocked
+from campaign.attempts.blocked import Blocked
 from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import Campaign
@@ -136,15 +136,20 @@ def advice(cause: str) -> str:
     return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE
 
 
-def failure_kinds(campaign: Campaign) -> list[FailureKind]:
-    """Return the kinds of failures of a campaign, those that stopped most candidates first."""
+def failure_kinds(campaign: Campaign, found: Blocked | None) -> list[FailureKind]:
+    """Return the kinds of failures of a campaign, those that stopped most candidates first.
+
+    Parameters
+    ----------
+    found
+        What blocks the campaign (`campaign.attempts.blocked.blocked`).
+    """
     entries: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for entry in attempts_with_outcome(campaign, _FAILED):
         entries[str(entry.get("stage")), stored_cause(entry)].append(entry)
     final: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for failed in failed_calculations(campaign):
         final[failed.stage.name, failed.cause].append(failed.document)
-    found = blocked(campaign)
     kinds = [_kind(campaign.store, *kind, entries[kind], final[kind], found) for kind in entries.keys() | final.keys()]
     return sorted(kinds, key=lambda kind: (-kind.for_good, -kind.attempts, kind.stage, kind.cause))
 

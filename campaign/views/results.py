@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -11,11 +11,13 @@ from rich.text import Text
 
 from campaign.attempts.blocked import blocked
 from campaign.config.wording import format_count
+from campaign.policies.base import Policy
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import iterate_candidates, open_references
 from campaign.store.states import BOOTSTRAP, STAGES, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.export.cells import csv_line
+from campaign.views.near_threshold import MARK, near_note, near_threshold
 from campaign.views.policy_dry_run import word_of
 from campaign.views.reused import reused_from
 
@@ -51,8 +53,10 @@ class Row:
     `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None. `reused_from`
     names the campaigns whose calculations were reused at no cost; None: it was computed here. `uncertainty` is the
     standard deviation of `e_form_ml`, `novel` whether the crystal is unlike the model's training data; both None if the
-    model cannot say. Energies are rounded to 1e-6 eV/atom. `e_form_prefilter` and `e_hull_prefilter` are the
-    prefilter's, None without one; a rejected candidate without `e_form_ml` was rejected by it, without an IS-DOS.
+    model cannot say. `near_threshold` is whether a rejected candidate would be promoted if its predicted energy were
+    lower by one standard deviation; None if no policy rejected it, or without a standard deviation. Energies are
+    rounded to 1e-6 eV/atom. `e_form_prefilter` and `e_hull_prefilter` are the prefilter's, None without one; a rejected
+    candidate without `e_form_ml` was rejected by it, without an IS-DOS.
     `e_form_raw` and `e_hull_raw` are the scorer's own predictions, and `recalibration` is the step whose fit turned
     them into `e_form_ml` and `e_hull_ml`; all None if the prediction was not corrected.
     `parts` is what each of several combined scorers predicts (its `e_form`, `uncertainty` and `weight`, by its name);
@@ -86,6 +90,7 @@ class Row:
     parts: Mapping[str, Mapping[str, float | None]] | None = None
     name: str | None = None
     columns: Mapping[str, Any] | None = None
+    near_threshold: bool | None = None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -96,12 +101,12 @@ def result_rows(campaign: Campaign) -> list[Row]:
     cost = cpu_seconds_by_document(campaign)
     found = sorted(iterate_candidates(campaign, _FIELDS), key=stability)
     return [
-        make_row(document, rank=rank, cpu_s=cost.get(document["_id"], 0.0))
+        make_row(document, rank=rank, cpu_s=cost.get(document["_id"], 0.0), policy=campaign.spec.policy)
         for rank, document in enumerate(found, start=1)
     ]
 
 
-def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
+def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float, policy: Policy) -> Row:
     """Return the row of one candidate.
 
     Parameters
@@ -112,6 +117,8 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
         Its place in the table; 0 where only this candidate is looked at.
     cpu_s
         CPU-seconds of all its attempts.
+    policy
+        The policy in force.
     """
     return Row(
         rank=rank,
@@ -137,6 +144,7 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
         parts=_parts(document),
         name=(document.get("parent") or {}).get("name"),
         columns=plain_json((document.get("parent") or {}).get("columns")) or None,
+        near_threshold=near_threshold(document, policy),
     )
 
 
@@ -221,6 +229,13 @@ def why_no_energy(campaign: Campaign) -> str | None:
     return f"E_f is empty until the references are computed; still to come: {named}" if named else None
 
 
+def closing_lines(campaign: Campaign, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what belongs below the table: the basis of the predictions, and what to do about uncertain rejections."""
+    yield f"\n{format_model(campaign)}"
+    if number := sum(bool(row.near_threshold) for row in rows):
+        yield near_note(number, campaign.name)
+
+
 def format_model(campaign: Campaign) -> str:
     """Return a one-line description of the basis of the predictions."""
     model = campaign.document.get("model")
@@ -232,7 +247,7 @@ def format_model(campaign: Campaign) -> str:
     if model is None:
         return "No model yet: nothing has been predicted."
     count = model["n_structures"]
-    line = f"Predictions (ML) are from a model trained on {count} structures"
+    line = f"Predictions (ML) are from a model trained on {count} materials"
     if model["source"] == "bootstrap":
         line += " of this campaign's own bootstrap sample and references"
     number = len(campaign.document.get("models") or [])
@@ -297,7 +312,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
     if any(row.novel for row in rows):
         notes.append("! unlike the model's training data")
     table.caption, table.caption_justify = "\n".join(notes) or None, "left"
-    longest = max((len(row.decision) for row in rows), default=0)
+    decisions = [f"{row.decision}{MARK if row.near_threshold else ''}" for row in rows]
+    longest = max(map(len, decisions), default=0)
     widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
     before = ("E_hull\npre",) if any(row.e_hull_prefilter is not None for row in rows) else ()
@@ -312,7 +328,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
     for heading in added:
         table.add_column(heading)
-    for row, formula, *rest in zip(rows, formulas, *added.values(), strict=True):
+    for row, formula, decision, *rest in zip(rows, formulas, decisions, *added.values(), strict=True):
         predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
@@ -322,7 +338,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
         name = [row.name or ""] if named else []
         if before:
             predicted.insert(0, _energy(row.e_hull_prefilter))
-        cells = [str(row.rank), *name, formula, row.prototype, *predicted, row.decision, *found, stable, cost, *rest]
+        cells = [str(row.rank), *name, formula, row.prototype, *predicted, decision, *found, stable, cost, *rest]
         table.add_row(*cells)
     return table
 

@@ -84,10 +84,9 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         yield "source", _pairs({name: value for name, value in record.data_source.items() if name != "residual_of"})
     yield "corrections", format_corrections(stated_corrections(record.data_source))
     kinds = f" of kind {record.kinds}" if record.kinds else ""
-    yield (
-        "samples",
-        (f"{record.n_samples}{kinds}: {record.n_train} train, {record.n_validation} validation, {record.n_test} test"),
-    )
+    train = f"{record.n_train} train (of {record.n_materials} materials)"
+    parts = f"{train}, {record.n_validation} validation, {record.n_test} test"
+    yield "samples", f"{record.n_samples}{kinds}: {parts}"
     if record.initial is not None:
         new = record.initial["n_new"]
         yield "went on from", f"{record.initial['checksum']}{'' if new is None else f', with {new} new samples'}"

@@ -2,26 +2,23 @@
 
 import os
 
-import typer
-
 from esnet.cli.benchmark import benchmark
 from esnet.cli.dataset import app as dataset_app
 from esnet.cli.describe import describe
 from esnet.cli.evaluate import evaluate
 from esnet.cli.fetch_mp import fetch_mp
 from esnet.cli.predict import predict
+from esnet.cli.program import Program
 from esnet.cli.similarity import similarity
 from esnet.cli.train import train
 from esnet.cli.tune import tune
 from esnet.commands.console import global_options, run_app
 from esnet.files.errors import UserError
 
-app = typer.Typer(
+app = Program(
     name="esnet",
     help="Formation energies from densities of states: data sets, training, tuning, evaluation."
     "\n\nExample: esnet train oxides models/oxides --members 5",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
 app.add_typer(dataset_app, name="dataset")

@@ -24,8 +24,9 @@ from esnet.cli.options import (
     NormalisationOption,
     ReferenceOption,
 )
+from esnet.cli.program import Program
 
-app = typer.Typer(help="Write and inspect data sets.\n\nExample: esnet dataset info oxides", no_args_is_help=True)
+app = Program(help="Write and inspect data sets.\n\nExample: esnet dataset info oxides")
 
 
 @app.command()

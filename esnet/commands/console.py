@@ -3,11 +3,14 @@
 import errno
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -95,6 +98,14 @@ def print_plain(out: Console, *lines: str) -> None:
     """Print lines literally, without colours or wrapping."""
     for line in lines:
         out.print(line, highlight=False, soft_wrap=True)
+
+
+def typed_program(name: str) -> str:
+    """Return how a shell here starts this program: by its name if it finds that one, else as it was called."""
+    called, found = sys.argv[0], shutil.which(name)
+    if Path(called).name != name or not Path(called).exists():
+        return name
+    return name if found is not None and Path(found).samefile(called) else shlex.quote(called)
 
 
 def print_labelled(out: Console, label: str, text: str, *, style: str = "yellow", indent: str = "") -> None:

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../.."
 install=launchers/install
 level=${1:-all}
 case $level in
-    run) extras="esnet,gpaw,embedded,report,parquet" packages="about 170 of them, 3 GB" ;;
-    all) extras="esnet,gpaw,embedded,report,parquet,tune,analysis,forcefields,graph,mp,docs,dev" packages="about 280 of them, 5 GB" ;;
+    run) extras="esnet,gpaw,embedded,report,parquet" packages=170 size="3 GB" ;;
+    all) extras="esnet,gpaw,embedded,report,parquet,tune,analysis,forcefields,graph,mp,docs,dev" packages=280 size="5 GB" ;;
     *)
         echo "[setup] setup.sh $level: must be run or all" >&2
         exit 1
@@ -68,17 +68,40 @@ else
 fi
 rm -f .venv/.setup-*
 
-# One pip call for each step, its output in a file: a terminal line a step, and everything where it can be looked up.
+# What pip is doing, every 15 s, as its log has it. A process in the background ignores Ctrl-C: it looks for this one.
+watch_pip() { # lines of the log before this call of pip
+    passed=0
+    while sleep "${SETUP_WATCH_S:-15}" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        passed=$((passed + ${SETUP_WATCH_S:-15}))
+        lines=$(tail -n "+$(($1 + 1))" $log)
+        fetched=$(echo "$lines" | grep -c '^Collecting ') || true # none yet
+        case $lines in
+            *"Installing collected packages"*) what="everything fetched and built; writing it into .venv, the last step (1 to 2 minutes)" ;;
+            *"Building wheels for collected"*) what="everything fetched; building GPAW (1 minute), then writing into .venv (1 to 2 minutes)" ;;
+            *) what="$fetched of about $packages packages fetched; then building GPAW and writing into .venv (2 to 3 minutes)" ;;
+        esac
+        say "  after $passed s: $what"
+    done
+}
+
+# One pip call for each step, its output in a file: everything can be looked up there.
 pip_install() {
+    before=$(wc -l <$log)
+    watch_pip "$before" &
+    watcher=$!
+    status=0
     GPAW_CONFIG="$PWD/$install/siteconfig.py" .venv/bin/python -m pip install \
-        --no-input --disable-pip-version-check --progress-bar off "$@" </dev/null >>$log 2>&1 || {
+        --no-input --disable-pip-version-check --progress-bar off "$@" </dev/null >>$log 2>&1 || status=$?
+    kill $watcher 2>/dev/null || true
+    wait $watcher 2>/dev/null || true
+    [ $status -eq 0 ] || {
         tail -n 30 $log >&2
         fail "pip could not install $*: its last lines are above, all of them in $log"
     }
 }
 
 : >$log
-say "Python packages: installing [$extras], $packages (progress in $log)"
+say "Python packages: installing [$extras], about $packages of them, $size: 3 to 5 minutes (pip's own lines: $log)"
 pip_install "pip>=24.2"
 # Only Ax needs torch. Asked for by its exact version and before the rest, pip takes a CPU build where it knows one.
 [ "$level" = run ] || pip_install torch==2.13.0

@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from launchers.workers.worker import LOST_DATABASE
 
 logger = logging.getLogger(__name__)
 
+_MODULE = "launchers.workers.worker"
 _STOP_TIMEOUT_S = 10.0
 #: Deaths of workers within a minute that show that they cannot work here at all.
 _MOST_DEATHS = 10
@@ -25,6 +29,20 @@ _DEATHS_WITHIN_S = 60.0
 
 class WorkersDieError(RuntimeError):
     """Workers end as soon as they are started."""
+
+
+def workers_of_others(launchpad_file: Path, query: Mapping[str, Any]) -> dict[int, int]:
+    """Return the number of such workers that other processes of this machine have started, by process id."""
+    wanted = {"--launchpad": str(launchpad_file.resolve()), "--query": json.dumps(query)}
+    found: Counter[int] = Counter()
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if _MODULE not in command:
+            continue
+        options = dict(pairwise(command))
+        if wanted.items() <= options.items() and options.get("--parent") != str(os.getpid()):
+            found[int(options["--parent"])] += 1
+    return dict(found)
 
 
 class LocalWorkers:
@@ -67,7 +85,7 @@ class LocalWorkers:
         """Start this many more workers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [
-            *(sys.executable, "-m", "launchers.workers.worker"),
+            *(sys.executable, "-m", _MODULE),
             *("--launchpad", str(self.launchpad_file)),
             *("--directory", str(self.directory)),
             *("--parent", str(os.getpid())),

@@ -120,7 +120,13 @@ def test_every_door_names_the_same_state_reason_and_command(run, store, stranded
     assert "nothing of it runs" not in run("verify", "small", rc=1)
     assert run("reconcile", "small") == f"blocked: {said}"
     assert run("reconcile", "--dry-run") == f"small: blocked: {said}"
+    store.database.command("profile", 2)
     failures = run("failures", "small")
+    store.database.command("profile", 0)
+    asked = [str(each["command"].get("filter")) for each in store.database["system.profile"].find({"op": "query"})]
+    on_references = [each for each in asked if "elements" in each or "final_failure" in each]
+    assert sorted(set(on_references)) == sorted(on_references), "the database is asked twice"
+    assert on_references
     assert failures.endswith(f"blocked: {said}")
     assert f"what to do: `{command}`" in failures
     # a process of its own: FireWorks looks for the queue adapter in all its modules, tests included

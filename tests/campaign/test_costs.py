@@ -1,11 +1,14 @@
 """Expected costs: what a budget counts before anything has been spent."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.policies.cost_model import CostModel, Ended, valence_electrons
+from campaign.policies.cost_model import GPAW_FAST_DOS_CPU_S, GPAW_FAST_RELAX_CPU_S, CostModel, Ended, valence_electrons
+from campaign.views.preview import format_preview
 
 endings = st.lists(
     st.builds(Ended, n_sites=st.integers(1, 50), n_electrons=st.integers(1, 600), cpu_s=st.floats(1e-9, 1e9)),
@@ -44,3 +47,18 @@ def test_a_power_law_in_the_size_is_learnt():
     model = CostModel.fit(ended, default_cpu_s=1.0)
     assert model.exponents == pytest.approx((1.0, 1.5), abs=0.1)
     assert model.estimate(n_sites=10, n_electrons=100) == pytest.approx(0.5 * 10 * 100**1.5, rel=0.2)
+
+
+def test_a_check_expects_what_gpaw_costs_and_the_figures_are_the_measured_ones(small_spec):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "explanation" / "choosing-tables.md").read_text()
+    assert f"{GPAW_FAST_DOS_CPU_S} CPU-s per IS-DOS, {GPAW_FAST_RELAX_CPU_S} per relaxation" in page
+
+    def said(**sections):
+        return next(line for line in format_preview(small_spec(**sections)) if line.startswith("expected cost"))
+
+    assert "at 11.1 CPU-s for an IS-DOS and 25 CPU-s for a relaxation, measured by this project with GPAW" in said()
+    # a limit counts with what the section budget has, and so does the estimate
+    for other in ({"budget": {"cpu_hours": 1.0}}, {"dft": {"engine": "gpaw", "quality": "standard"}}):
+        assert "at 108.506 CPU-s for an IS-DOS and 3107 CPU-s for a relaxation, the paper's averages" in said(**other)
+    own = said(budget={"dos_cpu_s": 7.0, "relax_cpu_s": 9.0})
+    assert "at 7 CPU-s for an IS-DOS and 9 CPU-s for a relaxation, as the section budget says" in own

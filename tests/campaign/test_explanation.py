@@ -1,6 +1,7 @@
 """`campaign explain`, `decide` and `release`: what they say is what is stored, and a dry run writes nothing."""
 
 import json
+from functools import partial
 
 import pytest
 from predicted import store_predictions
@@ -15,6 +16,8 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.policy_dry_run import dry_run
+from campaign.views.report.data import build_report
+from campaign.views.report.tables import page_tables
 from campaign.views.results import result_rows, rows_as_table
 
 pytestmark = pytest.mark.mongo
@@ -50,6 +53,19 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
     assert "recomputed from the stored data: the same" in text
 
 
+def test_a_queued_calculation_is_not_said_to_run(store, launchpad, decided):
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    promoted = document(store, decided[0])
+    (fw_id,) = store.database["fireworks"].distinct("fw_id", {"spec.document": decided[0], "spec._category": "relax"})
+    for state, said in (("READY", "waits for a worker"), ("RUNNING", "is running"), ("RESERVED", "waits in a sched")):
+        launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"state": state}})
+        first = next(format_explanation(explanation(Campaign.read(store, "small"), promoted)))
+        assert f": its relaxation {said}" in first
+        assert first.endswith(" (relax_running)")
+    other = next(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[3]))))
+    assert other.endswith(": rejected")
+
+
 def test_an_explanation_says_why_a_candidate_failed_for_good(store, decided):
     failure = {"stage": "relax", "kind": "science", "error": "it did not converge"}
     store.candidates.update_one({"_id": decided[0]}, {"$set": {"final_failure": failure}})
@@ -72,6 +88,31 @@ def test_an_is_dos_whose_k_points_or_smearing_custodian_changed_is_flagged(store
     assert [formula for formula in formulas if str(formula).endswith("*")] == [f"{rows[decided[0]].formula}*"]
     store.candidates.update_one({"_id": decided[0]}, {"$set": {"is_dos.smearing_changed": True}})
     assert {row.dos_changed for row in result_rows(campaign)} == {"smearing and k-points", None}
+
+
+def test_a_rejection_within_one_standard_deviation_is_marked_with_what_to_do(store, decided, launchpad_file):
+    campaign = Campaign.read(store, "small")
+    # -0.01 +- 0.2 eV/atom may be below the threshold, 0.4 and 0.5 +- 0.2 are not; no rejection, no mark
+    rows = {row.id: row for row in result_rows(campaign)}
+    assert [rows[name].near_threshold for name in decided] == [None, None, True, False, False]
+    run = partial(CliRunner().invoke, app, env={"COLUMNS": "300"})
+    table = run(["results", "small", "--launchpad", str(launchpad_file)]).output
+    assert table.count("rejected? ") == 2  # in its row, and explained below the table
+    assert "rejected? (1 candidate): within one standard deviation of being promoted" in table
+    assert "campaign promote small FORMULA:PROTOTYPE --reason" in table
+    told = {name: explanation(campaign, document(store, name)) for name in decided}
+    assert [told[name]["near_threshold"] for name in decided] == [None, None, True, False, False]
+    text = "\n".join(format_explanation(told[decided[2]]))
+    assert (
+        "uncertain: lower by one standard deviation, it would be promoted; relax one: campaign promote small "
+        f"{decided[2]} --reason" in text
+    )
+    shown = {row[-1]: row[6] for row in page_tables(build_report(campaign, map_of_dos=False))[0].rows}
+    assert (shown[decided[2]], shown[decided[3]]) == ("rejected, within one std. deviation of promotion", "rejected")
+    # what it advises does relax it
+    advised = ["set", "small", "policy.kind=probability", "policy.p=0.16", "--redecide"]
+    done = run([*advised, "--dry-run", "--launchpad", str(launchpad_file)])
+    assert "rejected -> held" in done.output, done.output
 
 
 def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):

@@ -107,7 +107,7 @@ def failed(store, launchpad, database, small_spec, tmp_path, monkeypatch):
 
 @pytest.mark.mongo
 def test_a_failure_is_shown_with_its_last_words_and_an_example_to_type(store, failed):
-    (kind,) = failure_kinds(Campaign.read(store, "small"))
+    (kind,) = failure_kinds(Campaign.read(store, "small"), None)
     assert (kind.stage, kind.kind, kind.cause, kind.attempts, kind.for_good) == (
         "dos",
         "science",

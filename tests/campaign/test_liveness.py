@@ -132,7 +132,7 @@ def test_a_process_that_is_gone_is_never_said_to_run(
     )
     entry = store.attempts.find_one({"fw_id": fw_id})
     assert (entry["outcome"], entry["cause"]) == ("lost", cause)
-    (kind,) = failure_kinds(Campaign.read(store, "small"))
+    (kind,) = failure_kinds(Campaign.read(store, "small"), None)
     assert ("memory" in kind.advice) == (cause == "killed")
 
 

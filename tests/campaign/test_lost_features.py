@@ -100,7 +100,7 @@ def test_features_that_are_nowhere_are_computed_again_until_the_tries_are_used_u
     document = store.candidates.find_one({"_id": lost})
     assert others == 4
     assert (document["state"], document["is_dos"]["attempt"], document.get("decision")) == ("new", 1, None)
-    (kind,) = failure_kinds(campaign)
+    (kind,) = failure_kinds(campaign, None)
     assert (kind.stage, kind.cause, kind.attempts, kind.for_good) == ("dos", "features_lost", 1, 0)
     assert f"{lost}:dos" in kind.error
     store.candidates.update_one({"_id": lost}, {"$set": {"state": "dos_done", "is_dos.attempt": 2}})

@@ -271,6 +271,6 @@ def test_an_engine_that_reads_other_inputs_ends_with_a_cause_of_its_own(
     assert len(engine.read_text().splitlines()) == 1  # not tried again
     assert store.attempts.find_one()["inputs"]["used"]["incar"]["EDIFF"] == 0.01
     opened = Campaign.read(store, "small")
-    (kind,) = [each for each in failure_kinds(opened) if each.cause == "input_changed"]
+    (kind,) = [each for each in failure_kinds(opened, None) if each.cause == "input_changed"]
     assert "dft.vasp_command" in kind.advice
     assert choose(list(failed_calculations(opened)), kind="input_changed")

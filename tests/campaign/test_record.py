@@ -70,7 +70,7 @@ def test_what_no_other_try_mends_is_final_at_once_and_comes_back_with_retry(stor
     cause = final["final_failure"]["cause"]
     assert cause == ("potcar_missing" if "PSP" in str(error) else "not_found")
     campaign = OpenCampaign.open(store, launchpad, "small")
-    (kind,) = failure_kinds(campaign)
+    (kind,) = failure_kinds(campaign, None)
     assert (kind.cause, kind.attempts, kind.for_good) == (cause, 1, 1)
     assert "campaign retry" in kind.advice
     assert retry(campaign, choose(list(failed_calculations(campaign)), kind=cause), command="campaign retry")[0] == 1

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,12 +46,20 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     store, launchpad, launchpad_file, file, tmp_path, monkeypatch, free_port
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ENGINE_S", "90")
+    monkeypatch.setenv("ENGINE_S", "600")
     words = [BIN / "campaign", "run", file, "--launchpad", launchpad_file, "--workers", "1"]
     with PseudoTerminal(words, seconds=120, NO_COLOR="1") as terminal:
         terminal.read_until(r"decided on .*0/1")
         terminal.read_until(r"relaxed .*0/1")
-        terminal.read_until(r"running: AlCu relaxation \(0 min\)")
+        terminal.read_until(r"running: AlCu B2 relaxation \(0 min\)")
+        # a second run of it says so before it adds workers
+        with PseudoTerminal([*words, "--workers", "2"], seconds=120, NO_COLOR="1") as second:
+            said = second.read_until(r"starts nothing more in any")
+            second.read_until(r"2 workers; launch directories")
+            os.kill(second.pid, signal.SIGINT)
+            assert second.wait() == 130
+        assert f"is running (host {socket.gethostname()}, process {terminal.pid}); it has 1 worker, " in said
+        assert f"with this one there are 3 workers. Ctrl-C ends this one, `kill -INT {terminal.pid}` the other" in said
         # whatever stands in the database is shown, not obeyed
         store.database["fireworks"].update_one({"spec.stage": "relax", "state": "RUNNING"}, {"$set": {"name": HOSTILE}})
         terminal.read_until("running: ]0;taken over")
@@ -74,7 +83,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     lines = plain_lines(terminal.output)
     assert [line for line in lines if len(line) > 60 and "running:" in line] == []
     assert f"worker {workers[0].pid} ended with code -9; starting another" in lines
-    assert lines[-1].startswith("stopped; `campaign run "), lines[-3:]
+    assert re.fullmatch(rf"stopped; `(\S*/)?campaign run {file}` resumes it", lines[-1]), lines[-3:]
 
     monkeypatch.setenv("ENGINE_S", "0")
     subprocess.run([words[0], "resume", "small", "--launchpad", launchpad_file], check=True, timeout=600)

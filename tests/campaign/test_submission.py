@@ -191,11 +191,16 @@ def test_initialising_leaves_a_launchpad_in_use_alone(store, launchpad, small_sp
 def test_a_stages_workflow_is_what_fireworks_would_have_written():
     document = {"_id": "a-1", "campaign": "small", "formula": "Al2Cu", "role": "screened"}
     for stage in STAGES.values():
-        for role in ("screened", "reference"):
-            given = document | {"role": role}
+        # named so that candidates of one formula differ; a reference has no prototype
+        for role, more, which in (
+            ("screened", {"prototype": "C1", "parent": {}}, " C1"),
+            ("screened", {"prototype": "given", "parent": {"name": "run1/gen_0001"}}, " run1/gen_0001"),
+            ("reference", {}, ""),
+        ):
+            given = document | {"role": role} | more
             ours = stage_workflow(given, stage, fw_ids=count(41))
             assert ours.fw_ids == [41, 42]
-            assert_as_fireworks_writes(ours, by_fireworks(given, stage))
+            assert_as_fireworks_writes(ours, by_fireworks(given, stage, name=f"Al2Cu{which} {stage.title}"))
 
 
 def test_a_steps_workflow_is_what_fireworks_would_have_written():
@@ -223,11 +228,10 @@ def test_jobs_are_named_by_campaign_and_kind_of_work(campaign, kind, name):
     assert len(name) <= QUEUE_JOBNAME_MAXLEN
 
 
-def by_fireworks(document, stage):
+def by_fireworks(document, stage, *, name):
     of_what = {"document": document["_id"], "stage": stage.name}
     common = {"campaign_name": "small", "_category": stage.category, **OWN_LAUNCHPAD, **of_what}
     priority = stage.priority + (5 if document["role"] == "reference" else 0)
-    name = f"Al2Cu {stage.title}"
     job = {"_queueadapter": {"job_name": f"small-{stage.name.replace('_', '-')}"}}
     spec = {"_priority": priority, **job, **common}
     calculation = Firework([RunCalculation(**of_what)], spec=spec, name=name, fw_id=41)

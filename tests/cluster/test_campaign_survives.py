@@ -97,7 +97,7 @@ def tell(story: Story, folder: Path) -> None:
     """Do everything to the campaign, then let it end."""
     run = story.run
     timeout, requeued = story.fw_id("Al relaxation"), story.fw_id("Li relaxation")
-    scancelled = unreserved = story.fw_id("LiAl IS-DOS")
+    scancelled = unreserved = story.fw_id("LiAl B2 IS-DOS")
     # before anything runs: a reservation whose job is cancelled in the queue
     run.slurm.run("scontrol", "update", "partition=cpu", "state=down")
     run.submit(fw_id=unreserved)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -99,6 +100,42 @@ def test_single_missing_library_is_the_only_one_named(tmp_path: Path) -> None:
     answer = _call("system_packages.sh", sys.executable, **_machine(tmp_path, {"g++": compiler}))
     assert answer.returncode == 1
     assert "missing: libxc\n" in answer.stderr
+
+
+PIP = """
+case "$*" in
+    *platform*) echo 3.11.7 ;;
+    "-m venv"*) mkdir -p .venv/bin; for name in python pip; do cp "$0" .venv/bin/$name; done ;;
+    "-m pip install"*-e*)
+        echo "Collecting a"; echo "Collecting b"; sleep 3
+        echo "Building wheels for collected packages: gpaw"; sleep 3
+        echo "Installing collected packages: a, b"; sleep 3
+        [ -z "$PIP_FAILS" ] || exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("fails", ["", "yes"])
+def test_the_long_installation_says_what_is_done_and_what_is_left(tmp_path: Path, fails: str) -> None:
+    install = tmp_path / "launchers" / "install"
+    shutil.copytree(INSTALL, install)
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    (install / "system_packages.sh").write_text("exit 0")
+    python = tmp_path / "fake"
+    python.write_text(f"#!/bin/sh\n{PIP}")
+    python.chmod(0o755)
+    (install / "find_python.sh").write_text(f"echo {python}")
+    environment = {"PATH": os.environ["PATH"], "SETUP_WATCH_S": "1", "PIP_FAILS": fails}
+    began = time.monotonic()
+    done = subprocess.run(
+        ["/bin/sh", str(install / "setup.sh"), "run"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (1 if fails else 0), done.stdout + done.stderr
+    for words in ("about 170 of them", "2 of about 170 packages fetched; then", "building GPAW (1", "the last step (1"):
+        assert words in done.stdout, done.stdout + done.stderr
+    assert ("pip could not install" in done.stderr) is bool(fails)
+    # nothing of it holds the output open after its end
+    assert time.monotonic() - began < 60
 
 
 def test_constraints_name_every_package_that_we_ask_for_once() -> None:

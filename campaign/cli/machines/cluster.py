@@ -7,10 +7,9 @@ import typer
 
 from campaign.cli.options import LaunchpadOption
 from esnet.cli.lazy import implemented_in
+from esnet.cli.program import Program
 
-app = typer.Typer(
-    help="Campaigns on a cluster with SLURM or PBS.\n\nExample: campaign cluster check --submit", no_args_is_help=True
-)
+app = Program(help="Campaigns on a cluster with SLURM or PBS.\n\nExample: campaign cluster check --submit")
 Words = list[str] | None
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of cluster.yaml and the launch files")]

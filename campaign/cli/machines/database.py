@@ -7,10 +7,9 @@ import typer
 
 from campaign.cli.options import LaunchpadOption
 from esnet.cli.lazy import implemented_in
+from esnet.cli.program import Program
 
-app = typer.Typer(
-    help="The embedded database: a real MongoDB on this machine.\n\nExample: campaign db start", no_args_is_help=True
-)
+app = Program(help="The embedded database: a real MongoDB on this machine.\n\nExample: campaign db start")
 DataDirOption = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder of the database's data; default: mongodb/ beside my_launchpad.yaml"),

@@ -149,7 +149,7 @@ def read_candidate(
     cpu_s = cpu_seconds_by_document(campaign, documents=[data.id]).get(data.id, 0.0)
     data.title = str(document.get("formula") or data.id)
     data.label = label_of(document)
-    data.row = data.read("its numbers", partial(make_row, document, rank=0, cpu_s=cpu_s))
+    data.row = data.read("its numbers", partial(make_row, document, rank=0, cpu_s=cpu_s, policy=campaign.spec.policy))
     data.state = _state(document, data.row)
     data.reason = data.read("its decision", _reason, document) or ""
     data.why = data.read("the output of `campaign explain`", _why, campaign, document) or []

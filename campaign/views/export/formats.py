@@ -25,7 +25,7 @@ _UNITS = {
 _ROW_GROUP = 1000
 _KINDS = {
     **dict.fromkeys(("rank", "n_sites", "space_group_number", "relaxed_space_group_number"), "int64"),
-    **dict.fromkeys(("stable", "novel"), "bool_"),
+    **dict.fromkeys(("stable", "novel", "near_threshold"), "bool_"),
     **dict.fromkeys(_UNITS, "float64"),
 }
 """Types of the columns of a Parquet file, also for empty columns; all others are text."""

@@ -85,7 +85,7 @@ def _model_facts(store: CampaignStore, document: Mapping[str, Any]) -> Iterator[
         title = "model" if len(models) == 1 else f"model {number}"
         yield (
             f"{title} (SHA-256)",
-            f"{model['checksum']} ({model.get('source')}, {model.get('n_structures')} structures)",
+            f"{model['checksum']} ({model.get('source')}, trained on {model.get('n_structures')} materials)",
         )
         if (versions := training_versions(store, model["checksum"])) is not None:
             listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

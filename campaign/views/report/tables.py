@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from campaign.views.metrics.text import metrics_rows
 from campaign.views.report.data import DecisionRow, FailureRow, ReportData
-from campaign.views.results import csv_text, rows_as_csv
+from campaign.views.results import Row, csv_text, rows_as_csv
 
 MOST_ROWS = 2000
 """Maximum number of rows of a table in the page; the CSV files have all."""
@@ -90,11 +90,15 @@ def _candidates_table(data: ReportData) -> Table:
     rows = [
         [
             *(row.rank, row.formula, row.prototype, row.id if row.id in with_structure else None, row.e_form_ml),
-            *(row.e_hull_ml, row.decision, row.e_form_dft, row.e_hull_dft, row.stable, row.cpu_s, row.id),
+            *(row.e_hull_ml, _decision(row), row.e_form_dft, row.e_hull_dft, row.stable, row.cpu_s, row.id),
         ]
         for row in data.rows[:MOST_ROWS]
     ]
     return Table(id="candidates", columns=columns, rows=rows, n_rows=len(data.rows))
+
+
+def _decision(row: Row) -> str:
+    return f"{row.decision}, within one std. deviation of promotion" if row.near_threshold else row.decision
 
 
 def _decisions_table(data: ReportData) -> Table:

@@ -156,7 +156,7 @@ def _predictions(report: StatusReport) -> Iterator[RenderableType]:
     else:
         number = status.model["number"]
         which = f", number {number} of {number}" if number > 1 else ""
-        trained = f"on {status.model['n_structures']} structures"
+        trained = f"trained on {status.model['n_structures']} materials"
         yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
     if report.recalibration is not None:
         yield _line("correction", format_recalibration(report.recalibration))

@@ -163,7 +163,7 @@ class Progress:
 
 
 def _running(jobs: list[RunningJob]) -> str:
-    """Format the number of running jobs and the longest of them: ``3: AlPd relaxation (2 min), ...``."""
+    """Format the number of running jobs and the longest of them: ``3: AlPd B2 relaxation (2 min), ...``."""
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = len(jobs) - len(running)
     said = [job.name + (f" ({age})" if (age := format_since(job.since, now())) else "") for job in running[:_JOBS]]
