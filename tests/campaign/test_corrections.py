@@ -239,7 +239,7 @@ def test_an_oxide_of_iron_is_converted(tmp_path, elements_folder):
         )
     refused = convert_formation_energy(-1.0, rocksalt("Fe", "O"), given="mp2020", wanted="none")
     assert refused.energy is None
-    assert "Fe with a Hubbard U" in str(refused.reason)
+    assert "requires a Hubbard U for oxides and fluorides of Fe" in str(refused.reason)
 
 
 def test_a_conversion_there_and_back_changes_an_energy():

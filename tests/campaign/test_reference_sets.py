@@ -179,7 +179,7 @@ def test_a_candidate_meets_corrected_references_without_corrections(store, launc
     refused = store.candidates.find_one({"_id": second})
     assert "result" not in refused
     assert refused["correction_error"]["scheme"] == "mp2020"
-    assert "Fe with a Hubbard U" in refused["correction_error"]["reason"]
+    assert "requires a Hubbard U for oxides and fluorides of Fe" in refused["correction_error"]["reason"]
     # it is looked at once, and never trained on
     assert evaluate_relaxed(campaign, checksum) == 0
     assert store.candidates.find_one({"_id": second}) == refused

@@ -247,7 +247,7 @@ def test_what_needs_a_hubbard_u_is_raised_or_left_uncorrected():
     }
     (found,) = corrected_energies([document], "mp2020")
     assert found.energy is None
-    assert "oxides and fluorides of Fe with a Hubbard U" in found.reason
+    assert "requires a Hubbard U for oxides and fluorides of Fe" in found.reason
     with pytest.raises(ValueError, match="'mp2030'"):
         corrected_energies([document], "mp2030")
 
