@@ -171,4 +171,4 @@ def test_iron_without_a_moment_goes_unnoticed(tmp_path):
     write(tmp_path, Fe=replace(FE, n_sets=1), Fe_spin=replace(FE, edge=2.9, energy=-16.6, window=(-9.0, 9.0)))
     report = FolderReport()
     assert len(read(tmp_path, report=report)) == 2
-    assert any("Fe has no magnetic moment in Fe/vasprun.xml:" in note for note in report.notes)
+    assert any("Fe has no magnetic moment in Fe/vasprun.xml;" in note for note in report.notes)
