@@ -12,6 +12,7 @@ from campaign.policies.prefilter import prefilter_verdict
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
 from campaign.spec.given import AS_GIVEN
+from campaign.steps.energies import single_point_energies
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import read_firework_state
 from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
@@ -27,6 +28,7 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told: dict[str, Any] = {key: document.get(key) for key in keys}
     told["previous_decisions"] = document.get("previous_decisions", [])
     told["is_dos_changed"] = dos_changed(document)
+    told["unrelaxed_e_form_per_atom"] = _unrelaxed_energy(campaign, document)
     told["result"] = document.get("result")
     told["final_failure"] = document.get("final_failure")
     told["reused_from"] = {title: dict(origin) for title, origin in reused_from(document)}
@@ -38,6 +40,14 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["policy_changed"] = _policy_changed(campaign, document.get("decision"))
     content: dict[str, Any] = _as_json(told)
     return content
+
+
+def _unrelaxed_energy(campaign: Campaign, document: Mapping[str, Any]) -> float | None:
+    """Return the formation energy of the unrelaxed crystal by its IS-DOS calculation, eV/atom; None if unknown."""
+    if document["role"] != SCREENED or campaign.document.get("reference_set") is None:
+        return None
+    (found,) = single_point_energies(campaign, [document["_id"]])
+    return found.e_form
 
 
 #: What a submitted calculation does in each state of its firework.
@@ -113,6 +123,9 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
             f"IS-DOS: custodian changed its {changed} (`is_dos.corrections`), so it was not computed with the "
             "settings of the others"
         )
+    if told["unrelaxed_e_form_per_atom"] is not None:
+        energy = told["unrelaxed_e_form_per_atom"]
+        yield f"unrelaxed: E_f {energy:+.3f} eV/atom, by the energy of the IS-DOS calculation"
     if told["role"] != SCREENED:
         yield f"not decided on: it is always relaxed (role {told['role']})"
     elif told["prediction"] is None:

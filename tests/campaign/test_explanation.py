@@ -12,6 +12,7 @@ from campaign.cli.app import app
 from campaign.policies.registry import make_policy
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions
+from campaign.steps.energies import single_point_energies
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, format_explanation
@@ -51,6 +52,18 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
     assert "policy: kind thresholds, audit 0.0" in text
     assert "by model 000000000000 in small/screen/0" in text
     assert "recomputed from the stored data: the same" in text
+
+
+def test_an_explanation_gives_the_energy_of_the_unrelaxed_crystal(store, decided):
+    campaign = Campaign.read(store, "small")
+    told = explanation(campaign, document(store, decided[1]))
+    assert told["unrelaxed_e_form_per_atom"] is None
+    n_atoms = sum(document(store, decided[1])["composition"].values())
+    store.candidates.update_one({"_id": decided[1]}, {"$set": {"is_dos.energy": -5.0 * n_atoms}})
+    told = explanation(campaign, document(store, decided[1]))
+    (expected,) = single_point_energies(campaign, [decided[1]])
+    assert told["unrelaxed_e_form_per_atom"] == pytest.approx(expected.e_form)
+    assert f"unrelaxed: E_f {expected.e_form:+.3f} eV/atom, by the energy of" in "\n".join(format_explanation(told))
 
 
 def test_a_queued_calculation_is_not_said_to_run(store, launchpad, decided):
