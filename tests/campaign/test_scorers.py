@@ -490,7 +490,7 @@ def test_a_model_of_the_change_by_the_relaxation_adds_the_energy_of_the_is_dos(s
         assert said[name]["e_form_per_atom"] == pytest.approx(unrelaxed[name] + change, abs=1e-5)
         assert said[name]["uncertainty"] > 0
         assert said[name]["corrections"] == "none"
-    assert said[unknown]["e_form_per_atom"] is None
+    assert math.isnan(said[unknown]["e_form_per_atom"])
     assert said[unknown]["reason"] == "its IS-DOS has no total energy"
 
 
