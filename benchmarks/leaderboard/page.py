@@ -130,8 +130,12 @@ def _mean_of(row: Mapping[str, Any], seeds: Sequence[int]) -> float:
 def _title(row: Mapping[str, Any], seeds: int) -> str:
     """Return the model's name, with the number of seeds if its row rests on fewer."""
     there = [row[task]["mae"]["seeds"] for task in _TASKS if row.get(task)]
-    fewer = f" ({format_count(min(there), 'seed')})" if there and min(there) < seeds else ""
-    return f"{row['title']}{fewer}"
+    return f"{row['title']}{_fewer(min(there, default=seeds), seeds)}"
+
+
+def _fewer(there: int, seeds: int) -> str:
+    """Return the number of seeds in brackets if there are fewer than all."""
+    return f" ({format_count(there, 'seed')})" if there < seeds else ""
 
 
 def _verdicts(said: Mapping[str, Any]) -> str:
@@ -200,8 +204,7 @@ def _residual(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
 
 
 def _residual_mae(task: Mapping[str, Any] | None, seeds: int) -> str:
-    fewer = "" if task is None or task["mae"]["seeds"] == seeds else f" ({format_count(task['mae']['seeds'], 'seed')})"
-    return f"{_of(task, 'mae')}{fewer}"
+    return f"{_of(task, 'mae')}{_fewer(task['mae']['seeds'] if task else seeds, seeds)}"
 
 
 def _question(said: Mapping[str, Any]) -> str:

@@ -183,6 +183,10 @@ class CampaignSpec(StrictModel):
         """Whether it trains an ESNet of its own from the start, for which the references get an RS-DOS too."""
         return self.model.bundle is None and self.scorer.needs_model
 
+    def is_limited(self) -> bool:
+        """Whether the budget or the policy limits what is spent."""
+        return self.budget.is_limited() or self.policy.relaxation_cpu_hours() is not None
+
     def dft_settings(self) -> DftSettings:
         """Return the settings for `workflows`."""
         return DftSettings(**self.dft.model_dump())

@@ -184,8 +184,8 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
         message = f"{without_uncertainty(spec.policy.kind)}; {UNCERTAINTY_REMEDY}"
         problems.append(Problem("spec.campaign.policy", message, file))
     policy = spec.policy
-    is_limited = spec.budget.is_limited() or policy.relaxation_cpu_hours() is not None
-    if spec.purpose == "screening" and isinstance(policy, ExpectedYield) and not policy.min_yield and not is_limited:
+    unlimited = isinstance(policy, ExpectedYield) and not policy.min_yield and not spec.is_limited()
+    if spec.purpose == "screening" and unlimited:
         message = (
             "found 0 and no limit, so that every candidate with an uncertainty would be relaxed; right: the smallest "
             "worthwhile number of stable materials per CPU-hour, e.g. 0.1, or policy.cpu_hours, or a limit in budget"

@@ -250,8 +250,7 @@ def _assumed_costs(spec: CampaignSpec) -> _Assumed:
     if len(given) == 2:
         return _Assumed(budget.dos_cpu_s, budget.relax_cpu_s, "as the section budget says")
     advice = "give what you expect in budget.relax_cpu_s and budget.dos_cpu_s"
-    is_limited = budget.is_limited() or spec.policy.relaxation_cpu_hours() is not None
-    if given or is_limited or (spec.dft.engine, spec.dft.quality) != ("gpaw", "fast"):
+    if given or spec.is_limited() or (spec.dft.engine, spec.dft.quality) != ("gpaw", "fast"):
         said = "the paper's averages with VASP, where the section budget says nothing; small cells cost far less"
         return _Assumed(budget.dos_cpu_s, budget.relax_cpu_s, f"{said}: {advice}")
     said = "measured by this project with GPAW on 88 alloys with 2 atoms; larger cells cost more"

@@ -10,6 +10,7 @@ from pymatgen.core import Structure
 from campaign.attempts.blocked import blocked
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
+from campaign.steps.energies import single_point_energies
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_chunks
 from campaign.store.counts import count_references
@@ -23,7 +24,7 @@ _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
 """By the kind of the features, which is also the name of the document's field."""
 _AT_ONCE = 64
 """Number of DOS whose crystals are read together."""
-_FACTS = ("energy", "engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
+_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
 _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id", "relaxation.cpu_s"),
     *(f"{field}.{fact}" for field in _KINDS.values() for fact in _FACTS),
@@ -78,13 +79,14 @@ def write_training_data(
         without_target = 0
         for part in in_chunks(features_of_campaign(campaign), _AT_ONCE):
             crystals = _crystals(campaign, {features["document"] for features in part} & set(structures))
+            unrelaxed = _unrelaxed_energies(campaign, part)
             for features in part:
                 structure = structures.get(features["document"])
                 if structure is None:
                     without_target += 1
                     continue
                 with_dos.add(features["document"])
-                sample = _sample(campaign, structure, features)
+                sample = _sample(campaign, structure, features, unrelaxed.get(features["document"]))
                 initial, relaxed = crystals[features["document"]]
                 writer.add(replace(sample, initial_structure=initial, relaxed_structure=relaxed))
         writer.source |= {"relaxed_without_dos": len(structures) - len(with_dos), "dos_without_target": without_target}
@@ -133,7 +135,7 @@ def _waits_for(campaign: Campaign) -> str:
     )
 
 
-def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]) -> Sample:
+def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any], unrelaxed: float | None) -> Sample:
     document, stage = structure.document, stored["kind"]
     features = DosFeatures.from_document(stored)
     representation = campaign.spec.representation()
@@ -179,18 +181,12 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
             "cpu_s": facts.get("cpu_s"),
             "relaxation_cpu_s": cast("dict[str, Any]", document["relaxation"]).get("cpu_s"),
             "relaxation_fw_id": cast("dict[str, Any]", document["relaxation"]).get("fw_id"),
-            **_unrelaxed(structure, facts if stage == "dos" else {}),
+            **({SINGLE_POINT_ENERGY: unrelaxed} if stage == "dos" and unrelaxed is not None else {}),
         },
     )
 
 
-def _unrelaxed(structure: _Structure, is_dos: Mapping[str, Any]) -> dict[str, float]:
-    """Return the formation energy of the unrelaxed crystal by its IS-DOS calculation, eV/atom, if that has an energy.
-
-    Both cells have the same atoms, and so the same elements' energies and corrections.
-    """
-    if not isinstance(unrelaxed := is_dos.get("energy"), float):
-        return {}
-    relaxed = cast("dict[str, Any]", structure.document["relaxation"])["energy"]
-    n_atoms = sum(cast("dict[str, float]", structure.document["composition"]).values())
-    return {SINGLE_POINT_ENERGY: structure.energy + (unrelaxed - relaxed) / n_atoms}
+def _unrelaxed_energies(campaign: Campaign, part: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the known formation energies of unrelaxed crystals by their IS-DOS calculations, eV/atom."""
+    ids = [features["document"] for features in part if features["kind"] == "dos"]
+    return {found.id: found.e_form for found in single_point_energies(campaign, ids) if found.e_form is not None}

@@ -1,7 +1,7 @@
 """Input of the models on DOS moments: 90 standardised moments, 18 flags of non-empty bands, and the composition.
 
 A band without states has no moments. A missing moment is 0 in the standardised vector, which equals the mean of the
-training part and would by itself look like an ordinary band. Each channel therefore has a flag that is 1 if the band
+training part and would look like an ordinary band. Each channel therefore has a flag that is 1 if the band
 exists. There is one flag per channel rather than one per moment, because five equal columns would count a missing band
 five times in the distances of a kernel. Means and deviations are taken from the training part only.
 """

@@ -124,6 +124,17 @@ def residual_dataset(
         "energies": wanted,
         "elements": {symbol: energy for symbol, energy in sorted(elements.items()) if not isinstance(energy, str)},
     }
+    return subtracted(dataset, energies, about=about, reasons=reasons)
+
+
+def subtracted(
+    dataset: Dataset, energies: NDArray[np.float64], *, about: Mapping[str, Any], reasons: Mapping[str, int]
+) -> Residuals:
+    """Return the residuals of a data set after subtracting formation energies, shape (n,), in eV/atom; NaN: none.
+
+    ``about`` describes the energies (`esnet.bundle.record.TrainingRecord.residual_of`); it is in the source and the
+    checksum of the result.
+    """
     residuals = dataset.energies - energies
     checksum = sha256_of_json({"dataset": dataset.checksum, "of": about, "residuals": [f"{x:.6f}" for x in residuals]})
     manifest = replace(dataset.manifest, checksum=checksum, source={**dataset.manifest.source, RESIDUAL_OF: about})

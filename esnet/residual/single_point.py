@@ -1,15 +1,12 @@
 """Residuals of the IS-DOS calculation's own energy: the change by the relaxation, which a network learns."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from esnet.bundle.record import SINGLE_POINT
 from esnet.dataset.corrections import stated_corrections
-from esnet.dataset.dataset import Dataset, with_energies
-from esnet.files.atomic import sha256_of_json
+from esnet.dataset.dataset import Dataset
 from esnet.residual.potential import PotentialError
-from esnet.residual.residuals import RESIDUAL_OF, Residuals
+from esnet.residual.residuals import Residuals, subtracted
 
 SINGLE_POINT_ENERGY = "single_point_e_form"
 """In the provenance of an IS-DOS: formation energy of the unrelaxed crystal by that calculation, eV/atom."""
@@ -18,8 +15,8 @@ SINGLE_POINT_ENERGY = "single_point_e_form"
 def single_point_residuals(dataset: Dataset) -> Residuals:
     """Subtract from each formation energy that of the unrelaxed crystal.
 
-    Both have the same composition, so their difference does not depend on the energies of the elements or on
-    corrections. An RS-DOS has no residual: its crystal is relaxed.
+    Both have the same composition, so their difference does not depend on the energies of the elements. An RS-DOS has
+    no residual: its crystal is relaxed.
 
     Raises
     ------
@@ -41,11 +38,5 @@ def single_point_residuals(dataset: Dataset) -> Residuals:
         "no energy of the IS-DOS calculation": lacking,
     }
     about = {"potential": SINGLE_POINT, "energies": stated_corrections(dataset.manifest.source)}
-    residuals = dataset.energies - energies
-    checksum = sha256_of_json({"dataset": dataset.checksum, "of": about, "residuals": [f"{x:.6f}" for x in residuals]})
-    manifest = replace(dataset.manifest, checksum=checksum, source={**dataset.manifest.source, RESIDUAL_OF: about})
-    return Residuals(
-        dataset=with_energies(dataset, residuals, manifest),
-        potential=energies,
-        reasons={reason: count for reason, count in reasons.items() if count},
-    )
+    found = {reason: count for reason, count in reasons.items() if count}
+    return subtracted(dataset, energies, about=about, reasons=found)

@@ -1,6 +1,6 @@
 """Keras' Adam with one operation for each weight.
 
-Keras implements the update of a weight as about fifteen TensorFlow operations. ESNet has 236 weights, so these made up
+Keras implements the update of a weight as about fifteen TensorFlow operations. ESNet has 236 weights, so these were
 half of the graph: with them the first step takes 19.7 CPU-s, with TensorFlow's fused operation 13.0 (2026-12-02, one
 core).
 """
