@@ -151,8 +151,9 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
         bundle.info if isinstance(bundle, Bundle) else BundleInfo.read(bundle_folder(os.fspath(bundle)), residual=True)
     )
     model = bundle if isinstance(bundle, Bundle) else None
-    if (of := info.record.residual_of) is not None and info.record.adds_single_point:
+    if info.record.adds_single_point:
         info.require_formation_energies()  # a DOS alone does not tell the energy of its crystal
+    of = info.record.residual_of
     add = None if of is None else PotentialAdder(of)
     found: list[Prediction] = []
     for start in range(0, len(wanted), _AT_ONCE):

@@ -14,6 +14,7 @@ from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.views.training_data import write_training_data
 from esnet.dataset.dataset import Dataset, DatasetError, Filters
+from esnet.residual.single_point import SINGLE_POINT_ENERGY
 from workflows.dos import DosFeatures
 
 pytestmark = pytest.mark.mongo
@@ -143,6 +144,18 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     # the IS-DOS of the second candidate, and copper
     assert dataset.manifest.source["dos_without_target"] == 1
     assert dataset.manifest.source["relaxed_without_dos"] == 1
+
+
+def test_an_is_dos_has_the_energy_of_its_own_crystal_too(store, candidates, tmp_path):
+    relax_references(store)
+    n_al, n_cu = (store.candidates.find_one({"_id": candidates[0]})["composition"][symbol] for symbol in ("Al", "Cu"))
+    store.candidates.update_one({"_id": candidates[0]}, {"$set": {"is_dos.energy": -9.5}})
+    write_training_data(Campaign.read(store, "small"), tmp_path / "d")
+    dataset = Dataset.open(tmp_path / "d")
+    found = dict(zip(dataset.ids, dataset.provenance(range(len(dataset))), strict=True))
+    own = found.pop(f"{candidates[0]}:is_dos")[SINGLE_POINT_ENERGY]
+    assert own == pytest.approx((-9.5 + 4.0 * n_al + 5.0 * n_cu) / (n_al + n_cu))
+    assert not any(SINGLE_POINT_ENERGY in provenance for provenance in found.values())
 
 
 def test_a_campaign_without_references_gives_energies(store, candidates, tmp_path):
