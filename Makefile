@@ -34,7 +34,7 @@ setup: ## make .venv with everything (Debian packages included, where root and a
 setup-run: ## make .venv with what a campaign needs: no tuning, no classical models, no test tools
 	@sh launchers/install/setup.sh run
 
-quickstart: setup-run ## run the example campaign to its end and print its table (about 7 minutes on 2 cores)
+quickstart: setup-run ## run the example campaign to its end and print its table (about 9 minutes on 2 cores)
 	@echo "[quickstart] campaign run $(CAMPAIGN)"
 	@$(RUN_ENV) $(VENV)/campaign run $(CAMPAIGN)
 
