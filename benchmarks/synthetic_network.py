@@ -40,7 +40,7 @@ def synthetic(number: int) -> list[Any]:
 def load(bundle: str) -> tuple[Any, list[dict[str, Any]]]:
     """Return the unfolded network of a bundle, and batches in memory."""
     from esnet.bundle.bundle import BundleInfo
-    from esnet.bundle.networks import load_network
+    from esnet.bundle.members import load_network
     from esnet.representation.composition import composition_vector
     from esnet.representation.features import network_inputs
 

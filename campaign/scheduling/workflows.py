@@ -8,6 +8,7 @@ by FireWorks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
@@ -20,6 +21,8 @@ _RECORD_PRIORITY = 90
 _STEP_PRIORITY = 80
 #: All results and predictions wait for the references.
 _REFERENCE_BONUS = 5
+#: Predicted energy above the hull, in eV/atom, around which the priorities of relaxations differ most.
+_PROMISE_SCALE = 0.1
 #: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), due to PBS.
 _LONGEST_JOB_NAME = 20
 STEP_TASKS = {
@@ -42,7 +45,8 @@ def stage_workflow(
     ----------
     document
         Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, the stage's fields, and for a
-        candidate ``prototype`` and ``parent.name``: two candidates may have one formula.
+        candidate ``prototype`` and ``parent.name``: two candidates may have one formula. Relaxations start in the order
+        of ``prediction.e_above_hull``, the lowest first.
     fw_ids
         Reserved ids; two are used.
     worker
@@ -53,7 +57,8 @@ def stage_workflow(
     name = " ".join([document["formula"], *([which] if which else []), stage.title])
     of_what = {"document": document["_id"], "stage": stage.name}
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
-    priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
+    bonus = _REFERENCE_BONUS if document["role"] == REFERENCE else _promise(document) if stage.name == "relax" else 0
+    priority = stage.priority + bonus
     calculation: dict[str, Any] = {"_priority": priority, **common}
     # in reservation mode these are added to the queue adapter's own settings: name, more time or memory
     queue = (document.get(stage.fields) or {}).get("queue") or {}
@@ -67,6 +72,14 @@ def stage_workflow(
             _firework_document(second, f"{name}: record", "WAITING", "RecordCalculation", of_what, record),
         ],
     )
+
+
+def _promise(document: Mapping[str, Any]) -> float:
+    """Return a number from 0 to 1, larger for a lower predicted energy above the hull; 0 without a prediction."""
+    e_above_hull = (document.get("prediction") or {}).get("e_above_hull")
+    if e_above_hull is None or not math.isfinite(e_above_hull):
+        return 0.0
+    return 0.5 - math.atan(e_above_hull / _PROMISE_SCALE) / math.pi
 
 
 def step_workflow(

@@ -1,23 +1,21 @@
 """Run the networks of a bundle on features, with any Keras backend."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
+from esnet.bundle.members import Member, load_members, members_of
 from esnet.files.quiet import without_chatter
-from esnet.network.folded_network import inference_network
 from esnet.representation.checks import check_features
 from esnet.representation.features import network_inputs
 from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 _BLOCK = 4096
-_LAST_LAYER = "energy"
 
 
 class Outputs(NamedTuple):
@@ -59,20 +57,19 @@ class ScaledFeatures:
 class Networks:
     """One network or the members of an ensemble, with their common scalings."""
 
-    def __init__(self, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
-        import keras
-
-        # energies always come from this graph, so that all methods give bitwise identical results
-        self._models = [
-            inference_network(
-                keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
-            )
-            for number, model in enumerate(models)
-        ]
+    def __init__(self, members: Sequence[Member], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
+        self._members = members
         self._scaler = scaler
         self._target_scaling = target_scaling
         # batch sizes processed so far, for which a graph is compiled
         self._sizes: set[int] = set()
+        # members may share a network, which has the weights of one of them at a time
+        self._running = threading.Lock()
+
+    @classmethod
+    def of(cls, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> Self:
+        """Return networks for Keras models in memory, which stay as they are."""
+        return cls(members_of(models), scaler=scaler, target_scaling=target_scaling)
 
     @classmethod
     def load(cls, info: BundleInfo) -> Self:
@@ -83,11 +80,8 @@ class Networks:
     def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
         """Load the networks of several bundles with the same scalings."""
         with without_chatter():
-            return cls(
-                [load_network(info.path / member, info) for info in infos for member in info.members],
-                scaler=infos[0].scaler,
-                target_scaling=infos[0].target_scaling,
-            )
+            members = load_members([(info.path / member, info) for info in infos for member in info.members])
+        return cls(members, scaler=infos[0].scaler, target_scaling=infos[0].target_scaling)
 
     def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
         """Run all members on unscaled features: dos (n, 2, 1500, 9) and compositions (n, 111).
@@ -120,10 +114,11 @@ class Networks:
     def run_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Outputs:
         """Run all members on the result of `scale`; together, the two steps give the same bits as `run`."""
         if not len(features):
-            return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
+            return Outputs(np.zeros((len(self._members), 0)), np.zeros((len(self._members), 0, 0), np.float32))
         energies, hidden = [], []
-        for model in self._models:
-            standardised, last = self._predict(model, features, batch_size)
+        for member in self._members:
+            with self._running:
+                standardised, last = self._predict(member.prepare(), features, batch_size)
             energies.append(self._target_scaling.restore(standardised[:, 0]))
             hidden.append(last)
         return Outputs(np.stack(energies), np.stack(hidden))
@@ -149,32 +144,3 @@ def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
-
-
-def load_network(file: Path, info: BundleInfo) -> Any:
-    """Load one network in Keras' safe mode, which executes nothing from it.
-
-    Raises
-    ------
-    BundleError
-        If the installed Keras cannot read it, or a weight is not a finite number.
-    """
-    import keras
-
-    try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
-        model.get_layer(_LAST_LAYER)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise BundleError(
-            f"{file} cannot be read by Keras {keras.__version__} "
-            f"(saved with {info.record.versions.get('keras', 'an unknown version')}): {error}"
-        ) from error
-    broken = [weight.path for weight in model.weights if not np.isfinite(keras.ops.convert_to_numpy(weight)).all()]
-    if broken:
-        layers = list(dict.fromkeys(path.rpartition("/")[0] for path in broken))
-        raise BundleError(
-            f"{file}: weights of the layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:5])} "
-            f"{'and others ' if len(layers) > 5 else ''}are not finite numbers: its training failed, or the file was "
-            "changed; train it again, or use another bundle"
-        )
-    return model

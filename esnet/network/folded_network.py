@@ -43,6 +43,13 @@ def inference_network(model: Any) -> Any:
     return network
 
 
+def update_inference_network(network: Any, model: Any) -> None:
+    """Give the result of ``inference_network(model)`` the weights that the model has now."""
+    # all other layers are shared
+    for norm, conv in _pairs(model):
+        network.get_layer(conv.name).set_weights(_folded_weights(conv, norm))
+
+
 def _pairs(model: Any) -> list[tuple[Any, Any]]:
     """Return each foldable normalisation with its convolution, whose output nothing else uses."""
     import keras

@@ -129,7 +129,7 @@ def fine_tune(
         )
         for number, record in enumerate(info.records, start=1)
     ]
-    networks = Networks([result.model for result in results], scaler=info.scaler, target_scaling=info.target_scaling)
+    networks = Networks.of([result.model for result in results], scaler=info.scaler, target_scaling=info.target_scaling)
     assessor = None if parts.before is None and earlier is None else parts.assessor(networks, info, seed=settings.seed)
     _write(Path(path), results, info, parts, assessor)
     return Bundle.load(path)

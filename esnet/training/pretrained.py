@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.info import BundleInfo
-from esnet.bundle.networks import load_network
+from esnet.bundle.members import load_network
 from esnet.representation.features import Representation
 from esnet.training.network import TrainingError
 from esnet.training.settings import TrainingSettings

@@ -203,6 +203,22 @@ def test_a_stages_workflow_is_what_fireworks_would_have_written():
             assert_as_fireworks_writes(ours, by_fireworks(given, stage, name=f"Al2Cu{which} {stage.title}"))
 
 
+def test_the_most_promising_candidate_is_relaxed_first():
+    document = {"_id": "a-1", "campaign": "small", "formula": "Al2Cu", "role": "screened", "prototype": "C1"}
+
+    def priority(stage, **fields):
+        return stage_workflow(document | fields, STAGES[stage], fw_ids=count(41)).fireworks[0]["spec"]["_priority"]
+
+    predicted = [{"prediction": {"e_above_hull": energy}} for energy in (-4.0, -0.02, 0.0, 0.01, 0.3, 5.0)]
+    unknown = [{}, {"prediction": None}, {"prediction": {"e_above_hull": float("nan")}}]
+    ranked = [priority("relax", **fields) for fields in predicted]
+    assert ranked == sorted(set(ranked), reverse=True)
+    assert [priority("relax", **fields) for fields in unknown] == [20] * 3
+    assert 21 > ranked[0] > ranked[-1] > 20
+    assert priority("relax", **predicted[0], role="reference") == 25
+    assert {priority("dos", **fields) for fields in predicted} == {10}
+
+
 def test_a_steps_workflow_is_what_fireworks_would_have_written():
     for kind, task in (("train", Train), ("retrain", Retrain), ("screen", Screen), ("report", Finish)):
         ours = step_workflow("small", f"small/{kind}", kind=kind, category="screen", fw_ids=count(41))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from esnet.bundle.bundle import Bundle, BundleError, BundleInfo, save_bundle
-from esnet.bundle.networks import load_network
+from esnet.bundle.members import load_network
 from esnet.representation.errors import FeatureError, RepresentationError
 from esnet.representation.features import Representation
 

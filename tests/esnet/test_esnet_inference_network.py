@@ -4,21 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_weights import randomise
 
 from esnet.network.folded_network import inference_network
 from esnet.network.model import build_esnet
 
 pytestmark = pytest.mark.keras
-
-
-def randomise(model: Any, rng: np.random.Generator) -> None:
-    """Give a network weights as after a training: no normalisation is left at its start."""
-    for layer in model.layers:
-        for weight in layer.weights:
-            if weight.name in {"gamma", "moving_variance"}:
-                weight.assign(rng.uniform(0.3, 2.0, weight.shape))
-            elif weight.name in {"beta", "moving_mean", "bias"}:
-                weight.assign(rng.normal(0.0, 0.5, weight.shape))
 
 
 def normalisations(model: Any) -> list[str]:
