@@ -8,12 +8,12 @@ by FireWorks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from campaign.budget.decision_document import is_persons
 from campaign.store.fireworks import WorkflowDocuments
 from campaign.store.states import RECORD_CATEGORY, REFERENCE, Stage
 
@@ -21,8 +21,8 @@ _RECORD_PRIORITY = 90
 _STEP_PRIORITY = 80
 #: All results and predictions wait for the references.
 _REFERENCE_BONUS = 5
-#: Predicted energy above the hull, in eV/atom, around which the priorities of relaxations differ most.
-_PROMISE_SCALE = 0.1
+#: Relaxations that persons have promoted precede those of the policy, of which the first has 1.
+_PERSONS_BONUS = 1.5
 #: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), due to PBS.
 _LONGEST_JOB_NAME = 20
 STEP_TASKS = {
@@ -45,8 +45,8 @@ def stage_workflow(
     ----------
     document
         Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, the stage's fields, and for a
-        candidate ``prototype`` and ``parent.name``: two candidates may have one formula. Relaxations start in the order
-        of ``prediction.e_above_hull``, the lowest first.
+        candidate ``prototype`` and ``parent.name``, since two candidates may have one formula, and ``decision`` with
+        ``rank`` and ``kind``: relaxations start in the policy's order.
     fw_ids
         Reserved ids; two are used.
     worker
@@ -57,9 +57,7 @@ def stage_workflow(
     name = " ".join([document["formula"], *([which] if which else []), stage.title])
     of_what = {"document": document["_id"], "stage": stage.name}
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
-    bonus = _REFERENCE_BONUS if document["role"] == REFERENCE else _promise(document) if stage.name == "relax" else 0
-    priority = stage.priority + bonus
-    calculation: dict[str, Any] = {"_priority": priority, **common}
+    calculation: dict[str, Any] = {"_priority": stage.priority + _bonus(document, stage), **common}
     # in reservation mode these are added to the queue adapter's own settings: name, more time or memory
     queue = (document.get(stage.fields) or {}).get("queue") or {}
     calculation["_queueadapter"] = {"job_name": job_name(document["campaign"], stage.name), **queue}
@@ -74,12 +72,17 @@ def stage_workflow(
     )
 
 
-def _promise(document: Mapping[str, Any]) -> float:
-    """Return a number from 0 to 1, larger for a lower predicted energy above the hull; 0 without a prediction."""
-    e_above_hull = (document.get("prediction") or {}).get("e_above_hull")
-    if e_above_hull is None or not math.isfinite(e_above_hull):
-        return 0.0
-    return 0.5 - math.atan(e_above_hull / _PROMISE_SCALE) / math.pi
+def _bonus(document: Mapping[str, Any], stage: Stage) -> float:
+    """Return what is added to the priority of a stage, so that relaxations start in the policy's order."""
+    if document["role"] == REFERENCE:
+        return _REFERENCE_BONUS
+    if stage.name != "relax":
+        return 0
+    decision = document.get("decision") or {}
+    if is_persons(decision):
+        return _PERSONS_BONUS
+    rank = decision.get("rank")
+    return 1 / rank if rank else 0
 
 
 def step_workflow(

@@ -143,16 +143,8 @@ def read_ready(
 ) -> list[CandidateDocument]:
     """Read those of the candidates (or references) that may still start a stage, with the fields its workflow needs."""
     query = {"_id": {"$in": list(ids)}, "campaign": campaign.name, **stage.ready}
-    fields = [
-        "campaign",
-        "formula",
-        "prototype",
-        "parent.name",
-        "role",
-        "state",
-        "prediction.e_above_hull",
-        stage.fields,
-    ]
+    decided = ["decision.rank", "decision.kind"]
+    fields = ["campaign", "formula", "prototype", "parent.name", "role", "state", *decided, stage.fields]
     return list(_collection(campaign, references).find(query, fields, session=session, hint=BY_ID))
 
 

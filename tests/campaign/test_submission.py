@@ -16,6 +16,7 @@ from campaign.cli.app import app
 from campaign.config.yaml_file import CampaignFileError
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.running_campaign import start_campaign
+from campaign.scheduling.queue_share import BROUGHT_FORWARD
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.scheduling.workflows import job_name, stage_workflow, step_workflow
 from campaign.spec.reader import read_campaign_file
@@ -203,20 +204,19 @@ def test_a_stages_workflow_is_what_fireworks_would_have_written():
             assert_as_fireworks_writes(ours, by_fireworks(given, stage, name=f"Al2Cu{which} {stage.title}"))
 
 
-def test_the_most_promising_candidate_is_relaxed_first():
+def test_relaxations_start_in_the_order_of_the_policy():
     document = {"_id": "a-1", "campaign": "small", "formula": "Al2Cu", "role": "screened", "prototype": "C1"}
 
     def priority(stage, **fields):
         return stage_workflow(document | fields, STAGES[stage], fw_ids=count(41)).fireworks[0]["spec"]["_priority"]
 
-    predicted = [{"prediction": {"e_above_hull": energy}} for energy in (-4.0, -0.02, 0.0, 0.01, 0.3, 5.0)]
-    unknown = [{}, {"prediction": None}, {"prediction": {"e_above_hull": float("nan")}}]
-    ranked = [priority("relax", **fields) for fields in predicted]
-    assert ranked == sorted(set(ranked), reverse=True)
-    assert [priority("relax", **fields) for fields in unknown] == [20] * 3
-    assert 21 > ranked[0] > ranked[-1] > 20
-    assert priority("relax", **predicted[0], role="reference") == 25
-    assert {priority("dos", **fields) for fields in predicted} == {10}
+    decided = [{"decision": {"rank": rank}} for rank in (1, 2, 3, 500, None)]
+    order = [priority("relax", **fields) for fields in decided]
+    assert order == sorted(set(order), reverse=True)
+    assert order[0] < priority("relax", decision={"kind": "person", "rank": None}) < BROUGHT_FORWARD
+    assert order[-1] == priority("relax") == priority("relax", decision=None) == 20
+    assert priority("relax", role="reference") == 25
+    assert priority("dos", **decided[0]) == 10
 
 
 def test_a_steps_workflow_is_what_fireworks_would_have_written():

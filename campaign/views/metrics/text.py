@@ -79,8 +79,8 @@ def _metric_rows(
     yield "discoverability", _number(metrics.discoverability), f"TP / (TP + FN), {sure}"
     yield "F1", _number(metrics.f1), ""
     yield "prevalence", _number(metrics.prevalence), "stable / all"
-    yield "DAF", _number(metrics.daf, digits=2), "success ratio / prevalence"
-    yield "PPCR", _number(metrics.ppcr), "promoted / all"
+    yield "DAF", _number(metrics.daf, digits=2), "discovery acceleration, success ratio / prevalence"
+    yield "PPCR", _number(metrics.ppcr), "share promoted, promoted / all"
     costs = found.costs
     yield "C_pre", _number(costs.costs.c_pre, digits=1), _pre_cost(costs)
     yield "C_opt", _number(costs.c_opt, digits=1), f"CPU-s for a relaxation, mean of {costs.n_relaxations} candidates"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from campaign.views.metrics.text import metrics_rows
+from campaign.views.near_threshold import MARK
 from campaign.views.report.data import DecisionRow, FailureRow, ReportData
 from campaign.views.results import Row, csv_text, rows_as_csv
 
@@ -98,7 +99,7 @@ def _candidates_table(data: ReportData) -> Table:
 
 
 def _decision(row: Row) -> str:
-    return f"{row.decision}, within one std. deviation of promotion" if row.near_threshold else row.decision
+    return f"{row.decision}{MARK}" if row.near_threshold else row.decision
 
 
 def _decisions_table(data: ReportData) -> Table:
