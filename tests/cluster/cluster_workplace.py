@@ -111,7 +111,7 @@ class ClusterWorkplace:
         """How many jobs the cluster has, waiting and running."""
         return len(self.cluster.run("squeue", "-h", "-o", "%A").stdout.split())
 
-    def wait(self, condition, *, seconds: float = 120.0):
+    def wait(self, condition, *, seconds: float = 600.0):
         """Wait until a function returns something true; return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

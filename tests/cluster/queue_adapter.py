@@ -100,7 +100,7 @@ class ClusterCampaign:
         """Job id of a firework's reservation."""
         return str(self.launchpad.get_reservation_id_from_fw_id(fw_id))
 
-    def wait(self, what: Callable[[], Any], *, seconds: float = 240.0, hint: str = "") -> Any:
+    def wait(self, what: Callable[[], Any], *, seconds: float = 600.0, hint: str = "") -> Any:
         """Wait until something holds; return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -130,7 +130,7 @@ class ClusterCampaign:
         """FireWorks' state."""
         return str(self.launchpad.fireworks.find_one({"fw_id": fw_id})["state"])
 
-    def finish(self, *, seconds: float = 480.0) -> None:
+    def finish(self, *, seconds: float = 1200.0) -> None:
         """Submit and reconcile until the campaign has come to its report, as cron would."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

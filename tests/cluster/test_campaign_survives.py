@@ -47,7 +47,7 @@ class Story:
         self.said.append(self.run.campaign("reconcile", self.run.name, host=OTHER_HOST, **options))
         return self.said[-1]
 
-    def reconcile_until(self, says: str, *, seconds: float = 60.0) -> str:
+    def reconcile_until(self, says: str, *, seconds: float = 300.0) -> str:
         """Reconcile until SLURM has noticed what was done to a job, or an earlier reconciliation has said so."""
 
         def found() -> str | None:

@@ -47,7 +47,7 @@ def test_qlaunch_asks_for_more_where_a_job_had_too_little(place, site):
         campaign = place.store.campaigns.find_one({"_id": "alloys"}, ["state"]) or {}
         return campaign.get("state") == "finished" and not place.jobs()
 
-    place.wait(finished, seconds=300.0)
+    place.wait(finished, seconds=1200.0)
     found = deviations(site, place.store, QUEUE)
     assert not found, "\n".join(found)
     # every start of VASP was in a job
