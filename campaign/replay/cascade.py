@@ -5,6 +5,7 @@ exclude.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 
 from campaign.combination.correlation import ASSUMED_CORRELATION
 from campaign.combination.weights import combine as weighted_mean
@@ -66,16 +67,24 @@ def with_cascade(data: ReplayData, text: str) -> ReplayData:
     ReplayDataError
         If the text does not name two scorers of the data.
     """
-    names = [name.strip() for name in text.split(",")]
-    combine = len(names) == 3 and names[2] == COMBINED
-    names = names[:2] if combine else names
-    if len(names) != 2 or names[0] == names[1] or not set(names) <= set(data.scorers):
-        known = ", ".join(data.scorers) or "none, since the data name none (columns e_form_ml:NAME)"
+    pairs = [pair for pair in permutations(data.scorers, 2) if _plain(text) in (_asked(*pair), _asked(*pair, COMBINED))]
+    if len(pairs) != 1:
+        known = ", ".join(f"'{name}'" for name in data.scorers) or "none, since the data name none (e_form_ml:NAME)"
         right = f"CHEAP,DEAR or CHEAP,DEAR,{COMBINED}, two of its scorers: {known}"
         raise ReplayDataError(data.source, [f"--cascade {text}: right: {right}"])
-    cheap, dear = (data.scorers[name] for name in names)
-    found = cascade(cheap, dear, combine=combine)
+    (names,) = pairs
+    combine = _plain(text) == _asked(*names, COMBINED)
+    found = cascade(data.scorers[names[0]], data.scorers[names[1]], combine=combine)
     return replace(data, scorers={**data.scorers, ("+" if combine else ">").join(names): found})
+
+
+def _asked(*names: str) -> str:
+    # names of scorers may contain commas
+    return _plain(",".join(names))
+
+
+def _plain(text: str) -> str:
+    return ",".join(part.strip() for part in text.split(","))
 
 
 def _one(cheap: KnownCandidate, dear: KnownCandidate, passes: bool, combine: bool) -> KnownCandidate:

@@ -213,6 +213,17 @@ class Scorer(StrictModel, ABC):
         """Yield reasons why it cannot work on this machine (a missing package); skipped with ``--engine-elsewhere``."""
         yield from ()
 
+    def relaxes(self) -> bool:
+        """Whether predicting takes a relaxation of each candidate, the expensive part of a combination."""
+        return self.needs_element_crystals
+
+    def source(self) -> Mapping[str, Any]:
+        """Return what determines its energies: scorers with equal sources predict the same, and are not combined.
+
+        By default all settings but ``uncertainty``.
+        """
+        return {**self.to_dict(), "uncertainty": None}
+
     def members(self) -> tuple["Scorer", ...]:
         """Return the scorers that it combines, or itself."""
         return (self,)

@@ -3,7 +3,7 @@ without DOS.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -55,6 +55,11 @@ class Baseline(Scorer):
                 yield Score(id=name, e_form=said.e_form, uncertainty=said.uncertainty, reason=said.reason)
         if best_device() == "cuda":
             context.on_usage(Usage(cpu_s=0.0, gpu_s=time.monotonic() - started))
+
+    def source(self) -> Mapping[str, Any]:
+        """Return the model: its checksum, or its folder if that cannot be read here."""
+        info = self._info()
+        return {"kind": self.kind, "model": str(self.bundle.resolve()) if info is None else info.checksum}
 
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Return the model's checksum and the versions of the libraries."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,11 +88,8 @@ def _made(value: Any, info: ValidationInfo) -> Any:
 def _check(members: list[Scorer]) -> list[Scorer]:
     if not 2 <= len(members) <= MOST_MEMBERS:
         raise ValueError(f"{len(members)} of them; right: two scorers or more, at most {MOST_MEMBERS}")
-    for place, member in enumerate(members):
-        if isinstance(member, Combined):
-            raise ValueError("a scorer that combines others; right: those others in one list")
-        if member in members[:place]:
-            raise ValueError(f"{member.short_name()} stands twice with the same settings; right: each once")
+    if any(isinstance(member, Combined) for member in members):
+        raise ValueError("a scorer that combines others; right: those others in one list")
     return members
 
 
@@ -135,15 +132,17 @@ class Combined(Scorer):
         return any(member.needs_element_crystals for member in self.combine)
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
-        """Run one scorer after the other; yield each candidate once the last one has predicted it.
+        """Run the scorers; yield each candidate once all have predicted it. Known scores are not computed again.
 
-        Scorers that relax run last: their results are yielded as they arrive, and a killed Screen only repeats the
-        others,
-        which take seconds. Known scores are not computed again.
+        Scorers that relax run last, and in turn, candidate by candidate: a killed Screen repeats the others, which take
+        seconds, and the relaxations in progress. With Ray, whose actors one scorer occupies at a time, they run one
+        after the other, and a killed Screen repeats those before the last one.
         """
         names, known = self.member_names(), context.known_parts(ids)
         parts: dict[str, dict[int, Part]] = {name: dict(known.get(name, {})) for name in ids}
-        order = sorted(range(len(names)), key=lambda place: self.combine[place].needs_element_crystals)
+        order = sorted(range(len(names)), key=lambda place: self.combine[place].relaxes())
+        uses_ray = any(member.uses_ray(context.actors) for member in self.combine if member.relaxes())
+        last = order[-1:] if uses_ray else [place for place in order if self.combine[place].relaxes()] or order[-1:]
 
         def asked(place: int) -> Iterator[str]:
             member = self.combine[place]
@@ -153,13 +152,16 @@ class Combined(Scorer):
                 parts[score.id][place] = Part(scorer=names[place], score=score, corrections=corrections)
                 yield score.id
 
-        for place in order[:-1]:
+        for place in order[: -len(last)]:
             for _ in asked(place):
                 pass
-        complete = (name for name in ids if order[-1] in known.get(name, {}))
-        for name in chain(list(complete), asked(order[-1])):
-            found = parts.pop(name)
-            yield CombinedScore.of(name, [found[place] for place in range(len(names))])
+        complete = [name for name in ids if all(place in known.get(name, {}) for place in last)]
+        in_turn = (name for turn in zip_longest(*map(asked, last)) for name in turn if name is not None)
+        for name in chain(complete, in_turn):
+            # once it is complete, the other scorers of the same turn name it again
+            if len(parts.get(name, ())) == len(names):
+                found = parts.pop(name)
+                yield CombinedScore.of(name, [found[place] for place in range(len(names))])
 
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:
@@ -200,8 +202,15 @@ class Combined(Scorer):
         return tuple(dict.fromkeys(path for member in self.combine for path in member.bundles()))
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Yield the problems of each scorer."""
+        """Yield the problems of each scorer, and scorers that predict the same as an earlier one."""
+        sources = [member.source() for member in self.combine]
         for place, member in enumerate(self.combine):
+            if sources[place] in sources[:place]:
+                yield ScorerProblem(
+                    ("scorer", COMBINE, place),
+                    f"found {member.short_name()} once more: its predictions would count as another opinion, but they "
+                    "are the same; right: each scorer once",
+                )
             yield from (_moved(problem, place) for problem in member.problems(elements))
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:

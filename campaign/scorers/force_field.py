@@ -1,6 +1,6 @@
 """An interatomic potential as a scorer: relaxes candidates and their elements; needs no DOS and no training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -43,6 +43,10 @@ class ForceField(RelaxingScorer):
         if isinstance(energy, str):
             return Score(id=formed.name, e_form=None, reason=energy)
         return Score(id=formed.name, e_form=energy, uncertainty=self.uncertainty)
+
+    def source(self) -> Mapping[str, Any]:
+        """Return the settings, with the potential's weights."""
+        return {**super().source(), **self.potential().identity()}
 
     def gives_uncertainty(self) -> bool:
         """Whether the settings define one."""

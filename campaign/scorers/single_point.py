@@ -4,7 +4,7 @@ Every IS-DOS is a single point of the unrelaxed crystal, whose energy has been p
 of the relaxed crystal by what the relaxation will gain, which an interatomic potential can estimate.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
@@ -76,6 +76,15 @@ class SinglePoint(Scorer):
         return Relaxations(
             potentials=[potential], steps=self.steps, force_tolerance=self.force_tolerance, guards=self.guards
         )
+
+    def relaxes(self) -> bool:
+        """Whether there is a potential."""
+        return self.calculator is not None
+
+    def source(self) -> Mapping[str, Any]:
+        """Return the settings, with the weights of the potential, if there is one."""
+        potential = self.potential()
+        return {**super().source(), **({} if potential is None else potential.identity())}
 
     def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
         """Stay connected to Ray if the relaxations use it."""

@@ -59,13 +59,10 @@ def corrections_problems(
         given, field, what = stated or model.corrections, "model", f"the energies of {model.bundle}"
     else:
         given, field, what = scorer.energy_corrections(campaign), "scorer", f"the energies of {scorer.describe()}"
-    if given in (references, REFERENCES) or not is_corrected(elements):
+    if isinstance(scorer, Ensemble) and is_corrected(elements):
+        yield from _problems_of_ensemble(elements, scorer, given, references)
         return
-    if given is None and isinstance(scorer, Ensemble):
-        for place, potential in enumerate(scorer.potentials):
-            if potential.energy_corrections() is None:
-                whose = f"the energies of {potential.describe()}"
-                yield (field, "potentials", place, "corrections"), _unknown(whose, elements), None
+    if given in (references, REFERENCES) or not is_corrected(elements):
         return
     if given is None:
         # a scorer of another package states it in its method energy_corrections
@@ -74,13 +71,31 @@ def corrections_problems(
         message += "" if has_field else ", returned by its method energy_corrections (docs/reference/scorers.md)"
         yield ((field, "corrections") if has_field else (field, "kind")), message, None
         return
-    if untreated := sorted(mp2020_untreated(elements)):
-        message = (
-            f"{what} have the corrections {given} and the references {references}; compounds of "
-            f"{', '.join(untreated)} with O or F cannot be converted between them (Hubbard U); leave these elements "
-            "out, or use references and predictions with the same corrections"
-        )
-        yield ("candidates", "elements"), message, None
+    if (why := _not_convertible(elements, what, given, references)) is not None:
+        yield ("candidates", "elements"), why, None
+
+
+def _problems_of_ensemble(
+    elements: Sequence[str], scorer: Ensemble, common: str | None, references: str
+) -> Iterator[Finding]:
+    """Yield problems of potentials whose energies are converted to what all have in ``common``, then as references."""
+    for place, potential in enumerate(scorer.potentials):
+        given, whose = potential.energy_corrections(), f"the energies of {potential.describe()}"
+        if given is None:
+            yield ("scorer", "potentials", place, "corrections"), _unknown(whose, elements), None
+        elif not given == common == references and (message := _not_convertible(elements, whose, given, references)):
+            yield ("candidates", "elements"), message, None
+
+
+def _not_convertible(elements: Sequence[str], what: str, given: str, references: str) -> str | None:
+    """Return why energies of compounds of these elements cannot be converted between schemes; None if they can."""
+    if not (untreated := sorted(mp2020_untreated(elements))):
+        return None
+    return (
+        f"{what} have the corrections {given} and the references {references}; compounds of {', '.join(untreated)} "
+        "with O or F cannot be converted between them (Hubbard U); leave these elements out, or use references and "
+        "predictions with the same corrections"
+    )
 
 
 def _unknown(what: str, elements: Sequence[str]) -> str:

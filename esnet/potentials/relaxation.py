@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 LARGEST_FORMATION_ENERGY = 20.0
 """Default limit of the absolute formation energy, eV/atom; a campaign file may set another one."""
 
+_COLLAPSED = "its atoms have collapsed"
 #: Exceptions that potentials and optimisers raise for crystals that they cannot treat, as opposed to hardware failures.
 _BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
 #: Parts of their messages if memory is exhausted or a GPU has failed. Then the crystal is not at fault, and after a
@@ -76,8 +77,8 @@ class PotentialRelaxer:
         Raises
         ------
         NoEnergyError
-            If the relaxation failed, did not converge, gave a value that is not finite, or changed the volume by more
-            than ``volume_change``.
+            If the relaxation failed, did not converge, gave a value that is not finite, changed the volume by more than
+            ``volume_change``, or lowered the energy by more than ``largest_formation_energy``.
         """
         return self._relax(structure, zero=None)[1]
 
@@ -87,7 +88,7 @@ class PotentialRelaxer:
         Raises
         ------
         NoEnergyError
-            As for `energy`, or if the change exceeds ``largest_formation_energy``.
+            As for `energy`, or if the energy rises by more than ``largest_formation_energy``.
         """
         unrelaxed, relaxed = self._relax(structure, zero=None)
         if abs(relaxed - unrelaxed) > self._largest:
@@ -120,7 +121,7 @@ class PotentialRelaxer:
                 if not (math.isfinite(energy) and np.isfinite(atoms.get_forces()).all()):
                     raise NoEnergyError(f"the potential gave no finite energy or force (step {number})")
                 unrelaxed = energy if number == 0 else unrelaxed
-                self._check(energy, zero, atoms.get_volume() / begun_with, number)
+                self._check(energy, unrelaxed, zero, atoms.get_volume() / begun_with, number)
         except _BROKEN_OFF as error:
             if any(word in str(error).lower() for word in _OF_THE_MACHINE):
                 raise
@@ -129,7 +130,7 @@ class PotentialRelaxer:
             raise NoEnergyError(f"the relaxation did not converge in {self._steps} steps")
         return unrelaxed, energy
 
-    def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
+    def _check(self, energy: float, unrelaxed: float, zero: float | None, change: float, number: int) -> None:
         """Raise an error if volume or energy have left the range of crystals, since they would not return to it."""
         largest = self._volume_change
         if largest is not None and not 1.0 / largest < change < largest:
@@ -137,8 +138,11 @@ class PotentialRelaxer:
         # not checked upwards: the energy is often high at first, since atoms of unrelaxed crystals may be close
         if zero is not None and energy - zero < -self._largest:
             raise NoEnergyError(
-                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms have "
-                "collapsed"
+                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): {_COLLAPSED}"
+            )
+        if zero is None and energy - unrelaxed < -self._largest:
+            raise NoEnergyError(
+                f"the relaxation lowered its energy by {unrelaxed - energy:.3g} eV/atom (step {number}): {_COLLAPSED}"
             )
 
     def gives_energy(self, structure: Structure) -> bool:
@@ -162,7 +166,7 @@ def plausible_formation_energy(energy: float, zero: float, *, largest: float = L
     """
     formed = energy - zero
     if abs(formed) > largest:
-        raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms have collapsed")
+        raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: {_COLLAPSED}")
     return formed
 
 

@@ -1,6 +1,7 @@
 """A campaign that predicts with several scorers: what each says, how it is combined, and what is refused."""
 
 import json
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -17,7 +18,7 @@ from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_step
 from campaign.scorers.base import Score, Scorer
-from campaign.scorers.combined import Combined
+from campaign.scorers.combined import Combined, Part
 from campaign.scorers.registry import make_scorer
 from campaign.spec.checks import check_new, gives_uncertainty
 from campaign.spec.reader import read_campaign_file
@@ -101,6 +102,20 @@ def relax(store, launchpad, number=100):
         store.candidates.update_one({"_id": name}, {"$set": {"prediction": prediction}})
 
 
+class Slow(Guess):
+    """Takes its time over each candidate, as a relaxation does."""
+
+    kind: Literal["slow"] = "slow"
+
+    def score(self, ids, context):
+        for name in ids:
+            asked.setdefault("in turn", []).append((self.title, name))
+            yield Score(id=name, **said(self.title, name))
+
+    def relaxes(self):
+        return True
+
+
 # ---- the campaign file
 
 
@@ -124,7 +139,8 @@ def test_a_list_of_scorers_is_read_stored_and_read_again(small_spec):
     ("scorer", "message"),
     [
         ({"combine": [EMT]}, r"scorer\.combine: found .*1 of them; right: two scorers or more"),
-        ({"combine": [EMT, EMT]}, r"scorer\.combine: .*EMT stands twice with the same settings"),
+        ({"combine": [EMT, EMT]}, r"scorer\.combine\[1\]: found EMT once more"),
+        ({"combine": [EMT, {**EMT, "uncertainty": 0.2}]}, r"scorer\.combine\[1\]: found EMT once more"),
         ({"combine": [EMT, {"calculator": "EMT"}]}, r"scorer\.combine\[1\]\.kind: is missing"),
         ({"combine": [EMT, {"kind": "oracle"}]}, r"scorer\.combine\[1\]\.kind: found 'oracle'"),
         ({"combine": [EMT, {**EMT, "step": 3}]}, r"scorer\.combine\[1\]\.step: unknown key; did you mean 'steps'"),
@@ -237,6 +253,24 @@ def test_predictions_are_combined_first_as_assumed_then_as_relaxations_show(
         assert document["prediction"]["uncertainty"] == pytest.approx(found.deviation)
     assert f"of {used['n']} relaxed" in command(launchpad_file, "explain", "small", later[0]["_id"])
     assert "recomputed from the stored data: the same" in command(launchpad_file, "explain", "small", later[0]["_id"])
+
+
+def test_a_candidate_is_complete_before_the_next_one_is_relaxed():
+    asked.clear()
+    scorer = Combined(combine=[Slow(title="first"), Guess(title="second"), Slow(title="third")])
+    ids = [f"small-{number:06x}" for number in range(3)]
+    known = Part(scorer="first", score=Score(id=ids[1], e_form=0.1), corrections="none")
+    context = SimpleNamespace(
+        campaign=None,
+        actors=SimpleNamespace(actors=None, actor_batch=None, gpus_per_actor=None),
+        known_parts=lambda _: {ids[1]: {0: known}},
+        structures=lambda wanted: ((name, None) for name in wanted),
+    )
+    scores = scorer.score(ids, context)
+    assert next(scores).id == ids[0]
+    assert asked == {"second": ids, "in turn": [("first", ids[0]), ("third", ids[0])]}
+    assert {score.id for score in scores} == set(ids[1:])
+    assert ("first", ids[1]) not in asked["in turn"]
 
 
 @pytest.mark.mongo

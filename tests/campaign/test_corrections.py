@@ -229,14 +229,16 @@ def test_an_oxide_of_iron_is_converted(tmp_path, elements_folder):
     references = {
         "entries": str(write(tmp_path / "iron.json", [entry("Fe2", -16.0, **VASP), entry("O2", -9.8, **VASP)]))
     }
-    with pytest.raises(CampaignFileError, match=r"compounds of Fe with O or F cannot be converted between"):
-        oxides_and_halides(
-            tmp_path,
-            "none",
-            elements_folder,
-            candidates=candidates,
-            references=references | {"corrections": "none", "structures": str(elements_folder)},
-        )
+    references |= {"corrections": "none", "structures": str(elements_folder)}
+    # of an ensemble, each potential that has other energies than the references
+    potentials = {"kind": "ensemble", "potentials": [{"calculator": "SevenNet"}, {"calculator": "CHGNet"}]}
+    for scorer, whose in (({}, ""), ({"scorer": potentials}, "CHGNet ")):
+        with pytest.raises(
+            CampaignFileError, match=rf"{whose}have the .* compounds of Fe with O or F cannot be converted between"
+        ):
+            oxides_and_halides(
+                tmp_path, "none", elements_folder, candidates=candidates, references=references, **scorer
+            )
     refused = convert_formation_energy(-1.0, rocksalt("Fe", "O"), given="mp2020", wanted="none")
     assert refused.energy is None
     assert "requires a Hubbard U for oxides and fluorides of Fe" in str(refused.reason)

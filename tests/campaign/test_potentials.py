@@ -100,6 +100,25 @@ class Falling(EmtCalculator):
             self.results["energy"] = self.results["free_energy"] = float("nan")
 
 
+class Sinking(EmtCalculator):
+    """EMT whose energy falls by 2 eV/atom with each geometry."""
+
+    def calculate(self, atoms=None, *arguments):
+        super().calculate(atoms, *arguments)
+        self.sunk = getattr(self, "sunk", 0.0) + 2.0 * len(atoms)
+        self.results["energy"] -= self.sunk
+        self.results["free_energy"] -= self.sunk
+
+
+@pytest.mark.parametrize("method", ["energy", "relaxation_energy"])
+def test_a_relaxation_without_the_elements_energies_ends_when_its_energy_has_collapsed(monkeypatch, method):
+    monkeypatch.setattr("esnet.potentials.relaxation.load_calculator", lambda *_: Sinking())
+    swollen = B2.copy().scale_lattice(1.5 * B2.volume)
+    with pytest.raises(NoEnergyError, match=r"lowered its energy by 2\d.* have collapsed") as caught:
+        getattr(Relaxer("EMT", steps=500, force_tolerance=1e-6), method)(swollen)
+    assert steps_of(caught.value) <= 11
+
+
 @pytest.mark.parametrize("said", ["CUDA error: an illegal memory access was encountered", "CUDA out of memory"])
 def test_a_gpu_that_has_failed_is_no_fault_of_the_crystal(monkeypatch, said):
     def fails(*_args, **_keywords):

@@ -204,10 +204,17 @@ def test_in_a_cascade_the_dear_scorer_is_paid_for_only_where_the_cheap_one_leave
         cascade(data.scorers["CHGNet"], data.scorers["ESNet"][::-1])
 
 
+def test_names_of_scorers_may_have_commas(tmp_path):
+    named = [{**row, "e_form_ml:A, B": 0.1, "e_form_ml:A": 0.2} for row in TWO]
+    data = read_replay_data(table(tmp_path / "two.csv", named))
+    for text, name in (("A,A, B", "A>A, B"), ("A, B,A,combined", "A, B+A"), ("A,B ,ESNet", "A, B>ESNet")):
+        assert name in with_cascade(data, text).scorers
+
+
 @pytest.mark.parametrize("text", ["CHGNet", "CHGNet,MEGNet", "CHGNet,CHGNet", "CHGNet,ESNet,ESNet", "CHGNet,combined"])
 def test_a_cascade_of_other_scorers_than_the_tables_is_refused(tmp_path, text):
     data = read_replay_data(table(tmp_path / "two.csv", TWO))
-    with pytest.raises(ReplayDataError, match="two of its scorers: CHGNet, ESNet"):
+    with pytest.raises(ReplayDataError, match="two of its scorers: 'CHGNet', 'ESNet'"):
         with_cascade(data, text)
     with pytest.raises(ReplayDataError, match="none, since the data name none"):
         with_cascade(read_replay_data(ROOT / "examples" / "replay.csv"), text)
