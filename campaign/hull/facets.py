@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from campaign.hull.chemical_systems import symbols_of
 from esnet.files.errors import UserError
@@ -60,6 +59,9 @@ class HullFacets:
         elemental
             Energies of their most stable phases, eV/atom, shape (k,).
         """
+        # imports Matplotlib
+        from pymatgen.analysis.phase_diagram import PhaseDiagram
+
         diagram = PhaseDiagram([_undecorated(entry) for entry in entries])
         fractions = np.array(
             [[entry.composition.get_atomic_fraction(symbol) for symbol in symbols] for entry in diagram.qhull_entries]
@@ -157,4 +159,6 @@ def _undecorated(entry: Any) -> Any:
     composition = entry.composition
     if symbols_of(composition) == {str(species) for species in composition.elements}:
         return entry
+    from pymatgen.analysis.phase_diagram import PDEntry
+
     return PDEntry(composition.element_composition, entry.energy)

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymatgen.core import Structure
-from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
-from pymatgen.entries.computed_entries import ComputedStructureEntry
-from pymatgen.io.vasp.sets import MPRelaxSet
+
+# pymatgen's entries and input sets are imported where they are needed: three CPU-s, and most commands need neither
+if TYPE_CHECKING:
+    from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,9 @@ def is_corrected(elements: Collection[str]) -> bool:
 
 
 @cache
-def _compatibility() -> MaterialsProject2020Compatibility:
+def _compatibility() -> "MaterialsProject2020Compatibility":
+    from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
+
     # a campaign's POTCARs are recorded in its settings; pymatgen would look for them in every entry
     return MaterialsProject2020Compatibility(check_potcar=False)
 
@@ -88,6 +91,9 @@ def corrected_energy(
     """Correct the energy of a cell; the structure, or its dictionary, is only used if there is a correction."""
     if not is_corrected(composition):
         return Corrected(energy=energy)  # elements and alloys are not corrected
+    from pymatgen.entries.compatibility import CompatibilityError
+    from pymatgen.entries.computed_entries import ComputedStructureEntry
+
     hubbards = dict(hubbards or {})
     if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):
         return Corrected(
@@ -112,5 +118,7 @@ def mp2020_untreated(elements: Collection[str]) -> set[str]:
     anions = {"O", "F"}.intersection(elements)
     if not anions:
         return set()
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
     with_u = MPRelaxSet.CONFIG["INCAR"]["LDAUU"]
     return {symbol for anion in anions for symbol, u in with_u[anion].items() if u}.intersection(elements)
