@@ -13,7 +13,7 @@ from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.policies.base import without_uncertainty
 from campaign.policies.expected_yield import ExpectedYield
-from campaign.scorers.base import Scorer, ScorerProblem
+from campaign.scorers.base import Scorer
 from campaign.scorers.combined import COMBINE
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
@@ -26,7 +26,7 @@ from campaign.spec.potcar_checks import potcar_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
-from campaign.spec.sections.prefilter import PrefilterSection, prefilter_path
+from campaign.spec.sections.prefilter import PrefilterSection, prefilter_problem
 from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import SINGLE_POINT
@@ -63,7 +63,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(elements))
         if prefilter is not None:
-            yield from ((prefilter_path(path), message, None) for path, message in prefilter.scorer.problems(elements))
+            yield from ((*prefilter_problem(*found), None) for found in prefilter.scorer.problems(elements))
     corrections: str | None = None if references is None else references.corrections or "none"
     if references is not None:
         findings, given = reference_folder(references)
@@ -89,8 +89,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     if candidates and scorer and model and corrections:
         yield from corrections_problems(elements, scorer, model, references=corrections)
     if candidates and prefilter and model and corrections:
-        found = corrections_problems(elements, prefilter.scorer, model, references=corrections)
-        yield from ((prefilter_path(path), message, file) for path, message, file in found)
+        wrong = corrections_problems(elements, prefilter.scorer, model, references=corrections)
+        yield from ((*prefilter_problem(path, message), file) for path, message, file in wrong)
 
 
 def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
@@ -270,7 +270,7 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
         if spec.prefilter is not None:
             # a crystal of `as_given` unknown to the prefilter gets its IS-DOS
             of_prefilter = spec.prefilter.scorer.problems_here(spec.candidates.elements or ())
-            found += [ScorerProblem(prefilter_path(path), message) for path, message in of_prefilter]
+            found += [prefilter_problem(*problem) for problem in of_prefilter]
         for path, message in found:
             is_element = path[:2] == ("candidates", "elements") and path[2:] and path[2] in in_file
             place = (*path[:2], in_file.index(str(path[2]))) if is_element else path

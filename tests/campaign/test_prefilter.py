@@ -105,7 +105,7 @@ def test_a_file_without_it_is_what_it_was(small_spec):
         ({"prefilter": {"scorer": EMT}, "purpose": "training_set"}, "every candidate gets an IS-DOS"),
         (
             {"prefilter": {"scorer": EMT}, "candidates": {"prototypes": ["B2"], "elements": ["Cu", "Fe"]}},
-            r"candidates\.elements\[1\]: found 'Fe': the potential EMT",
+            r"candidates\.elements\[1\]: found 'Fe': the potential EMT \(prefilter\.scorer\.calculator\)",
         ),
     ],
 )

@@ -149,6 +149,12 @@ def test_an_element_that_the_potential_does_not_know_is_refused_by_name(small_sp
     candidates = {"prototypes": ["B2"], "elements": ["Al", "Fe", "Pd"]}
     with pytest.raises(CampaignFileError, match=r"elements\[1\]: found 'Fe': the potential EMT .* does not know it"):
         small_spec(candidates=candidates, scorer={"kind": "force_field", "calculator": "EMT"})
+    ensemble = {"kind": "ensemble", "potentials": [{"calculator": name} for name in ("CHGNet", "SevenNet", "EMT")]}
+    with pytest.raises(CampaignFileError, match=r"potential EMT \(scorer\.potentials\[2\]\.calculator\) does not"):
+        small_spec(candidates=candidates, scorer=ensemble)
+    prefilter = {"uncertainty": 0.1, "scorer": ensemble}
+    with pytest.raises(CampaignFileError, match=r"EMT \(prefilter\.scorer\.potentials\[2\]\.calculator\) does not"):
+        small_spec(candidates=candidates, prefilter=prefilter)
 
 
 def test_a_model_that_nothing_would_use_is_refused(small_spec, tmp_path):
