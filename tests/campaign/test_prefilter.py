@@ -130,6 +130,22 @@ def test_check_shows_what_it_rejects_and_what_the_campaign_costs_at_most(small_s
     assert any(line.startswith("expected cost: at most about") and "its own cost" in line for line in lines)
 
 
+def test_check_notes_a_prefilter_stricter_than_the_policy(small_spec):
+    def notes(limit, z):
+        prefilter = {"scorer": EMT | {"uncertainty": 0.1}, "z": z, "max_hull_energy": limit}
+        spec = small_spec(**ALLOYS, prefilter=prefilter, policy={"max_hull_energy": 0.2})
+        return [line for line in format_preview(spec) if "prefilter.max_hull_energy" in line]
+
+    assert notes(0.0, 0.0) == [
+        "note: prefilter.max_hull_energy (0 eV/atom) is below policy.max_hull_energy (0.2), so it rejects candidates "
+        "that the policy would promote",
+        "note: prefilter.max_hull_energy (0 eV/atom) is below stable.max_hull_energy (0.1), so it rejects candidates "
+        "that may count as stable",
+    ]
+    assert len(notes(0.05, 1.0)) == 1
+    assert notes(0.2, 0.0) == notes(0.0, 2.0) == []
+
+
 # ---- whole campaigns, but for the DFT
 
 
