@@ -3,6 +3,7 @@ programs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.prefilter import PrefilterSection, prefilter_problem
 from campaign.spec.sections.references import ReferenceSection
+from esnet.bundle.files import BundleError, read_manifest
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import SINGLE_POINT
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
+from esnet.graph.info import GraphBundleInfo
 
 UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a calibrated model.bundle"
 
@@ -110,9 +113,19 @@ def _moment_problems(elements: Sequence[str], dft: DftSection) -> Iterator[Findi
 
 
 def _bundle_problems(bundle: Path) -> Iterator[Finding]:
-    if str(bundle) in shipped_bundles() or bundle.is_dir():
+    if str(bundle) in shipped_bundles():
         return
-    found = "is a file" if bundle.exists() else "does not exist"
+    if bundle.is_dir():
+        try:
+            read_manifest(bundle)
+            return
+        except BundleError as error:
+            found = f"is no bundle of an ESNet that can be used ({error})"
+        with suppress(BundleError):
+            title = GraphBundleInfo.read(bundle).kind.title
+            found = f"is a trained {title}, which is a scorer of its own (scorer: {{kind: baseline, bundle: {bundle}}})"
+    else:
+        found = "is a file" if bundle.exists() else "does not exist"
     message = (
         f"{bundle} {found}; right: the folder of a trained ESNet, the name of one that ships with the project "
         f"({', '.join(shipped_bundles()) or 'none'}), or null"
