@@ -56,7 +56,9 @@ WeightsName = Annotated[
 ]
 Corrections = Annotated[
     Literal["none", "mp2020"] | None,
-    Field(description="corrections included in the potential's energies; null: as listed in docs/reference/scorers.md"),
+    Field(
+        description="corrections included in the potential's energies; null: as listed in docs/reference/potentials.md"
+    ),
 ]
 
 

@@ -135,6 +135,11 @@ def test_the_scorer_is_esnet_where_the_file_names_none(small_spec):
     [
         ({"scorer": {"kind": "force_field", "calculator": "emt"}}, r"scorer\.calculator: found 'emt': .*mean 'EMT'"),
         ({"scorer": {"kind": "force_field"}}, r"scorer\.calculator: is missing"),
+        ({"scorer": "CHGNet"}, r"found 'CHGNet'.*e\.g\. scorer: \{kind: force_field, calculator: CHGNet\}"),
+        (
+            {"scorer": {"kind": "ensemble", "potentials": [{"calculator": "CHGNet"}] * 2}},
+            r"given twice.*e\.g\. \[\{calculator: CHGNet\}, \{calculator: SevenNet, model: l3i5\}\]",
+        ),
         ({"scorer": {"kind": "oracle"}}, r"scorer\.kind: found 'oracle': .* one of esnet, force_field, ensemble"),
         ({"scorer": {"kind": "esnet", "calculator": "EMT"}}, r"scorer\.calculator: unknown key"),
     ],
