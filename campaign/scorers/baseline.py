@@ -12,7 +12,7 @@ from pydantic import Field
 
 from campaign.config.paths import FilePath
 from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
-from esnet.bundle.files import BundleError
+from esnet.bundle.files import BundleError, read_manifest
 from esnet.files.errors import MissingExtraError
 from esnet.files.versions import installed_versions
 from esnet.graph.build import best_device
@@ -90,7 +90,7 @@ class Baseline(Scorer):
         try:
             info = GraphBundleInfo.read(self.bundle)
         except BundleError as error:
-            yield ScorerProblem(_BUNDLE, f"{error}; {right}")
+            yield ScorerProblem(_BUNDLE, f"{_as_esnet(self.bundle) or error}; {right}")
             return
         if None not in (self.corrections, info.corrections) and self.corrections != info.corrections:
             message = f"found {self.corrections!r}, but {self.bundle} says {info.corrections}; right: that, or null"
@@ -135,3 +135,12 @@ class Baseline(Scorer):
             return GraphBundleInfo.read(self.bundle)
         except BundleError:
             return None
+
+
+def _as_esnet(folder: Path) -> str | None:
+    """Return what an ESNet's bundle, given as a graph model, is for; None for another folder."""
+    try:
+        read_manifest(folder)
+    except BundleError:
+        return None
+    return f"{folder} is the bundle of an ESNet, which `scorer: {{kind: esnet}}` uses if it is named in model.bundle"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from campaign.config.strict_model import StrictModel
-from campaign.config.yaml_file import FieldPath, did_you_mean
+from campaign.config.yaml_file import FieldPath, did_you_mean, dotted
 from campaign.scorers.base import ScorerProblem
 from campaign.scorers.relaxation import Guards, Relaxer, unknown_elements
 from esnet.files.errors import MissingExtraError
@@ -56,7 +56,9 @@ WeightsName = Annotated[
 ]
 Corrections = Annotated[
     Literal["none", "mp2020"] | None,
-    Field(description="corrections included in the potential's energies; null: as listed in docs/reference/scorers.md"),
+    Field(
+        description="corrections included in the potential's energies; null: as listed in docs/reference/potentials.md"
+    ),
 ]
 
 
@@ -143,6 +145,6 @@ class ChosenPotential(StrictModel):
         for symbol in unknown_elements(self.calculator, elements, model=self.model):
             yield ScorerProblem(
                 ("candidates", "elements", symbol),
-                f"found {symbol!r}: the potential {self.describe()} ({'.'.join(map(str, field))}.calculator) does not "
+                f"found {symbol!r}: the potential {self.describe()} ({dotted((*field, 'calculator'))}) does not "
                 "know it; leave it out, or take another potential",
             )

@@ -26,7 +26,10 @@ def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:
         raise ValueError("an ensemble needs at least two potentials; right: two or more, or scorer.kind: force_field")
     names = [(each.calculator, model_of(each.calculator, each.model)) for each in potentials]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{' '.join(part for part in twice if part)} is given twice: the spread would be zero")
+        right = "right: each once, e.g. [{calculator: CHGNet}, {calculator: SevenNet, model: l3i5}]"
+        raise ValueError(
+            f"{' '.join(part for part in twice if part)} is given twice: the spread would be zero; {right}"
+        )
     return potentials
 
 
@@ -46,7 +49,8 @@ class Ensemble(RelaxingScorer):
         default=1.0,
         gt=0.0,
         le=100.0,
-        description="factor on the spread of the potentials, no unit; 1.0 is an assumption (docs/reference/scorers.md)",
+        description="factor on the spread of the potentials, no unit; 1.0 is an assumption "
+        "(docs/reference/potentials.md)",
     )
     floor: float = Field(
         default=0.05,

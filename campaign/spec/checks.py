@@ -3,6 +3,7 @@ programs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.policies.base import without_uncertainty
 from campaign.policies.expected_yield import ExpectedYield
-from campaign.scorers.base import Scorer, ScorerProblem
+from campaign.scorers.base import Scorer
 from campaign.scorers.combined import COMBINE
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
@@ -26,11 +27,13 @@ from campaign.spec.potcar_checks import potcar_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
-from campaign.spec.sections.prefilter import PrefilterSection, prefilter_path
+from campaign.spec.sections.prefilter import PrefilterSection, prefilter_problem
 from campaign.spec.sections.references import ReferenceSection
+from esnet.bundle.files import BundleError, read_manifest
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import SINGLE_POINT
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
+from esnet.graph.info import GraphBundleInfo
 
 UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a calibrated model.bundle"
 
@@ -63,7 +66,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(elements))
         if prefilter is not None:
-            yield from ((prefilter_path(path), message, None) for path, message in prefilter.scorer.problems(elements))
+            yield from ((*prefilter_problem(*found), None) for found in prefilter.scorer.problems(elements))
     corrections: str | None = None if references is None else references.corrections or "none"
     if references is not None:
         findings, given = reference_folder(references)
@@ -89,8 +92,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     if candidates and scorer and model and corrections:
         yield from corrections_problems(elements, scorer, model, references=corrections)
     if candidates and prefilter and model and corrections:
-        found = corrections_problems(elements, prefilter.scorer, model, references=corrections)
-        yield from ((prefilter_path(path), message, file) for path, message, file in found)
+        wrong = corrections_problems(elements, prefilter.scorer, model, references=corrections)
+        yield from ((*prefilter_problem(path, message), file) for path, message, file in wrong)
 
 
 def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
@@ -110,9 +113,19 @@ def _moment_problems(elements: Sequence[str], dft: DftSection) -> Iterator[Findi
 
 
 def _bundle_problems(bundle: Path) -> Iterator[Finding]:
-    if str(bundle) in shipped_bundles() or bundle.is_dir():
+    if str(bundle) in shipped_bundles():
         return
-    found = "is a file" if bundle.exists() else "does not exist"
+    if bundle.is_dir():
+        try:
+            read_manifest(bundle)
+            return
+        except BundleError as error:
+            found = f"is no bundle of an ESNet that can be used ({error})"
+        with suppress(BundleError):
+            title = GraphBundleInfo.read(bundle).kind.title
+            found = f"is a trained {title}, which is a scorer of its own (scorer: {{kind: baseline, bundle: {bundle}}})"
+    else:
+        found = "is a file" if bundle.exists() else "does not exist"
     message = (
         f"{bundle} {found}; right: the folder of a trained ESNet, the name of one that ships with the project "
         f"({', '.join(shipped_bundles()) or 'none'}), or null"
@@ -270,7 +283,7 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
         if spec.prefilter is not None:
             # a crystal of `as_given` unknown to the prefilter gets its IS-DOS
             of_prefilter = spec.prefilter.scorer.problems_here(spec.candidates.elements or ())
-            found += [ScorerProblem(prefilter_path(path), message) for path, message in of_prefilter]
+            found += [prefilter_problem(*problem) for problem in of_prefilter]
         for path, message in found:
             is_element = path[:2] == ("candidates", "elements") and path[2:] and path[2] in in_file
             place = (*path[:2], in_file.index(str(path[2]))) if is_element else path

@@ -21,7 +21,7 @@ from campaign.spec.corrections_checks import corrections_problems
 from campaign.spec.element_checks import missing_references, paw_problems, reference_folder
 from campaign.spec.hubbard_checks import hubbard_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
-from campaign.spec.sections.prefilter import prefilter_path
+from campaign.spec.sections.prefilter import prefilter_problem
 from esnet.files.errors import UserError
 
 AS_GIVEN = "as given"
@@ -215,7 +215,7 @@ def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str], *, campaign: Sc
     if spec.prefilter is not None:
         scorer = spec.prefilter.scorer
         found = corrections_problems(elements, scorer, spec.model, references=references, campaign=campaign)
-        findings += [(prefilter_path(path), message, file) for path, message, file in found]
+        findings += [(*prefilter_problem(path, message), file) for path, message, file in found]
     if findings:
         places = (("as_given",) if path[:2] == ("candidates", "elements") else path for path, _, _ in findings)
         raise CampaignFileError(

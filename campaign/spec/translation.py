@@ -32,6 +32,10 @@ _RIGHT_TYPES = {
 }
 
 
+_SECTIONS = {"scorer": "{kind: force_field, calculator: CHGNet}", "policy": "{kind: thresholds, max_hull_energy: 0.1}"}
+"""Examples of sections that are often given as a text."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Origin of a campaign's settings, for messages."""
@@ -99,6 +103,8 @@ def translated(
         return place.problem(path, f"found {found}; right: {limit} of them ({description})")
     message = details["msg"].removeprefix("Input should be ")
     right = _RIGHT_TYPES.get(kind) or message[:1].lower() + message[1:]
+    if kind == "model_type" and location[-1] in _SECTIONS:
+        right += f", e.g. {location[-1]}: {_SECTIONS[str(location[-1])]}"
     return place.problem(path, f"found {found}; right: {right} ({description})")
 
 

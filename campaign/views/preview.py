@@ -19,6 +19,7 @@ from campaign.spec.reference_checks import campaign_entries, entries_notes
 from campaign.spec.sections.dft import DftSection
 from campaign.steps.start import divide_candidates, elements_of
 from campaign.store.models import check_model_engine
+from campaign.views.preview_notes import format_learning, format_strict_prefilter
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.description import format_error
 from esnet.bundle.record import SINGLE_POINT
@@ -84,6 +85,7 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         yield f"before that, {spec.prefilter.describe()}; a candidate without a prediction gets its IS-DOS"
         if spec.prefilter.gives_uncertainty() is None:
             yield "note: where the prefilter's scorer gives no uncertainty, every candidate gets its IS-DOS"
+        yield from format_strict_prefilter(spec)
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
         if spec.policy.needs_uncertainty() and gives_uncertainty(spec) is None:
@@ -93,6 +95,7 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
             )
         if spec.policy.audit:
             yield f"audit: {spec.policy.audit:.0%} of the rejected candidates, drawn at random, are relaxed anyway"
+        yield from format_learning(spec, len(candidates) - len(bootstrap))
         yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -22,6 +23,9 @@ _REASONS = 3
 def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -> Dataset:
     """Return the residuals of a data set, and print how many samples have none and why."""
     if name == SINGLE_POINT.replace(" ", "_"):
+        if file is not None:
+            message = "is not for --residual-of single_point: these energies are in the data set; leave it out"
+            raise typer.BadParameter(message, param_hint="--potential-energies")
         return single_point_residuals(dataset).dataset
     potential = ResidualPotential.named(name)
     with Progress(console=console(stderr=True), transient=True) as bar:

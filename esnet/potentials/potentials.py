@@ -123,6 +123,13 @@ def calculator_versions(calculator: str) -> dict[str, str]:
     return installed_versions("ase", "atomate2", "torch", ML_POTENTIALS[calculator].distribution)
 
 
+def require_package(calculator: str) -> None:
+    """Raise MissingExtraError if the package of a potential is not installed."""
+    if calculator != EMT:
+        package = ML_POTENTIALS[calculator]
+        require(package.module, extra=package.extra, distribution=package.distribution)
+
+
 def load_calculator(calculator: str, model: str | None = None) -> Any:
     """Return a potential as an ASE calculator.
 
@@ -136,8 +143,7 @@ def load_calculator(calculator: str, model: str | None = None) -> Any:
 
         return EmtCalculator()
     # atomate2 would use the CHGNet of another package if this one is missing
-    package = ML_POTENTIALS[calculator]
-    require(package.module, extra=package.extra, distribution=package.distribution)
+    require_package(calculator)
     weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
     with redirect_stdout(io.StringIO()):  # the packages print a banner
         if calculator == "CHGNet" and weights is not None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from esnet.dataset.corrections import stated_corrections
 from esnet.dataset.dataset import Dataset, with_energies
 from esnet.files.atomic import sha256_of_json
+from esnet.potentials.potentials import require_package
 from esnet.potentials.relaxation import NoEnergyError
 from esnet.residual.energies_file import EnergiesFile, opened
 from esnet.residual.potential import PotentialError, ResidualPotential, no_element
@@ -93,6 +94,7 @@ def residual_dataset(
     MissingExtraError
         If the potential's package is not installed.
     """
+    require_package(potential.calculator)  # before a file is made
     wanted = stated_corrections(dataset.manifest.source) if trained is None else trained["energies"]
     energies, reasons = np.full(len(dataset), np.nan), dict[str, int]()
     elements: dict[str, float | str] = {} if trained is None else dict(trained["elements"])

@@ -82,6 +82,10 @@ def test_what_a_campaign_file_says_of_it_is_checked(small_spec, bundle, tmp_path
         small_spec(**ALLOYS, scorer={"kind": "baseline", "bundle": str(tmp_path / "nowhere")})
     with pytest.raises(CampaignFileError, match=r"scorer\.corrections: found 'mp2020', but .* says none"):
         small_spec(**ALLOYS, scorer={"kind": "baseline", "bundle": str(bundle), "corrections": "mp2020"})
+    with pytest.raises(CampaignFileError, match=r"bundle of an ESNet, which `scorer: \{kind: esnet\}` .*model\.bundle"):
+        small_spec(**ALLOYS, scorer={"kind": "baseline", "bundle": str(bundle_folder("gpaw-fast-binary"))})
+    with pytest.raises(CampaignFileError, match=r"model\.bundle: .*CGCNN-HD, .*\(scorer: \{kind: baseline, bundle: /"):
+        small_spec(**ALLOYS, model={"bundle": str(bundle)})
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(CampaignFileError, match=r"no format: esnet-graph-bundle"):
         small_spec(**ALLOYS, scorer={"kind": "baseline", "bundle": str(tmp_path)})

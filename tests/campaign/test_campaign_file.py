@@ -95,6 +95,16 @@ def test_every_problem_is_listed_at_once(written):
     assert len(found) == 5
 
 
+def test_a_folder_that_is_no_bundle_is_listed_with_the_others(written, tmp_path):
+    (tmp_path / "roost").mkdir()
+    found = problems_of(written(("bundle: null", "bundle: roost"), ("encut: 520", "encut: -1")))
+    assert len(found) == 2
+    (wrong,) = [problem for problem in found if "spec.campaign.model.bundle: " in problem]
+    assert ", line " in wrong
+    assert "roost is no bundle of an ESNet" in wrong
+    assert "right: the folder of a trained" in wrong
+
+
 def test_a_problem_names_its_line(written):
     path = written(("encut: 520", "encut: -520"))
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "-520" in text)

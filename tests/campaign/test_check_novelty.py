@@ -43,6 +43,42 @@ def bundle(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("sections", "first", "never"),
+    [
+        (
+            {"recalibrate_every": 100},
+            "when 100 screened",
+            "100 relaxed and one that waits are needed, but the number screened is only 12",
+        ),
+        ({"recalibrate_every": 4, "limit": 5}, "when 12 screened", "12 relaxed and one that waits are needed"),
+        ({"recalibrate_every": 10, "limit": 5}, "at least 10 relaxed candidates", "budget.relaxations is 5"),
+        ({"recalibrate_every": 10}, "when 10 screened", "all candidates are decided on in one batch"),
+        ({"recalibrate_every": 10, "limit": 10}, "when 10 screened", None),
+        (
+            {"recalibrate_every": 5, "batch_size": 11},
+            "when 10 screened candidates are relaxed, then after every 5",
+            None,
+        ),
+        ({"retrain_every": 100}, "retrained first when 100 screened", "100 relaxed and one that waits are needed"),
+        ({"retrain_every": 1, "limit": 3}, "retrained first when 1 screened candidate has", None),
+        ({}, None, None),
+    ],
+)
+def test_when_a_campaign_first_learns_is_said_or_that_it_cannot(sections, first, never):
+    screening = {name: value for name, value in sections.items() if name != "limit"}
+    candidates = {"prototypes": ["B2", "B1"], "elements": ["Al", "Cu", "Ag", "Au"]}
+    limits = {"budget": {"relaxations": sections["limit"]}} if "limit" in sections else {}
+    changes = {"candidates": candidates, "model": {"bundle": SHIPPED}, "screening": screening, **limits}
+    lines = list(format_preview(read_firework_spec({"campaign": changes}, name="learns")))
+    said = [line for line in lines if "trained first" in line or "calibrated first" in line]
+    notes = [line for line in lines if "has no effect" in line]
+    assert len(said) == (first is not None)
+    assert all(first in line for line in said)
+    assert len(notes) == (never is not None)
+    assert all(never in line for line in notes)
+
+
 def test_elements_that_the_model_has_never_seen_are_named():
     said = preview(["Al", "Fe", "Cu"], prototypes=["B2", "L1_2"])
     assert "6 of 9 candidates are unlike the model's training data (with Fe)" in said[0]

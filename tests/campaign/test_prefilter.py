@@ -105,7 +105,7 @@ def test_a_file_without_it_is_what_it_was(small_spec):
         ({"prefilter": {"scorer": EMT}, "purpose": "training_set"}, "every candidate gets an IS-DOS"),
         (
             {"prefilter": {"scorer": EMT}, "candidates": {"prototypes": ["B2"], "elements": ["Cu", "Fe"]}},
-            r"candidates\.elements\[1\]: found 'Fe': the potential EMT",
+            r"candidates\.elements\[1\]: found 'Fe': the potential EMT \(prefilter\.scorer\.calculator\)",
         ),
     ],
 )
@@ -128,6 +128,22 @@ def test_check_shows_what_it_rejects_and_what_the_campaign_costs_at_most(small_s
         "above 0.1 eV/atom; a candidate without a prediction gets its IS-DOS" in lines
     )
     assert any(line.startswith("expected cost: at most about") and "its own cost" in line for line in lines)
+
+
+def test_check_notes_a_prefilter_stricter_than_the_policy(small_spec):
+    def notes(limit, z):
+        prefilter = {"scorer": EMT | {"uncertainty": 0.1}, "z": z, "max_hull_energy": limit}
+        spec = small_spec(**ALLOYS, prefilter=prefilter, policy={"max_hull_energy": 0.2})
+        return [line for line in format_preview(spec) if "prefilter.max_hull_energy" in line]
+
+    assert notes(0.0, 0.0) == [
+        "note: prefilter.max_hull_energy (0 eV/atom) is below policy.max_hull_energy (0.2), so it rejects candidates "
+        "that the policy would promote",
+        "note: prefilter.max_hull_energy (0 eV/atom) is below stable.max_hull_energy (0.1), so it rejects candidates "
+        "that may count as stable",
+    ]
+    assert len(notes(0.05, 1.0)) == 1
+    assert notes(0.2, 0.0) == notes(0.0, 2.0) == []
 
 
 # ---- whole campaigns, but for the DFT

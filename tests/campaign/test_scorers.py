@@ -135,6 +135,11 @@ def test_the_scorer_is_esnet_where_the_file_names_none(small_spec):
     [
         ({"scorer": {"kind": "force_field", "calculator": "emt"}}, r"scorer\.calculator: found 'emt': .*mean 'EMT'"),
         ({"scorer": {"kind": "force_field"}}, r"scorer\.calculator: is missing"),
+        ({"scorer": "CHGNet"}, r"found 'CHGNet'.*e\.g\. scorer: \{kind: force_field, calculator: CHGNet\}"),
+        (
+            {"scorer": {"kind": "ensemble", "potentials": [{"calculator": "CHGNet"}] * 2}},
+            r"given twice.*e\.g\. \[\{calculator: CHGNet\}, \{calculator: SevenNet, model: l3i5\}\]",
+        ),
         ({"scorer": {"kind": "oracle"}}, r"scorer\.kind: found 'oracle': .* one of esnet, force_field, ensemble"),
         ({"scorer": {"kind": "esnet", "calculator": "EMT"}}, r"scorer\.calculator: unknown key"),
     ],
@@ -149,6 +154,12 @@ def test_an_element_that_the_potential_does_not_know_is_refused_by_name(small_sp
     candidates = {"prototypes": ["B2"], "elements": ["Al", "Fe", "Pd"]}
     with pytest.raises(CampaignFileError, match=r"elements\[1\]: found 'Fe': the potential EMT .* does not know it"):
         small_spec(candidates=candidates, scorer={"kind": "force_field", "calculator": "EMT"})
+    ensemble = {"kind": "ensemble", "potentials": [{"calculator": name} for name in ("CHGNet", "SevenNet", "EMT")]}
+    with pytest.raises(CampaignFileError, match=r"potential EMT \(scorer\.potentials\[2\]\.calculator\) does not"):
+        small_spec(candidates=candidates, scorer=ensemble)
+    prefilter = {"uncertainty": 0.1, "scorer": ensemble}
+    with pytest.raises(CampaignFileError, match=r"EMT \(prefilter\.scorer\.potentials\[2\]\.calculator\) does not"):
+        small_spec(candidates=candidates, prefilter=prefilter)
 
 
 def test_a_model_that_nothing_would_use_is_refused(small_spec, tmp_path):

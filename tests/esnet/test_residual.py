@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,23 @@ def test_an_unknown_potential_is_named_before_any_work(tmp_path):
     data = dataset(tmp_path, b2("Al", "Cu"))
     done = CliRunner().invoke(app, ["train", str(data.path), str(tmp_path / "model"), "--residual-of", "CHGnet"])
     assert isinstance(done.exception, PotentialError)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["alloys"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["single_point", "--potential-energies", "kept.jsonl"], "these energies are in the data set"),
+        pytest.param(
+            ["MACE-MP-0"], "mace", marks=pytest.mark.skipif(find_spec("mace") is not None, reason="mace is installed")
+        ),
+    ],
+)
+def test_residuals_that_cannot_be_made_leave_no_file(tmp_path, options, message):
+    data = dataset(tmp_path, b2("Al", "Cu"))
+    done = CliRunner().invoke(app, ["train", str(data.path), str(tmp_path / "model"), "--residual-of", *options])
+    assert done.exit_code
+    assert message in " ".join(f"{done.output} {done.exception}".replace("│", " ").split())
     assert sorted(each.name for each in tmp_path.iterdir()) == ["alloys"]
 
 

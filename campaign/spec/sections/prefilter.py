@@ -6,7 +6,8 @@ from campaign.config.strict_model import EnergyPerAtom, StrictModel
 from campaign.config.yaml_file import FieldPath
 from campaign.policies.base import Verdict
 from campaign.policies.prefilter import prefilter_verdict
-from campaign.scorers.base import Scorer
+from campaign.scorers.base import Scorer, ScorerProblem
+from campaign.scorers.placed import placed
 from campaign.spec.sections.chosen import ChosenScorer
 
 
@@ -64,6 +65,6 @@ class PrefilterSection(StrictModel):
         )
 
 
-def prefilter_path(path: FieldPath) -> FieldPath:
-    """Return the path of a problem of the prefilter's scorer, which a scorer reports for the section ``scorer``."""
-    return ("prefilter", *path) if path[:1] == ("scorer",) else path
+def prefilter_problem(path: FieldPath, message: str) -> ScorerProblem:
+    """Return a problem of the prefilter's scorer, which a scorer reports for the section ``scorer``."""
+    return placed(ScorerProblem(path, message), ("prefilter", "scorer"))
