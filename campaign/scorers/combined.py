@@ -26,6 +26,7 @@ from campaign.scorers.base import (
     checked_scores,
 )
 from campaign.scorers.members import make_member
+from campaign.scorers.placed import placed
 
 COMBINED = "combined"
 COMBINE = "combine"
@@ -240,7 +241,7 @@ class Combined(Scorer):
 
 def _moved(problem: ScorerProblem, place: int) -> ScorerProblem:
     """Return a member's problem, which it reports for the section ``scorer``, with its actual path."""
-    return problem._replace(field=member_path(problem.field, place))
+    return placed(problem, ("scorer", COMBINE, place))
 
 
 def member_path(path: FieldPath, place: int) -> FieldPath:
