@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any, Literal
 
 import numpy as np
-from ase.build import bulk
 from ase.data import atomic_names, atomic_numbers, chemical_symbols, covalent_radii, reference_states
 from pymatgen.core import Element, Lattice, Structure
 from ruamel.yaml import YAML
@@ -100,6 +99,9 @@ def _has_crystal(symbol: str) -> bool:
 @cache
 def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
     """Return cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
+    # imports GPAW and SciPy
+    from ase.build import bulk
+
     atoms = bulk(symbol)
     cell = tuple(tuple(float(x) for x in vector) for vector in atoms.cell)
     return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())

@@ -91,8 +91,8 @@ def corrected_energy(
     """Correct the energy of a cell; the structure, or its dictionary, is only used if there is a correction."""
     if not is_corrected(composition):
         return Corrected(energy=energy)  # elements and alloys are not corrected
+    from pymatgen.core.entries import ComputedStructureEntry
     from pymatgen.entries.compatibility import CompatibilityError
-    from pymatgen.entries.computed_entries import ComputedStructureEntry
 
     hubbards = dict(hubbards or {})
     if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):

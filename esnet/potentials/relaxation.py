@@ -7,12 +7,15 @@ one. It uses ASE's FIRE with the Frechet cell filter, as atomate2's makers do, w
 import logging
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
 from esnet.potentials.potentials import load_calculator
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +113,7 @@ class PotentialRelaxer:
         from ase.filters import FrechetCellFilter
         from ase.optimize import FIRE
 
-        atoms = AseAtomsAdaptor.get_atoms(structure)
+        atoms = _atoms(structure)
         atoms.calc = self._calculator
         begun_with, converged, unrelaxed = atoms.get_volume(), False, math.nan
         try:
@@ -147,13 +150,20 @@ class PotentialRelaxer:
 
     def gives_energy(self, structure: Structure) -> bool:
         """Return whether the potential gives a finite energy for an unrelaxed crystal."""
-        atoms = AseAtomsAdaptor.get_atoms(structure)
+        atoms = _atoms(structure)
         atoms.calc = self._calculator
         try:
             return math.isfinite(atoms.get_potential_energy())
         except _BROKEN_OFF as error:
             logger.info("the potential gives %s no energy: %s", structure.composition.reduced_formula, error)
             return False
+
+
+def _atoms(structure: Structure) -> "Atoms":
+    # imports SciPy; a campaign file that names a potential is read by commands that relax nothing
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    return AseAtomsAdaptor.get_atoms(structure)
 
 
 def plausible_formation_energy(energy: float, zero: float, *, largest: float = LARGEST_FORMATION_ENERGY) -> float:

@@ -1,11 +1,10 @@
 """PAW data sets of VASP campaigns, by the titles (TITEL) in their POTCARs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from monty.serialization import loadfn
 from pymatgen.io.vasp.inputs import POTCAR_STATS_PATH
-from pymatgen.io.vasp.sets import MPRelaxSet
 
 FUNCTIONALS = ("PBE", "PBE_52", "PBE_54", "PBE_64")
 """pymatgen's names of the sets of POTCARs for PBE."""
@@ -22,7 +21,7 @@ def potcar_symbol(element: str, functional: str) -> str:
     functional
         Set of POTCARs: PBE, PBE_52, PBE_54 or PBE_64.
     """
-    symbol: str = MPRelaxSet.CONFIG["POTCAR"].get(element, element)
+    symbol: str = _of_materials_project().get(element, element)
     if symbol in _REPLACED and not _titles_of(symbol, functional):
         return _REPLACED[symbol]
     return symbol
@@ -30,12 +29,12 @@ def potcar_symbol(element: str, functional: str) -> str:
 
 def potcar_symbols(functional: str) -> dict[str, str]:
     """Return POTCAR symbols by element for an input set: the Materials Project's, as far as the set has them."""
-    return {element: potcar_symbol(element, functional) for element in MPRelaxSet.CONFIG["POTCAR"]}
+    return {element: potcar_symbol(element, functional) for element in _of_materials_project()}
 
 
 def replaced_symbols(elements: Iterable[str], functional: str) -> dict[str, str]:
     """Return the Materials Project's symbols that a set lacks, with their replacements, for some elements."""
-    chosen = {element: MPRelaxSet.CONFIG["POTCAR"].get(element, element) for element in elements}
+    chosen = {element: _of_materials_project().get(element, element) for element in elements}
     used = {element: potcar_symbol(element, functional) for element in chosen}
     return {chosen[element]: used[element] for element in sorted(chosen) if chosen[element] != used[element]}
 
@@ -73,3 +72,12 @@ def _titles_of(symbol: str, functional: str) -> frozenset[str]:
 def _known_titles(functional: str) -> frozenset[str]:
     """Return pymatgen's list of all titles of a set, without spaces."""
     return frozenset(loadfn(POTCAR_STATS_PATH).get(functional, {}))
+
+
+def _of_materials_project() -> Mapping[str, str]:
+    """Return the POTCAR symbols of the Materials Project by element."""
+    # imported on demand: takes two CPU-s, and most commands need no POTCAR
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
+    symbols: Mapping[str, str] = MPRelaxSet.CONFIG["POTCAR"]
+    return symbols
