@@ -30,8 +30,10 @@ from launchers.database.job_store import open_patient_job_store
 from launchers.database.patience import patiently
 from launchers.database.patient_job_store import PatientJobStore
 from launchers.database.settings import DatabaseSettings
+from workflows.dos import dos_flow
 from workflows.engine import CalculationKind, EngineCommand, engine_command, engine_environment
 from workflows.inputs.used_inputs import ASKED, read_inputs
+from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds, is_successful
 from workflows.scratch import node_scratch, scratch_root
 
@@ -59,10 +61,6 @@ def flow_for(
     start
         Geometry from which a relaxation continues. If None, the initial one.
     """
-    # these import custodian's handlers and pymatgen's input sets; commands that repair campaigns import this module
-    from workflows.dos import dos_flow
-    from workflows.relaxation import relaxation_flow
-
     settings = spec.dft_settings()
     key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
     if stage.name == "relax":

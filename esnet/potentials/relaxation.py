@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 LARGEST_FORMATION_ENERGY = 20.0
 """Default limit of the absolute formation energy, eV/atom; a campaign file may set another one."""
 
-_COLLAPSED = "its atoms have collapsed"
 #: Exceptions that potentials and optimisers raise for crystals that they cannot treat, as opposed to hardware failures.
 _BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
 #: Parts of their messages if memory is exhausted or a GPU has failed. Then the crystal is not at fault, and after a
@@ -80,10 +79,10 @@ class PotentialRelaxer:
         Raises
         ------
         NoEnergyError
-            If the relaxation failed, did not converge, gave a value that is not finite, changed the volume by more than
-            ``volume_change``, or lowered the energy by more than ``largest_formation_energy``.
+            If the relaxation failed, did not converge, gave a value that is not finite, or changed the volume by more
+            than ``volume_change``.
         """
-        return self._relax(structure, zero=None)[1]
+        return self._relax(structure)[1]
 
     def relaxation_energy(self, structure: Structure) -> float:
         """Relax atoms and cell, and return the change of the energy in eV/atom, negative if the energy decreases.
@@ -91,9 +90,9 @@ class PotentialRelaxer:
         Raises
         ------
         NoEnergyError
-            As for `energy`, or if the energy rises by more than ``largest_formation_energy``.
+            As for `energy`, or if the change exceeds ``largest_formation_energy``.
         """
-        unrelaxed, relaxed = self._relax(structure, zero=None)
+        unrelaxed, relaxed = self._relax(structure, largest_fall=self._largest)
         if abs(relaxed - unrelaxed) > self._largest:
             raise NoEnergyError(f"a relaxation would change its energy by {relaxed - unrelaxed:.3g} eV/atom")
         return relaxed - unrelaxed
@@ -108,7 +107,9 @@ class PotentialRelaxer:
         """
         return plausible_formation_energy(self._relax(structure, zero=zero)[1], zero, largest=self._largest)
 
-    def _relax(self, structure: Structure, *, zero: float | None) -> tuple[float, float]:
+    def _relax(
+        self, structure: Structure, *, zero: float | None = None, largest_fall: float = math.inf
+    ) -> tuple[float, float]:
         """Return the energies of the unrelaxed and the relaxed crystal, eV/atom."""
         from ase.filters import FrechetCellFilter
         from ase.optimize import FIRE
@@ -124,7 +125,12 @@ class PotentialRelaxer:
                 if not (math.isfinite(energy) and np.isfinite(atoms.get_forces()).all()):
                     raise NoEnergyError(f"the potential gave no finite energy or force (step {number})")
                 unrelaxed = energy if number == 0 else unrelaxed
-                self._check(energy, unrelaxed, zero, atoms.get_volume() / begun_with, number)
+                self._check(energy, zero, atoms.get_volume() / begun_with, number)
+                if unrelaxed - energy > largest_fall:
+                    raise NoEnergyError(
+                        f"the relaxation lowered its energy by {unrelaxed - energy:.3g} eV/atom (step {number}): its "
+                        "atoms began too close to each other, or have collapsed"
+                    )
         except _BROKEN_OFF as error:
             if any(word in str(error).lower() for word in _OF_THE_MACHINE):
                 raise
@@ -133,7 +139,7 @@ class PotentialRelaxer:
             raise NoEnergyError(f"the relaxation did not converge in {self._steps} steps")
         return unrelaxed, energy
 
-    def _check(self, energy: float, unrelaxed: float, zero: float | None, change: float, number: int) -> None:
+    def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
         """Raise an error if volume or energy have left the range of crystals, since they would not return to it."""
         largest = self._volume_change
         if largest is not None and not 1.0 / largest < change < largest:
@@ -141,11 +147,8 @@ class PotentialRelaxer:
         # not checked upwards: the energy is often high at first, since atoms of unrelaxed crystals may be close
         if zero is not None and energy - zero < -self._largest:
             raise NoEnergyError(
-                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): {_COLLAPSED}"
-            )
-        if zero is None and energy - unrelaxed < -self._largest:
-            raise NoEnergyError(
-                f"the relaxation lowered its energy by {unrelaxed - energy:.3g} eV/atom (step {number}): {_COLLAPSED}"
+                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms have "
+                "collapsed"
             )
 
     def gives_energy(self, structure: Structure) -> bool:
@@ -176,7 +179,7 @@ def plausible_formation_energy(energy: float, zero: float, *, largest: float = L
     """
     formed = energy - zero
     if abs(formed) > largest:
-        raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: {_COLLAPSED}")
+        raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms have collapsed")
     return formed
 
 

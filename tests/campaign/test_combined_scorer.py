@@ -159,7 +159,7 @@ def test_what_is_wrong_with_one_of_them_is_said_where_it_stands(small_spec, scor
 
 
 def test_a_scorer_without_uncertainty_is_refused_by_name(small_spec):
-    sure, unsure = EMT, {"kind": "force_field", "calculator": "EMT"}
+    sure, unsure = EMT, {"kind": "force_field", "calculator": "EMT", "steps": 20}
     with pytest.raises(CampaignFileError, match=r"combine\[1\]\.uncertainty: found null, so that EMT 2 gives no"):
         check_new(small_spec(scorer={"combine": [sure, unsure]}))
     # one that the campaign trains on a bootstrap sample has none either

@@ -1,6 +1,7 @@
 """A campaign file means the same through every door, and only what decides the numbers decides the ids."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from campaign.config.yaml_file import CampaignFileError
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file, read_firework_spec
+from esnet.bundle.shipped import bundle_folder
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -116,7 +118,7 @@ def test_where_vasp_lies_leaves_the_hash_alone(quickstart):
 
 
 def test_relative_paths_start_from_the_files_folder(tmp_path, quickstart):
-    (tmp_path / "trained").mkdir()
+    shutil.copytree(bundle_folder("gpaw-fast-binary"), tmp_path / "trained")
     path = tmp_path / "c.yaml"
     path.write_text(CAMPAIGN.read_text().replace("bundle: null", "bundle: trained"))
     spec = read_campaign_file(path)
