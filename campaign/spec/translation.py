@@ -103,7 +103,7 @@ def translated(
         return place.problem(path, f"found {found}; right: {limit} of them ({description})")
     message = details["msg"].removeprefix("Input should be ")
     right = _RIGHT_TYPES.get(kind) or message[:1].lower() + message[1:]
-    if kind == "model_type" and location[-1] in _SECTIONS:
+    if kind == "model_type" and location and location[-1] in _SECTIONS:
         right += f", e.g. {location[-1]}: {_SECTIONS[str(location[-1])]}"
     return place.problem(path, f"found {found}; right: {right} ({description})")
 
